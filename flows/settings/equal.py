@@ -1,0 +1,191 @@
+"""Settings of the EQUAL flow: the form in the UI, the flags of `sluice equal`, and the run's settings.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tasks.run.settings import RunSettings, group
+
+Strategy = Literal[
+    "random",
+    "everything",
+    "mean-similarity",
+    "dsir",
+    "nearest-cluster",
+    "ucb",
+    "ucb-paper",
+    "ucb-prior",
+    "thompson",
+]
+
+_CORPUS = group("Corpus")
+_TARGET = group("Target")
+_BUDGET = group("Budget")
+_SELECT = group("Select")
+_EXTRACT = group("Extract")
+_TRAIN = group("Train")
+
+
+class EqualSettings(RunSettings):
+    """Find the training data worth paying for: cluster the corpus, extract from the best clusters, train, repeat."""
+
+    # --- corpus
+    corpus: Annotated[list[str], Field(min_length=1, json_schema_extra=_CORPUS)]
+    """JSONL(.gz), Parquet or CSV files, folders of .txt, .md and .html, hf:NAME or a saved dataset's folder, or
+    python:PACKAGE,... for the docstrings of installed packages."""
+
+    text_field: Annotated[str, Field(min_length=1, json_schema_extra=_CORPUS)] = "text"
+    """Field or column that holds the text."""
+
+    id_field: Annotated[str, Field(min_length=1, json_schema_extra=_CORPUS)] = "id"
+    """Field or column that holds a unique id; file and line number where a record has none."""
+
+    source_field: Annotated[str, Field(json_schema_extra=_CORPUS)] = "source"
+    """Field or column that says where a document is from; shown in reports, never used to select."""
+
+    hf_split: Annotated[str, Field(json_schema_extra=_CORPUS)] = "train"
+    """Split of a Hugging Face dataset."""
+
+    corpus_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=_CORPUS)] = 1.0
+    """Share of the corpus to use, drawn by hash of the id: to try things on a sample first."""
+
+    exclude: Annotated[list[str], Field(json_schema_extra=_CORPUS)] = []
+    """Ids to leave out, with * and ? as wildcards."""
+
+    min_characters: Annotated[int, Field(ge=1, json_schema_extra=_CORPUS)] = 40
+    """Documents shorter than this (characters) are dropped."""
+
+    max_tokens: Annotated[int, Field(ge=64, json_schema_extra=_CORPUS)] = 4096
+    """Documents longer than this (tokens) are split at headings, paragraphs, then lines."""
+
+    near_duplicates: Annotated[float, Field(gt=0, le=1, json_schema_extra=_CORPUS)] = 0.8
+    """Jaccard similarity of 5-word shingles above which a document is a near duplicate; 1 keeps them all."""
+
+    decontamination_ngram: Annotated[int, Field(ge=4, le=50, json_schema_extra=_CORPUS)] = 13
+    """A document that shares this many consecutive words with the test part is dropped."""
+
+    max_broken: Annotated[float, Field(ge=0, le=1, json_schema_extra=_CORPUS)] = 0.01
+    """Share of unreadable records above which the run stops instead of counting them."""
+
+    # --- target
+    target: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]
+    """Examples of the task, with a question and an answer each: JSONL, CSV or Parquet, or doctest:MODULE,..."""
+
+    test: Annotated[str, Field(json_schema_extra=_TARGET)] = ""
+    """Examples that judge the result, never seen by the selection; without it a part of the target judges."""
+
+    test_share: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_TARGET)] = 0.5
+    """Share of the target that judges when no test file is given."""
+
+    question_field: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)] = "question"
+    """Field or column of a target's question."""
+
+    answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)] = "answer"
+    """Field or column of a target's answer."""
+
+    # --- budget
+    budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.05
+    """Share of the documents that may be handed to the extractor, the warm-up among them."""
+
+    price: Annotated[float, Field(ge=0, json_schema_extra=_BUDGET)] = 1.0
+    """Price of a million document tokens handed to the extractor, in US dollars. Rules cost nothing; this shows what
+    an LLM would."""
+
+    warmup: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_BUDGET)] = 0.1
+    """Share of the budget spent on random documents first (strategies that learn only)."""
+
+    rounds: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 12
+    """Rounds of select, extract, train over which the budget is spread."""
+
+    # --- select
+    strategy: Annotated[Strategy, Field(json_schema_extra=_SELECT)] = "ucb-prior"
+    """How clusters are chosen. 'everything' reads the whole corpus whatever the budget."""
+
+    alpha: Annotated[float, Field(ge=0, json_schema_extra=_SELECT)] = 0.05
+    """Weight of the exploration bonus of ucb and ucb-prior, in units of reward; its noise for thompson."""
+
+    documents_per_pull: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None
+    """Documents read at each pull of an arm; by default so that half the budget would pull every arm once, 1 to 16."""
+
+    reward: Annotated[Literal["transport", "similarity"], Field(json_schema_extra=_SELECT)] = "transport"
+    """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, or mean similarity."""
+
+    clusters: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None
+    """Number of clusters; by default the square root of half the number of documents."""
+
+    encoder: Annotated[str, Field(min_length=1, json_schema_extra=_SELECT)] = "lsa"
+    """'lsa', or name or path of a transformers encoder, as BAAI/bge-small-en-v1.5."""
+
+    encoder_dimensions: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_SELECT)] = 256
+    """Dimensions of the LSA vectors."""
+
+    encoder_max_tokens: Annotated[int, Field(ge=8, json_schema_extra=_SELECT)] = 256
+    """A transformers encoder reads this many tokens of a text."""
+
+    align: Annotated[Literal["none", "linear", "full"], Field(json_schema_extra=_SELECT)] = "linear"
+    """Contrastive alignment on the warm-up's (document, pair): a linear head, or the whole encoder."""
+
+    align_temperature: Annotated[float, Field(gt=0, json_schema_extra=_SELECT)] = 1.0
+    """Temperature of the contrastive loss; 1 as the paper prints it."""
+
+    # --- extract
+    extractor: Annotated[Literal["rules"], Field(json_schema_extra=_EXTRACT)] = "rules"
+    """What turns a document into question-answer pairs."""
+
+    min_answer_characters: Annotated[int, Field(ge=1, json_schema_extra=_EXTRACT)] = 1
+    """Pairs with a shorter answer are dropped."""
+
+    max_pairs_per_document: Annotated[int, Field(ge=1, json_schema_extra=_EXTRACT)] = 64
+    """Pairs kept of one document, the first ones."""
+
+    # --- train
+    train: Annotated[Literal["rounds", "end", "never"], Field(json_schema_extra=_TRAIN)] = "rounds"
+    """When the student is trained."""
+
+    student: Annotated[str, Field(min_length=1, json_schema_extra=_TRAIN)] = "tiny"
+    """'tiny' (a small Llama made and pre-trained here on the corpus), or name or path of a causal language model."""
+
+    lora: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
+    """Train low-rank adapters instead of every weight (needs the extra 'lora')."""
+
+    train_tokens: Annotated[int | None, Field(ge=1, json_schema_extra=_TRAIN)] = None
+    """Tokens to fine-tune on, pairs repeated or cut to reach it; by default `epochs` passes over the pairs."""
+
+    epochs: Annotated[float, Field(gt=0, json_schema_extra=_TRAIN)] = 2.0
+    """Passes over the pairs when train_tokens is not given."""
+
+    learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
+    """Peak of the cosine schedule; by default 1e-3 for the tiny student, 1e-5 for others, 1e-4 with LoRA."""
+
+    batch_tokens: Annotated[int, Field(ge=64, json_schema_extra=_TRAIN)] = 4096
+    """Tokens of a training batch."""
+
+    sequence_tokens: Annotated[int, Field(ge=32, json_schema_extra=_TRAIN)] = 512
+    """Longest training example; longer ones are cut at the question's start so that the answer stays."""
+
+    student_vocabulary: Annotated[int, Field(ge=300, json_schema_extra=_TRAIN)] = 1024
+    """Tokens of the tiny student's byte-level BPE, learnt from the corpus."""
+
+    student_width: Annotated[int, Field(ge=32, json_schema_extra=_TRAIN)] = 128
+    """Hidden size of the tiny student."""
+
+    student_layers: Annotated[int, Field(ge=1, json_schema_extra=_TRAIN)] = 3
+    """Layers of the tiny student."""
+
+    pretrain_tokens: Annotated[int, Field(ge=0, json_schema_extra=_TRAIN)] = 200_000
+    """Tokens of raw corpus text the tiny student is pre-trained on; no document is extracted for it."""
+
+    train_reference: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
+    """Also train one student on the reference alone and one on reference and selection, at the end: what the
+    selection adds to the examples already in hand."""
+
+    compare: Annotated[list[Strategy], Field(json_schema_extra=_TRAIN)] = ["random"]
+    """Strategies run beside the chosen one for the report's comparison, on their own budget, reported apart."""
+
+    @model_validator(mode="after")
+    def _compare_with_others(self) -> EqualSettings:
+        if self.strategy in self.compare:
+            object.__setattr__(self, "compare", [name for name in self.compare if name != self.strategy])
+        return self

@@ -1,0 +1,85 @@
+"""What every flow's settings share: where a run lives, its seed, and how fields become flags and files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tasks.records import BadInput
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def group(name: str) -> dict[str, str]:
+    """Marks a field as belonging to a group of flags: `Field(..., json_schema_extra=group("Corpus"))`."""
+    return {"group": name}
+
+
+class RunSettings(BaseModel):
+    """The fields every flow has. A flow's settings model inherits from it and is the flow's only parameter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    run: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
+    """Name of the run and of its folder; made from the date and time when empty."""
+
+    runs_dir: Annotated[str, Field(json_schema_extra=group("Run"))] = "runs"
+    """Folder that holds runs."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32, json_schema_extra=group("Run"))] = 0
+    """Seed of everything random; the same settings and seed give the same tables."""
+
+    workers: Annotated[int, Field(ge=1, le=256, json_schema_extra=group("Run"))] = 2
+    """Dask worker processes on this machine, one thread each."""
+
+    scheduler: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
+    """Address of a Dask scheduler to use instead of workers on this machine, as tcp://host:8786."""
+
+    @field_validator("run")
+    @classmethod
+    def _a_folder_name(cls, name: str) -> str:
+        if name and not _NAME.fullmatch(name):
+            raise ValueError("use letters, digits, dots, dashes and underscores, starting with a letter or digit")
+        return name
+
+
+def parse(model: type[RunSettings], values: dict[str, Any]) -> Any:
+    """Settings from plain values.
+
+    Raises:
+        BadInput: one line that names every wrong field, as its flag.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"]) or "settings"
+            message = problem["msg"].removeprefix("Value error, ")
+            flag = "--" + name.split(".")[0].replace("_", "-") if problem["loc"] else name
+            given = "" if problem["type"] == "missing" or not problem["loc"] else f" (given: {problem['input']!r})"
+            problems.append(f"{flag}: {message[:1].lower()}{message[1:]}{given}")
+        raise BadInput("; ".join(problems)) from None
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Settings values from a YAML file of field names.
+
+    Raises:
+        BadInput: the file is missing or is not a mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"--config {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise BadInput(f"--config {path}: expected lines of the form 'field: value'")
+    return {str(name).replace("-", "_"): value for name, value in values.items()}

@@ -1,0 +1,170 @@
+"""Tables at rest: every schema once, and writes that are whole or absent.
+
+A file appears under its name only when it is complete: it is written under a temporary name beside it and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CORPUS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("tokens", pa.int32()),  # tasks.corpus.tokens.count_tokens(text)
+        ("parent", pa.string()),
+        ("origin", pa.string()),
+        ("metadata", pa.string()),  # JSON
+    ]
+)
+
+DOCUMENTS = pa.schema(
+    [
+        *CORPUS,
+        ("cluster", pa.int32()),
+        ("x", pa.float32()),  # position on the cluster map
+        ("y", pa.float32()),
+        ("extracted", pa.bool_()),
+        ("round", pa.int32()),  # 0 is the warm-up; null if never read
+        ("pairs", pa.int32()),  # kept pairs; null if never read
+    ]
+)
+
+PAIRS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("document_id", pa.string()),
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("extractor", pa.string()),
+        ("rule", pa.string()),
+        ("prompt_hash", pa.string()),
+        ("source", pa.string()),
+        ("cluster", pa.int32()),
+        ("round", pa.int32()),
+        ("pull", pa.int32()),  # which pull of the run bought it: row of arms.parquet
+        ("similarity", pa.float32()),  # cosine to the nearest reference example, in the space of the reward
+        ("arm_reward", pa.float32()),  # of its arm after that pull
+        ("decision", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+REJECTED = pa.schema([("stage", pa.string()), ("reason", pa.string()), ("id", pa.string()), ("detail", pa.string())])
+
+ARMS = pa.schema(
+    [
+        ("pull", pa.int32()),
+        ("round", pa.int32()),  # 0 is the warm-up
+        ("arm", pa.int32()),
+        ("terms", pa.string()),
+        ("size", pa.int32()),  # documents of the cluster
+        ("remaining", pa.int32()),  # not yet read, after this pull
+        ("pulls", pa.int32()),  # of this arm, after this pull
+        ("documents", pa.int32()),  # read in this pull
+        ("tokens", pa.int64()),
+        ("cost", pa.float64()),
+        ("pairs", pa.int32()),  # kept from this pull
+        ("arm_pairs", pa.int32()),  # kept from the arm so far
+        ("reward", pa.float64()),  # of the arm after this pull, larger is better
+        ("exploit", pa.float64()),  # the two terms of the score it was chosen by
+        ("bonus", pa.float64()),
+    ]
+)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed to it when the block ends, removed when it raises."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+class TableWriter:
+    """Rows into a Parquet file in groups, so that memory does not grow with the table; whole or absent.
+
+    Use as a context manager. `rows_per_group` bounds what is held in memory.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, rows_per_group: int = 2048) -> None:
+        self.path, self.schema, self.rows_per_group = path, schema, rows_per_group
+        self.rows = 0
+        self._held: list[Mapping[str, Any]] = []
+
+    def __enter__(self) -> TableWriter:
+        self._atomic = atomic_path(self.path)
+        self._writer = pq.ParquetWriter(self._atomic.__enter__(), self.schema, compression="zstd")
+        return self
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._held.append(row)
+        self.rows += 1
+        if len(self._held) >= self.rows_per_group:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.Table.from_pylist(list(self._held), schema=self.schema))
+            self._held.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+        self._atomic.__exit__(kind, error, trace)
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> int:
+    """Write rows as Parquet, whole or absent. Returns the number of rows."""
+    with TableWriter(path, schema) as writer:
+        for row in rows:
+            writer.write(row)
+    return writer.rows
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+    return rows
+
+
+def iterate_rows(path: Path, columns: Sequence[str] | None = None, batch: int = 1024) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet file, `batch` at a time in memory."""
+    with pq.ParquetFile(path) as file:
+        for group in file.iter_batches(batch_size=batch, columns=columns):
+            yield from group.to_pylist()
+
+
+def read_column(path: Path, name: str) -> Any:
+    """A column as a NumPy array."""
+    return pq.read_table(path, columns=[name])[name].to_numpy()
