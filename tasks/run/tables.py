@@ -113,7 +113,7 @@ class TableWriter:
     Use as a context manager. `rows_per_group` bounds what is held in memory.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, rows_per_group: int = 2048) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, rows_per_group: int = 512) -> None:
         self.path, self.schema, self.rows_per_group = path, schema, rows_per_group
         self.rows = 0
         self._held: list[Mapping[str, Any]] = []

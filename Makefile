@@ -1,0 +1,37 @@
+# make demo   the main job on the corpus that is already on this machine, from a bare checkout
+# make test   lint, types and tests, from a bare checkout
+# make ui     a Prefect server on loopback with the deployments, started and watched in the browser
+# make bench  every measured comparison;  make bench-equal  those of the main job
+
+PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) $(shell command -v python3))
+BIN := .venv/bin
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: demo test lint bench bench-equal ui clean
+
+demo: .venv/installed
+	$(BIN)/sluice equal --config data/demo.yaml
+
+test: lint
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: bench-equal
+
+bench-equal: .venv/installed
+	$(BIN)/python -m tests.bench.equal
+
+ui: .venv/installed
+	deployments/ui.sh
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lora]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache

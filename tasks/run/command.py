@@ -1,0 +1,74 @@
+"""From a settings model to a command: every field is a flag, every group of fields a group of flags.
+
+pydantic-settings has a command line of its own; it splits lists at commas (`python:sympy,scipy` is one source) and does
+not take `--corpus A B`, so the flags are made here, with argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import types
+from collections.abc import Sequence
+from typing import Any, Literal, Union, get_args, get_origin
+
+from tasks.records import BadInput
+from tasks.run.settings import RunSettings, parse, read_yaml
+
+
+def add_flags(parser: argparse.ArgumentParser, model: type[RunSettings]) -> None:
+    """A flag for every field of the model; only flags that are given end up in the parsed namespace."""
+    groups: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        title = str(extra.get("group", "Other"))
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        default = field.get_default(call_default_factory=True) if not field.is_required() else None
+        shown = "" if default in (None, "", []) else f" [{_text(default)}]"
+        options: dict[str, Any] = {
+            "dest": name,
+            "default": argparse.SUPPRESS,
+            "help": " ".join((field.description or "").split()).replace("%", "%%") + shown,
+        }
+        kind = _kind(field.annotation)
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif get_origin(kind) is list:
+            options.update(nargs="*", metavar=_metavar(name, get_args(kind)[0]))
+        else:
+            options["metavar"] = _metavar(name, kind)
+        groups[title].add_argument("--" + name.replace("_", "-"), **options)
+
+
+def settings_from(model: type[RunSettings], given: dict[str, Any], config: str | None) -> Any:
+    """Settings of flags over those of a YAML file over the defaults.
+
+    Raises:
+        BadInput: one line that names the wrong fields.
+    """
+    values = read_yaml(config) if config else {}
+    return parse(model, {**values, **given})
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong flag is one line like every other bad input."""
+
+    def error(self, message: str) -> Any:
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def _kind(annotation: Any) -> Any:
+    """The type inside Optional[...]."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(part for part in get_args(annotation) if part is not type(None))
+    return annotation
+
+
+def _metavar(name: str, kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(get_args(kind)) + "}"
+    return {int: "N", float: "X"}.get(kind, name.rsplit("_", 1)[-1].upper())
+
+
+def _text(default: Any) -> str:
+    return " ".join(map(str, default)) if isinstance(default, Sequence) and not isinstance(default, str) else str(default)

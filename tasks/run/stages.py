@@ -1,0 +1,88 @@
+"""From a plain function to a Prefect task: a name, retries, and a cache key made of what goes in.
+
+A stage writes files below the run's folder and returns a small dict of facts. The key of its cached result is the hash
+of the settings it uses and of its other arguments, among which are the results (so the file hashes) of the stages
+before it. So a continued run, or a retry in the Prefect UI, runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.context import TaskRunContext
+from prefect.tasks import exponential_backoff
+
+from tasks.records import BadInput, Stopped
+from tasks.run.folder import digest
+
+Facts = dict[str, Any]
+
+
+def worth_retrying(task: Any, run: Any, state: Any) -> bool:
+    """A retry helps against a passing fault, not against bad input, a spent budget or a full disk."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, BadInput | Stopped | OSError | KeyboardInterrupt)
+
+
+class Stage:
+    """A stage of a flow.
+
+    Args:
+        function: called as function(run: Path, settings, **arguments) -> facts; the files it names under "files"
+            (relative to the run's folder) are hashed into its result.
+        name: shown in the UI; may use the arguments, as "extract round {number}".
+        uses: the settings fields that change its result.
+    """
+
+    def __init__(self, function: Callable[..., Facts], name: str, uses: Sequence[str] = (), retries: int = 2) -> None:
+        self.function, self.name, self.uses = function, name, tuple(uses)
+        self.task = task(
+            self._run,
+            name=name.split(" ")[0],
+            description=(function.__doc__ or "").strip(),
+            retries=retries,
+            retry_delay_seconds=exponential_backoff(backoff_factor=2),
+            retry_condition_fn=worth_retrying,
+            retry_jitter_factor=0.5,
+            cache_key_fn=self._key,
+            persist_result=True,
+            result_serializer="json",
+        )
+
+    def __call__(self, run: Path, settings: Any, **arguments: Any) -> Facts:
+        step = self.task.with_options(
+            task_run_name=self.name.format(**arguments), result_storage=run / ".results"
+        )
+        facts: Facts = step(run=str(run), settings=settings, arguments=arguments)
+        if any(not (run / file).exists() for file in facts["files"]):
+            # The cached result speaks of files that somebody removed.
+            facts = step.with_options(refresh_cache=True)(run=str(run), settings=settings, arguments=arguments)
+        return facts
+
+    def _run(self, run: str, settings: Any, arguments: Facts) -> Facts:
+        began = time.monotonic()
+        facts = self.function(Path(run), settings, **arguments)
+        files = {file: digest(Path(run) / file) for file in facts.get("files", ())}
+        return {**facts, "files": files, "seconds": round(time.monotonic() - began, 3)}
+
+    def _key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        settings, arguments = parameters["settings"], parameters["arguments"]
+        what = {
+            "stage": self.name,
+            "settings": {field: getattr(settings, field) for field in self.uses},
+            "arguments": _without_seconds(arguments),
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without_seconds(value: Any) -> Any:
+    """Equal work is equal however long it took."""
+    if isinstance(value, dict):
+        return {key: _without_seconds(inner) for key, inner in value.items() if key != "seconds"}
+    return value
