@@ -1,0 +1,139 @@
+"""The cost ledger of a run: a line per stage of a round, readable after a crash at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.records import BadInput
+from tasks.run.tables import write_text
+
+COUNTS = ("documents", "tokens", "cached_documents", "pairs")
+AMOUNTS = ("cost", "cost_paid", "seconds")
+
+
+class Ledger:
+    """costs.jsonl: one JSON object per line, whole lines only.
+
+    A line is {"round", "stage", "documents", "tokens", "cached_documents", "pairs", "cost", "cost_paid", "seconds"}:
+    `cost` is what the tokens cost at the run's price (US dollars), `cost_paid` the part that was not served from a
+    cache, `seconds` the stage's wall clock time.
+
+    One process writes a ledger at a time, the one that runs the flow; any number may read it.
+
+    Args:
+        path: the ledger's file; made at the first line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._repaired = False
+
+    def append(
+        self,
+        round: int,
+        stage: str,
+        *,
+        documents: int = 0,
+        tokens: int = 0,
+        cached_documents: int = 0,
+        pairs: int = 0,
+        cost: float = 0.0,
+        cost_paid: float = 0.0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Add a line; it is on disk when this returns."""
+        row = {
+            "round": round,
+            "stage": stage,
+            "documents": documents,
+            "tokens": tokens,
+            "cached_documents": cached_documents,
+            "pairs": pairs,
+            "cost": cost,
+            "cost_paid": cost_paid,
+            "seconds": seconds,
+        }
+        self._repair()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            # One write of one whole line: a reader sees it whole, or as a last line without its end.
+            os.write(handle, _line(row).encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The whole lines, in the order they were written; a half-written last line is left out.
+
+        Raises:
+            BadInput: a line before the last is not a JSON object.
+        """
+        rows = []
+        for number, line in enumerate(self._whole_lines().splitlines(), start=1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise BadInput(
+                    f"{self.path.name}:{number}: not a line of the cost ledger; remove the line and resume"
+                )
+            rows.append(row)
+        return rows
+
+    def replace_round(self, round: int) -> None:
+        """Forget a round's lines, because the round is about to run again."""
+        rows = self.rows()
+        kept = [row for row in rows if row.get("round") != round]
+        if len(kept) < len(rows):
+            write_text(self.path, "".join(_line(row) for row in kept))
+
+    def totals(self) -> dict[str, float]:
+        """Sums over the whole ledger of every count and amount."""
+        return add_up(self.rows())
+
+    def by(self, field: str) -> dict[Any, dict[str, float]]:
+        """Sums per value of `field` ("stage" or "round"), in order of first appearance."""
+        groups: dict[Any, list[dict[str, Any]]] = {}
+        for row in self.rows():
+            groups.setdefault(row.get(field), []).append(row)
+        return {value: add_up(rows) for value, rows in groups.items()}
+
+    def _whole_lines(self) -> str:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return ""
+        return content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace")
+
+    def _repair(self) -> None:
+        """Cut off a line that a crash left without its end, so that the next line does not grow out of it."""
+        if self._repaired:
+            return
+        self._repaired = True
+        try:
+            with self.path.open("r+b") as file:
+                content = file.read()
+                whole = content.rfind(b"\n") + 1
+                if whole < len(content):
+                    file.truncate(whole)
+        except FileNotFoundError:
+            pass
+
+
+def add_up(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Sums of every count and amount over ledger rows."""
+    totals: dict[str, float] = {**dict.fromkeys(COUNTS, 0), **dict.fromkeys(AMOUNTS, 0.0)}
+    for row in rows:
+        for name in totals:
+            totals[name] += row.get(name) or 0
+    return totals
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
