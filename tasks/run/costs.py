@@ -30,7 +30,6 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._repaired = False
 
     def append(
         self,
@@ -113,17 +112,10 @@ class Ledger:
 
     def _repair(self) -> None:
         """Cut off a line that a crash left without its end, so that the next line does not grow out of it."""
-        if self._repaired:
-            return
-        self._repaired = True
-        try:
-            with self.path.open("r+b") as file:
-                content = file.read()
-                whole = content.rfind(b"\n") + 1
-                if whole < len(content):
-                    file.truncate(whole)
-        except FileNotFoundError:
-            pass
+        content = self.path.read_bytes() if self.path.exists() else b""
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self.path, whole)
 
 
 def add_up(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
