@@ -1,0 +1,95 @@
+"""The `sluice` command: one subcommand per flow. Exit codes: 0 done, 2 bad input, 3 stopped and resumable."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.loop.settings import EqualSettings
+from tasks.records import BadInput, Stopped
+from tasks.run.command import Parser, add_flags, settings_from
+from tasks.run.folder import load_settings, run_name
+
+_FIELDS_WITH_OWN_FLAGS = {"resume"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a flow from the command line. Returns the exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+        return int(arguments.start(arguments))
+    except BadInput as error:
+        return _say(str(error), 2)
+    except Stopped as error:
+        return _say(str(error), 3)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _say(f"the disk is full ({error.filename or 'while writing'}); free some space and use --resume", 2)
+        raise
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing that was read is lost, continue with --resume NAME", 130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="sluice", description="Finds the training data worth paying for.")
+    commands = parser.add_subparsers(title="flows", metavar="FLOW", required=True, parser_class=Parser)
+    equal = commands.add_parser(
+        "equal",
+        help="select clusters, extract question-answer pairs, train, repeat (the main job)",
+        description=EqualSettings.__doc__,
+        epilog="Exit codes: 0 done, 2 bad input, 3 a budget or service stopped it (continue with --resume NAME).",
+    )
+    equal.add_argument("--config", metavar="FILE", help="YAML file of field names and values; flags win over it")
+    equal.add_argument("--resume", metavar="NAME", help="continue the run of this name; nothing is paid twice")
+    equal.add_argument("--verbose", action="store_true", help="show the flow's log on the terminal too")
+    add_flags(equal, EqualSettings, leave_out=_FIELDS_WITH_OWN_FLAGS)
+    equal.set_defaults(start=_equal)
+    return parser
+
+
+def _equal(arguments: argparse.Namespace) -> int:
+    from tasks.loop.check import absolute, check_inputs
+
+    given = {name: value for name, value in vars(arguments).items() if name in EqualSettings.model_fields}
+    given.pop("resume", None)
+    if arguments.resume:
+        if arguments.config:
+            raise BadInput("--resume takes its settings from the run; leave out --config")
+        runs_dir = given.pop("runs_dir", EqualSettings.model_fields["runs_dir"].default)
+        settings = load_settings(EqualSettings, "equal", runs_dir, arguments.resume, given)
+    else:
+        settings = settings_from(EqualSettings, given, arguments.config)
+        settings = absolute(settings.model_copy(update={"run": settings.run or run_name()}))
+    settings = settings.model_copy(update={"resume": bool(arguments.resume)})
+    check_inputs(settings)
+
+    _prefect_environment(arguments.verbose)
+    from flows.equal import equal
+    from tasks.run import terminal
+
+    with terminal.make_display(sys.stdout, settings.run, settings.strategy) as display, terminal.shown_on(display):
+        summary: dict[str, Any] = equal(settings)
+        display.finish(summary)
+    return 0
+
+
+def _prefect_environment(verbose: bool) -> None:
+    """What Prefect reads from the environment when it is imported; what the user has set stays."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def _say(message: str, code: int) -> int:
+    print(f"sluice: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
