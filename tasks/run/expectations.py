@@ -1,0 +1,106 @@
+"""How a gate asks Great Expectations: a file context in the run folder, its data docs, and one line when a check fails."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.records import Stopped
+
+_SHOWN = 5  # ids that a message names
+_GROUP = 4096  # rows held as Python objects
+
+
+class GateFailed(Stopped):
+    """A table broke an expectation. The message is one line: which, how many rows, the first of them, where to look."""
+
+
+def frame_of(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> Any:
+    """A pandas frame of measured rows, built in groups so that Python objects do not pile up; ids made safe to show."""
+    import pandas as pd
+
+    groups, held = [], []
+    for row in rows:
+        held.append({**row, "id": html.escape(row["id"]) if row["id"] is not None else None})
+        if len(held) >= _GROUP:
+            groups.append(pd.DataFrame(held, columns=list(columns)))
+            held = []
+    groups.append(pd.DataFrame(held, columns=list(columns)))
+    return pd.concat([group for group in groups if len(group)] or groups, ignore_index=True)
+
+
+def validate(gate: str, frame: Any, expectations: list[Any], pages: Path) -> None:
+    """Validate a frame, renew the data docs, and stop at the first expectation that is not met."""
+    import great_expectations as gx
+
+    context = _context(pages)
+    batch = (
+        context.data_sources.add_or_update_pandas("run")
+        .add_dataframe_asset(gate)
+        .add_batch_definition_whole_dataframe("all")
+    )
+    suite = context.suites.add_or_update(gx.ExpectationSuite(name=gate, expectations=expectations))
+    validation = context.validation_definitions.add_or_update(
+        gx.ValidationDefinition(name=gate, data=batch, suite=suite)
+    )
+    checkpoint = context.checkpoints.add_or_update(
+        gx.Checkpoint(
+            name=gate,
+            validation_definitions=[validation],
+            actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+            result_format={
+                "result_format": "SUMMARY",
+                "unexpected_index_column_names": ["id"],
+                "partial_unexpected_count": _SHOWN,
+            },
+        )
+    )
+    result = checkpoint.run(batch_parameters={"dataframe": frame})
+    for validated in result.run_results.values():
+        for outcome in validated.results:
+            if not outcome.success:
+                raise GateFailed(_message(gate, outcome, frame, pages))
+
+
+def _context(pages: Path) -> Any:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+
+    pages.mkdir(parents=True, exist_ok=True)
+    context = gx.get_context(mode="file", project_root_dir=pages.resolve())
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    site = {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": "../docs/"},
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
+    if context.get_config().data_docs_sites != {"docs": site}:
+        context.variables.data_docs_sites = {"docs": site}
+        context.variables.save()
+    return context
+
+
+def _message(gate: str, outcome: Any, frame: Any, pages: Path) -> str:
+    settings = outcome.expectation_config
+    subject = {
+        name: value
+        for name, value in settings.kwargs.items()
+        if name not in ("batch_id", "ignore_row_if") and value is not None
+    }
+    told = ", ".join(f"{name} {value}" for name, value in subject.items())
+    result = outcome.result or {}
+    if "unexpected_count" in result:
+        rows = [html.unescape(str(row["id"])) for row in result.get("partial_unexpected_index_list") or []]
+        more = ", ..." if result["unexpected_count"] > len(rows) else ""
+        found = f"{result['unexpected_count']} of {len(frame)} rows fail: {', '.join(map(repr, rows))}{more}"
+    elif "observed_value" in result:
+        found = f"found {result['observed_value']}"
+    else:
+        problem = outcome.exception_info or {}
+        found = " ".join(str(problem.get("exception_message") or problem).split())[:300]
+    name = settings.type.removeprefix("expect_").replace("_", " ")
+    return f"gate '{gate}' failed: expected {name} ({told}); {found}; see {pages / 'docs' / 'index.html'}"
