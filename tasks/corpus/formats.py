@@ -1,0 +1,190 @@
+"""Records out of files: JSON, CSV and Parquet, plain or gzipped, here or in an object store."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from upath import UPath
+
+from tasks.records import BadInput
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that could not be read: the reason of its reject, and what the parser said."""
+
+    reason: str
+    detail: str
+
+
+Row = tuple[int, Record | Broken]
+"""Line (or row) number, from 1, and what stood there."""
+
+_LONGEST_CSV_FIELD = 2**31 - 1  # the largest a C long holds everywhere
+
+_UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
+
+# NaN and Infinity are no JSON; a value that cannot be written again becomes null.
+JSON = json.JSONDecoder(parse_constant=lambda name: None)
+
+
+def read_records(path: UPath) -> Iterator[Row]:
+    """The records of a file, one at a time.
+
+    Raises:
+        BadInput: the file is damaged as a whole (a truncated archive, not Parquet, no CSV).
+    """
+    reader = reader_of(path)
+    if reader is None:
+        raise BadInput(f"{path}: unknown kind of file; give JSON lines, CSV or Parquet")
+    return reader(path)
+
+
+def reader_of(path: UPath) -> Callable[[UPath], Iterator[Row]] | None:
+    """The reader for a file's name, None if no reader takes it."""
+    name = path.name.lower().removesuffix(".gz")
+    for endings, reader in _READERS.items():
+        if name.endswith(endings):
+            return None if reader is _parquet and path.name.lower().endswith(".gz") else reader
+    return None
+
+
+@contextmanager
+def opened(path: UPath) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked if its name ends in .gz; damage and failing storage become one clear line."""
+    try:
+        with path.open("rb") as raw:
+            if path.name.lower().endswith(".gz"):
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    yield cast(BinaryIO, unpacked)
+            else:
+                yield cast(BinaryIO, raw)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BadInput(f"{path}: damaged or truncated gzip file ({error}); fetch it again") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _json_lines(path: UPath) -> Iterator[Row]:
+    with opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if not line.strip():
+                continue
+            yield number, _json_line(line)
+
+
+def _json(path: UPath) -> Iterator[Row]:
+    """A .json file: JSON lines, or one array of objects, which is read whole."""
+    with opened(path) as file:
+        is_array = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    if not is_array:
+        yield from _json_lines(path)
+        return
+    with opened(path) as file:
+        data = file.read()
+    try:
+        values = JSON.decode(data.decode("utf-8-sig").strip())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(
+            f"{path}: broken JSON: {error}; one object per line is read record by record"
+        ) from None
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            yield number, Broken("not an object", f"the item is a {type(value).__name__}")
+
+
+def _json_line(line: bytes) -> Record | Broken:
+    if b"\0" in line:
+        return Broken("binary", "the line holds NUL bytes")
+    try:
+        value = JSON.decode(line.decode("utf-8").strip())
+    except UnicodeDecodeError as error:
+        return Broken("binary", f"not UTF-8: {error.reason} at byte {error.start} of the line")
+    except (ValueError, RecursionError) as error:
+        return Broken("broken JSON", str(error) or type(error).__name__)
+    return (
+        value if isinstance(value, dict) else Broken("not an object", f"the line is a {type(value).__name__}")
+    )
+
+
+def _delimited(path: UPath) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    delimiter = "\t" if ".tsv" in path.name.lower() else ","
+    with opened(path) as file:
+        # Undecodable bytes survive as surrogates, so that one bad row costs that row and not the file.
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.DictReader(text, delimiter=delimiter, restkey="")
+        try:
+            for row in reader:
+                if "" in row and isinstance(row[""], list):
+                    yield (
+                        reader.line_num,
+                        Broken(
+                            "broken CSV", f"more cells than the {len(reader.fieldnames or [])} of the header"
+                        ),
+                    )
+                elif any(value and _UNDECODABLE.search(value) for value in row.values()):
+                    yield reader.line_num, Broken("binary", "not UTF-8")
+                else:
+                    yield reader.line_num, {name: value for name, value in row.items() if value is not None}
+        except csv.Error as error:
+            raise BadInput(f"{path}:{reader.line_num}: broken CSV: {error}") from None
+
+
+def _parquet(path: UPath) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with opened(path) as file:
+        try:
+            table = pq.ParquetFile(file)
+            number = 0
+            for batch in table.iter_batches(batch_size=256):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, record
+        except pa.ArrowException as error:
+            raise BadInput(f"{path}: damaged Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def first_records(path: UPath, count: int) -> list[Record]:
+    """Up to `count` readable records from the head of a file; for Parquet one empty record with its columns."""
+    if reader_of(path) is _parquet:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with opened(path) as file:
+            try:
+                table = pq.ParquetFile(file)
+            except pa.ArrowException as error:
+                raise BadInput(f"{path}: damaged Parquet file ({str(error).splitlines()[0]})") from None
+            return [dict.fromkeys(table.schema_arrow.names)] if table.metadata.num_rows else []
+    records: list[Record] = []
+    rows = read_records(path)
+    for _, record in zip(range(count), (record for _, record in rows), strict=False):
+        if not isinstance(record, Broken):
+            records.append(record)
+    return records
+
+
+_READERS: dict[tuple[str, ...], Callable[[UPath], Iterator[Row]]] = {
+    (".jsonl", ".ndjson"): _json_lines,
+    (".json",): _json,
+    (".csv", ".tsv"): _delimited,
+    (".parquet", ".pq"): _parquet,
+}

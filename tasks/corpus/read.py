@@ -1,0 +1,204 @@
+"""Documents out of whatever the user has: files of records, folders of text, data sets, installed packages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from upath import UPath
+
+from tasks.corpus import docstrings, folders, huggingface
+from tasks.corpus.formats import JSON, Broken, Record, Row, first_records, read_records
+from tasks.corpus.sources import fingerprint, resolve
+from tasks.records import BadInput, Document, Reject
+
+__all__ = ["Fields", "check_sources", "fingerprint", "read_documents"]
+
+Rejecter = Callable[[Reject], None]
+
+_SHORTEST_DOCSTRING = 80  # characters; "Return the name." teaches nothing
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_MOST_CONTROL = 0.1  # share of a text above which it is no text
+_PATIENCE = 1000  # records without the text field after which its name is taken to be wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which field or column of a record holds what, and which split of a Hugging Face data set is read."""
+
+    text: str = "text"
+    id: str = "id"
+    source: str = "source"
+    hf_split: str = "train"
+
+
+def read_documents(sources: Sequence[str], fields: Fields, reject: Rejecter) -> Iterator[Document]:
+    """The documents of all sources, in order, one at a time in memory; texts as they stand.
+
+    Args:
+        sources: paths (JSON lines, CSV, Parquet, .txt, .md, .html, folders of them, saved data sets; local or with an
+            fsspec scheme such as s3://), "hf:NAME[:CONFIG]", or "python:PACKAGE,PACKAGE.SUBPACKAGE,...".
+        fields: names of the fields of records.
+        reject: called for every record that is no document, with stage "read".
+
+    Yields:
+        Documents; an id that a record does not have is made of file name and line.
+
+    Raises:
+        BadInput: a source is missing, damaged as a whole, has no documents, or none of its records has the text field.
+    """
+    for source in resolve(sources):
+        if source.kind == "python":
+            yield from _python(source.name, reject)
+        elif source.kind == "hub":
+            rows = huggingface.stream_dataset(source.name, fields.hf_split)
+            yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
+        elif source.kind == "saved":
+            rows = huggingface.read_saved_dataset(UPath(source.name), fields.hf_split)
+            yield from _documents(rows, source.name, source.label, fields, reject)
+        else:
+            empty = True
+            for path, label, group in source.files():
+                empty = False
+                if folders.is_text_file(path):
+                    yield from _text_file(path, label, group, reject)
+                else:
+                    yield from _documents(read_records(path), str(path), label, fields, reject)
+            if empty:
+                raise _no_documents(source.name)
+
+
+def check_sources(sources: Sequence[str], fields: Fields) -> None:
+    """What can be found wrong with the sources in a moment, before anything starts.
+
+    Every source must exist and be of a known kind, folders must hold documents, Python packages must be installed, and
+    the first records of a file must have the text field. Data sets on the hub are only looked at when they are read.
+
+    Raises:
+        BadInput: the first problem.
+    """
+    for source in resolve(sources):
+        if source.kind == "python":
+            docstrings.find_files(source.name)
+        elif source.kind in ("file", "folder"):
+            first = next(source.files(), None)
+            if first is None:
+                raise _no_documents(source.name)
+            if not folders.is_text_file(first[0]):
+                names = dict.fromkeys(name for record in first_records(first[0], 20) for name in record)
+                if names and fields.text not in names:
+                    raise _no_field(str(first[0]), fields.text, names)
+
+
+def _documents(
+    rows: Iterator[Row], place: str, label: str, fields: Fields, reject: Rejecter
+) -> Iterator[Document]:
+    """Documents out of a file's records, and the check that the text field is rightly named."""
+    names: dict[str, None] = {}
+    read, found = 0, False
+    for number, record in rows:
+        read += 1
+        name, origin = f"{label}:{number}", f"{place}:{number}"
+        if isinstance(record, Broken):
+            reject(Reject("read", record.reason, name, f"{origin}: {record.detail}"))
+            continue
+        if not found:
+            found = fields.text in record
+            names.update(dict.fromkeys(record))
+            if not found and read >= _PATIENCE:
+                break
+        made = _document(record, name, origin, fields)
+        if isinstance(made, Document):
+            yield made
+        else:
+            reject(made)
+    if names and not found:
+        raise _no_field(place, fields.text, names)
+
+
+def _document(record: Record, name: str, origin: str, fields: Fields) -> Document | Reject:
+    given = record.get(fields.id)
+    if isinstance(given, str | int | float) and not isinstance(given, bool) and str(given).strip():
+        name = _storable(str(given).strip())
+    text = record.get(fields.text)
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError:
+            return Reject("read", "binary", name, f"{origin}: field {fields.text} is not UTF-8")
+    if not isinstance(text, str):
+        what = "null" if text is None else f"of type {type(text).__name__}"
+        detail = f"is {what}" if fields.text in record else "is missing"
+        return Reject("read", "no text field", name, f"{origin}: field {fields.text} {detail}")
+    problem = _unusable(text)
+    if problem:
+        return Reject("read", problem, name, origin)
+    source = record.get(fields.source)
+    rest = {key: value for key, value in record.items() if key not in (fields.text, fields.id, fields.source)}
+    return Document(
+        name, text, None if source is None else _storable(str(source)), _as_json(rest) if rest else {}, origin
+    )
+
+
+def _text_file(path: UPath, label: str, group: str, reject: Rejecter) -> Iterator[Document]:
+    text = folders.read_text_file(path)
+    label = _storable(label)
+    if isinstance(text, Broken):
+        reject(Reject("read", text.reason, label, f"{path}: {text.detail}"))
+        return
+    problem = _unusable(text)
+    if problem:
+        reject(Reject("read", problem, label, str(path)))
+    else:
+        yield Document(label, text, _storable(group), {}, f"{_storable(str(path))}:1")
+
+
+def _python(module: str, reject: Rejecter) -> Iterator[Document]:
+    for name, path in docstrings.find_files(module):
+        try:
+            found = list(docstrings.read_docstrings(name, path))
+        except (SyntaxError, ValueError, RecursionError, OSError) as error:
+            reject(Reject("read", "broken Python", name, f"{path}: {error}"))
+            continue
+        for item in found:
+            if len(item.text) >= _SHORTEST_DOCSTRING:
+                code = f"`{item.signature}`\n\n" if item.signature else ""
+                metadata = {"kind": item.kind, "file": item.file, "line": item.line}
+                text = f"# {item.name.split('#')[0]}\n\n{code}{item.text}"
+                yield Document(item.name, text, item.package, metadata, f"{item.file}:{item.line}")
+
+
+def _unusable(text: str) -> str:
+    """Why the text is none, empty if it is one."""
+    if not text.strip():
+        return "empty text"
+    if "\0" in text or len(_CONTROL.findall(text)) > _MOST_CONTROL * len(text):
+        return "binary"
+    return ""
+
+
+def _storable(text: str) -> str:
+    """The string without what UTF-8 cannot hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Values that can be written as JSON: dates and the like as text, bytes as their number, NaN as null."""
+    plain: dict[str, Any] = JSON.decode(json.dumps(values, default=_as_text))
+    return plain
+
+
+def _as_text(value: Any) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+
+
+def _no_field(place: str, field: str, names: dict[str, None]) -> BadInput:
+    known = ", ".join(str(name) for name in names)
+    return BadInput(f"{place}: no record has the field {field}; it has: {known}; set --text-field")
+
+
+def _no_documents(folder: str) -> BadInput:
+    return BadInput(f"{folder}: no documents in this folder; it needs .txt, .md, .html or files of records")
