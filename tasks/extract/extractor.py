@@ -1,0 +1,66 @@
+"""The seam for whatever turns a document into question-answer pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from tasks.records import BadInput, Document, QAPair, Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What an extractor made of one document."""
+
+    pairs: list[QAPair]
+    rejects: list[Reject]
+
+    def of(self, document_id: str) -> Extraction:
+        """The same work as that of another document with the same text: ids are made from the document's."""
+        return Extraction(
+            [
+                replace(pair, id=f"{document_id}#{number}", document_id=document_id)
+                for number, pair in enumerate(self.pairs)
+            ],
+            [replace(reject, id=document_id) for reject in self.rejects],
+        )
+
+
+class Extractor(Protocol):
+    """Turns documents into pairs. Made on the worker that uses it, by `make_extractor`."""
+
+    @property
+    def name(self) -> str:
+        """Name and version; another version is other work."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that changes what it gives, JSON-serialisable."""
+
+    def extract(self, document: Document) -> Extraction:
+        """Pairs with the characters of their answers, and what was found but is no pair."""
+
+
+def make_extractor(spec: str, **settings: Any) -> Extractor:
+    """An extractor from its name and plain settings, which travel to workers in its place.
+
+    Raises:
+        BadInput: there is no such extractor, or it has no such setting.
+    """
+    if spec != "rules":
+        raise BadInput(f"--extractor {spec}: there is no such extractor; use rules")
+    from tasks.extract.rules.extractor import RuleExtractor
+
+    try:
+        return RuleExtractor(**settings)
+    except TypeError as error:
+        raise BadInput(f"--extractor {spec}: {str(error).partition('() ')[2]}") from None
+
+
+def work_key(extractor: Extractor, text: str) -> str:
+    """What makes an extraction the same work: extractor, settings and text, not the document's id."""
+    parts = json.dumps([extractor.name, dict(extractor.settings), text], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,1 @@
+"""Rules over explicit structure: one small function per rule, a file per family."""

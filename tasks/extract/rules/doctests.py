@@ -1,0 +1,100 @@
+"""Doctests: what a Python expression prints, asked with the prose and the set-up before it."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+
+from tasks.extract.rules.layout import Layout, underlined
+from tasks.extract.rules.rule import Candidate, Rule
+
+MAX_PROSE = 300
+MAX_PARAGRAPH_LINES = 20
+MAX_SETUP = 8
+"""Earlier statements of the same docstring that print nothing, and go with each question."""
+
+_DEFINES = re.compile(r"[ \t]{0,40}(?:async[ ])?(?:def|class)[ \t]{1,4}(\w{1,100})")
+_QUOTES = ('"""', "'''", 'r"""', "r'''")
+_EXAMPLES = re.compile(
+    r"(?:usage|(?:more |some )?examples?(?: usage)?|doctests?|tests?)[ ]?:{0,2}$", re.IGNORECASE
+)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{4,16}")
+
+
+def doctest(layout: Layout) -> Iterator[Candidate]:
+    """Every >>> statement with expected output below it."""
+    subject, summary, prose = layout.title, "", ""
+    setup: deque[str] = deque(maxlen=MAX_SETUP)
+    paragraph: list[str] = []
+    i, count = 0, len(layout.lines)
+    while i < count:
+        line = layout.lines[i]
+        bare = line.strip()
+        if not bare.startswith(">>>"):
+            if ("def " in line or "class " in line) and (match := _DEFINES.match(line)):
+                subject, summary, prose, paragraph = match[1], "", "", []
+                setup.clear()
+            elif bare.startswith(_QUOTES):
+                # A docstring opens, and what stood before it was code; or one closes.
+                paragraph = [bare.lstrip("r\"'")] if bare.strip("r\"'") else []
+                summary = prose = " ".join(paragraph)
+            elif underlined(layout, i) or _EXAMPLES.match(bare):
+                prose, paragraph = summary, []
+                i += 1 if underlined(layout, i) else 0
+            elif not bare or bare.startswith(("`", "#", ".. ")):
+                paragraph = []
+            elif len(paragraph) < MAX_PARAGRAPH_LINES:
+                # Until the first blank line a paragraph is the summary.
+                first_paragraph = not summary or summary == " ".join(paragraph)
+                paragraph.append(bare)
+                prose = " ".join(paragraph)
+                summary = prose if first_paragraph else summary
+            i += 1
+            continue
+        paragraph = []
+        statement, i = _statement(layout, i)
+        first = i
+        while i < count and _is_output(layout.lines[i]):
+            i += 1
+        start, end = layout.span(first, i)
+        if start == end:
+            setup.append(statement)
+            continue
+        output = layout.text[start:end]
+        reason = "no fixed answer" if _ADDRESS.search(output) or output.strip(". ") == "" else ""
+        told = (
+            f"{subject}: {_last_sentence(prose)}" if subject and prose else subject or _last_sentence(prose)
+        )
+        yield Candidate("\n".join(filter(None, [told, *setup, statement])), start, end, reason, dedent=True)
+
+
+def _statement(layout: Layout, i: int) -> tuple[str, int]:
+    """The statement that starts at line i with its continuations, and the line after it."""
+    lines = [layout.lines[i].strip()]
+    i += 1
+    while i < len(layout.lines):
+        bare = layout.lines[i].strip()
+        if bare != "..." and not bare.startswith("... "):
+            break
+        lines.append(bare)
+        i += 1
+    return "\n".join(lines), i
+
+
+def _is_output(line: str) -> bool:
+    """Expected output goes to a blank line, a prompt, or what closes the docstring or the fence."""
+    bare = line.strip()
+    return bool(bare) and not bare.startswith((">>>", "```", "~~~", '"""', "'''"))
+
+
+def _last_sentence(prose: str) -> str:
+    """The prose, or its last sentence where it is long; a directive's colons end a sentence."""
+    prose = prose.removesuffix("::").removesuffix(":")
+    if len(prose) <= MAX_PROSE:
+        return prose
+    tail = prose[-MAX_PROSE:]
+    return tail.partition(". ")[2] or tail.partition(" ")[2]
+
+
+RULES = (Rule("doctest", doctest, (">>> ",)),)
