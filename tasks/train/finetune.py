@@ -1,0 +1,177 @@
+"""Training of a causal language model on answer tokens, for a stated number of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from tasks.records import BadInput
+from tasks.run.seeds import generator, integer
+from tasks.train.format import IGNORED, Examples, encode_pairs, pad, plan_batches
+
+WARMUP = 0.03  # share of the whole training over which the learning rate rises
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """What a training did: tokens used (padding left out), steps taken, and the loss and learning rate of each."""
+
+    tokens: int = 0
+    steps: int = 0
+    losses: list[float] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+
+
+def finetune(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    tokens: int | None = None,
+    epochs: float = 1.0,
+    learning_rate: float,
+    batch_tokens: int = 4096,
+    sequence_tokens: int = 512,
+    seed: int,
+    start: float = 0.0,
+    end: float = 1.0,
+    max_grad_norm: float = 1.0,
+    progress: Progress | None = None,
+) -> TrainingLog:
+    """Fine-tune a model, in place, on the answers of pairs.
+
+    Args:
+        pairs: (question, answer); none trains nothing.
+        tokens: input tokens to train on, padding left out; pairs are reshuffled and repeated, or cut, to reach it.
+        epochs: passes over the pairs where `tokens` is not given.
+        learning_rate: peak of the schedule.
+        batch_tokens: tokens of a batch, padding included.
+        sequence_tokens: longest example.
+        start, end: which stretch of the planned training this call is; round r of R is r/R to (r+1)/R.
+        progress: called after each step with the tokens used and `tokens`.
+
+    Returns:
+        The log; its losses are the mean cross entropy (nats) over the answer tokens of each batch.
+
+    Raises:
+        BadInput: the loss is not a finite number.
+    """
+    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
+    return fit(
+        model,
+        examples,
+        tokens=round(epochs * int(examples.lengths.sum())) if tokens is None else tokens,
+        learning_rate=learning_rate,
+        batch_tokens=batch_tokens,
+        seed=seed,
+        start=start,
+        end=end,
+        max_grad_norm=max_grad_norm,
+        progress=progress,
+    )
+
+
+def fit(
+    model: Any,
+    examples: Examples,
+    *,
+    tokens: int,
+    learning_rate: float,
+    batch_tokens: int,
+    seed: int,
+    start: float = 0.0,
+    end: float = 1.0,
+    max_grad_norm: float = 1.0,
+    progress: Progress | None = None,
+) -> TrainingLog:
+    """Train a model, in place, on token sequences; the arguments are those of `finetune`."""
+    if not len(examples) or tokens <= 0:
+        return TrainingLog()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
+    )
+    lengths, device = examples.lengths, next(model.parameters()).device
+    losses: list[torch.Tensor] = []
+    rates: list[float] = []
+    used = epoch = 0
+    # Dropout draws from torch's global stream: ours for the time of the training, then as it was.
+    with torch.random.fork_rng():
+        torch.manual_seed(integer(seed, "dropout", str(start)))
+        model.train()
+        while used < tokens:
+            before = used
+            for rows in plan_batches(lengths, batch_tokens, generator(seed, "batches", str(start), epoch)):
+                rows = rows[np.cumsum(lengths[rows]) <= tokens - used]
+                if not len(rows):
+                    continue
+                size = int(lengths[rows].sum())
+                # The middle of the step: neither the first nor the last step of a training is wasted on a rate of 0.
+                share = start + (end - start) * (used + size / 2) / tokens
+                rates.append(learning_rate * schedule(share))
+                optimizer.param_groups[0]["lr"] = rates[-1]
+                loss = answer_losses(model, *pad(examples, rows, 0), device)[0].mean()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                losses.append(loss.detach())
+                used += size
+                if progress is not None:
+                    progress(used, tokens)
+            epoch += 1
+            if used == before:  # what is left is shorter than any example
+                break
+        model.eval()
+    values = [float(loss) for loss in losses]
+    if not all(map(math.isfinite, values)):
+        step = next(index for index, value in enumerate(values) if not math.isfinite(value))
+        raise BadInput(
+            f"--learning-rate {learning_rate:g}: the loss was not finite at step {step}; give a lower rate"
+        )
+    return TrainingLog(used, len(values), values, rates)
+
+
+def schedule(share: float) -> float:
+    """Learning rate as a share of its peak: a linear rise, then half a cosine to 0 (Loshchilov & Hutter, 2017).
+
+    Args:
+        share: how much of the whole planned training is done, 0 to 1.
+    """
+    if share < WARMUP:
+        return share / WARMUP
+    return 0.5 * (1 + math.cos(math.pi * (share - WARMUP) / (1 - WARMUP)))
+
+
+def answer_losses(
+    model: Any, input_ids: np.ndarray, labels: np.ndarray, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross entropy of each token that bears loss, and whether it is the model's first choice.
+
+    Only these positions reach the output layer: logits over a vocabulary are the largest array of a language model, and
+    most positions belong to questions.
+
+    Args:
+        input_ids, labels: int64 (b, t), padded on the right.
+
+    Returns:
+        Losses in nats, float32 (k,), and hits, bool (k,), of the k labelled tokens, row by row.
+    """
+    predicts = np.zeros(labels.shape, bool)
+    predicts[:, :-1] = labels[:, 1:] != IGNORED
+    targets = torch.from_numpy(labels[:, 1:][predicts[:, :-1]]).to(device)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        logits = model(
+            input_ids=torch.from_numpy(input_ids).to(device),
+            logits_to_keep=torch.from_numpy(predicts).to(device),
+            use_cache=False,
+        ).logits.float()
+    return cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
