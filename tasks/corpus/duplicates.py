@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _LEAST_CONTENT_SHARE = 0.05  # of a document's shingles
 _SAME_TEXT = 0.95  # Jaccard similarity of all shingles above which documents with little content are the same
 
 Signatures = NDArray[np.uint32]
+Flags = NDArray[np.bool_]
 
 
 def exact_key(text: str) -> bytes:
@@ -36,7 +38,7 @@ def shingles(batch: Words) -> list[Hashes]:
     """The distinct word 5-grams of every text, as sorted hashes."""
     hashes, text, _ = batch.runs(SHINGLE)
     edges = np.searchsorted(text, np.arange(len(batch.texts) + 1))
-    return [np.unique(hashes[start:end]) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    return [np.unique(hashes[start:end]) for start, end in pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class DocumentFrequency:
     def estimate(self, hashes: Hashes) -> NDArray[np.uint32]:
         """Documents per shingle, an upper bound."""
         first, second = _counters(hashes)
-        return np.minimum(self._rows[0][first], self._rows[1][second])
+        counts: NDArray[np.uint32] = np.minimum(self._rows[0][first], self._rows[1][second])
+        return counts
 
     def template(self) -> Template:
         """The shingles in more than 0.2 % of the documents, and in at least 20."""

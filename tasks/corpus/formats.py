@@ -69,7 +69,7 @@ def opened(path: UPath) -> Iterator[BinaryIO]:
                 with gzip.GzipFile(fileobj=raw) as unpacked:
                     yield cast(BinaryIO, unpacked)
             else:
-                yield cast(BinaryIO, raw)
+                yield raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(f"{path}: damaged or truncated gzip file ({error}); fetch it again") from None
     except OSError as error:
