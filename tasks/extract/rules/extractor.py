@@ -126,4 +126,4 @@ def _text(text: str, candidate: Candidate) -> str:
         return answer
     line_start = text.rfind("\n", 0, candidate.start) + 1
     indent = text[line_start : candidate.start]
-    return dedent((indent if indent.isspace() else "") + answer).strip()
+    return dedent((indent if indent.isspace() else "") + answer).strip("\n")

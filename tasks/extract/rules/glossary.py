@@ -18,7 +18,7 @@ _MEANS = re.compile(
 
 
 def definition(layout: Layout) -> Iterator[Candidate]:
-    """Entries of a glossary, one on a line; and lines of the form "Term" means ..."""
+    """Entries of a glossary, and paragraphs of the form "Term" means ...; each goes to the next or a blank line."""
     inside = False
     for i, line in enumerate(layout.lines):
         if layout.level[i]:
@@ -26,11 +26,19 @@ def definition(layout: Layout) -> Iterator[Candidate]:
             continue
         if layout.fenced[i]:
             continue
-        match = _MEANS.match(line[:200]) or (_ENTRY.match(line[:200]) if inside else None)
-        if match:
+        if match := _entry(line, inside):
             term = plain(next(group for group in match.groups() if group))
-            start, end = layout.trim(layout.starts[i] + match.end(), layout.starts[i + 1])
+            last = i + 1
+            while (
+                not layout.blank(last) and not layout.level[last] and not _entry(layout.lines[last], inside)
+            ):
+                last += 1
+            start, end = layout.trim(layout.starts[i] + match.end(), layout.starts[last])
             yield Candidate(layout.in_context(f"What does “{term}” mean?"), start, end)
+
+
+def _entry(line: str, inside: bool) -> re.Match[str] | None:
+    return _MEANS.match(line[:200]) or (_ENTRY.match(line[:200]) if inside else None)
 
 
 RULES = (

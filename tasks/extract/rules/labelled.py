@@ -132,14 +132,15 @@ def _sections(layout: Layout) -> list[_Section]:
     ends = sorted({line for line, _, _ in labels} | {i for i, level in enumerate(layout.level) if level})
     ends.append(len(layout.lines))
     sections = []
-    for line, kind, column in labels:
-        inline = bool(layout.lines[line][column:].strip(" \t*_"))
-        start, end = layout.trim(layout.starts[line] + column, layout.starts[ends[bisect_right(ends, line)]])
+    for number, kind, column in labels:
+        inline = bool(layout.lines[number][column:].strip(" \t*_"))
+        end_line = ends[bisect_right(ends, number)]
+        start, end = layout.trim(layout.starts[number] + column, layout.starts[end_line])
         # "Solution: Solution" and the text on the next line.
         first, newline, _ = layout.text[start : min(end, start + 40)].partition("\n")
         if newline and first.strip().lower() == kind:
             start, end = layout.trim(start + len(first), end)
-        sections.append(_Section(kind, line, start, end, inline))
+        sections.append(_Section(kind, number, start, end, inline))
     return sections
 
 

@@ -15,7 +15,6 @@ MAX_LINE = 400
 
 _HEADING = re.compile(r"(#{1,6})[ \t]{1,8}(\S[^\n]{0,399})")
 _UNDERLINE = re.compile(r"(?:={3,200}|-{3,200}|~{3,200})")
-_EMPHASIS = "*_ \t#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,10 @@ class Layout:
 
 def plain(line: str) -> str:
     """A line without the marks of headings and emphasis around it."""
-    return line.strip().strip(_EMPHASIS).strip()
+    bare = line.strip("*# \t\n")
+    return (
+        bare.strip("_").strip() if bare.startswith("_") and bare.endswith("_") and "__" not in bare else bare
+    )
 
 
 def underlined(layout: Layout, i: int) -> bool:
