@@ -64,14 +64,15 @@ def kmeans(vectors: np.ndarray, k: int, seed: int, iterations: int = 25) -> Clus
             max_points_per_centroid=256,
         )
         solver.train(np.ascontiguousarray(vectors[rows], dtype=np.float32))
+        centroids = np.asarray(solver.centroids)
         nearest = faiss.IndexFlatIP(d)
-        nearest.add(solver.centroids)
+        nearest.add(centroids)
         found = [
             nearest.search(np.ascontiguousarray(vectors[start : start + CHUNK], dtype=np.float32), 1)[1][:, 0]
             for start in range(0, n, CHUNK)
         ]
     used, labels = np.unique(np.concatenate(found), return_inverse=True)
-    return Clustering(solver.centroids[used], labels.astype(np.int32))
+    return Clustering(centroids[used], labels.astype(np.int32))
 
 
 @contextmanager
@@ -148,12 +149,14 @@ def _distinct(words: list[str], count: int) -> list[str]:
     """The first `count` words, a plural or singular of one already there left out."""
     kept: list[str] = []
     for word in words:
-        if not any(word in (other + "s", other + "es") or other in (word + "s", word + "es") for other in kept):
+        if not any(
+            word in (other + "s", other + "es") or other in (word + "s", word + "es") for other in kept
+        ):
             kept.append(word)
     return kept[:count]
 
 
-def map_2d(vectors: np.ndarray, seed: int, landmarks: int = 400) -> np.ndarray:
+def map_2d(vectors: np.ndarray, seed: int, landmarks: int = 300) -> np.ndarray:
     """Positions of documents on a map on which neighbours stand together.
 
     t-SNE (van der Maaten and Hinton, 2008) of at most `landmarks` k-means centroids; a document stands at the mean of

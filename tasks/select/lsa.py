@@ -74,7 +74,7 @@ class LSAEncoder:
             _, _, components = randomized_svd(
                 weights,
                 min(dimensions, *weights.shape),
-                n_iter=5,
+                n_iter=3,
                 random_state=seeds.integer(seed, "lsa", "svd"),
             )
         return cls(vectorizer.get_feature_names_out().tolist(), vectorizer.idf_, components)

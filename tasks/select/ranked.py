@@ -1,0 +1,64 @@
+"""Strategies that know their whole order before anything is read: the baselines a bandit has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.select.arms import Armed, Arms, Pull
+
+
+class Ranked(Armed):
+    """Reads documents in a fixed order.
+
+    Args:
+        labels: cluster of each document, (n,); for reporting, and as arms of the documents read.
+        order: all rows, the first to read first.
+        score: what each document was ranked by, (n,).
+        count: number of clusters.
+    """
+
+    def __init__(
+        self, name: str, labels: np.ndarray, order: np.ndarray, score: np.ndarray, count: int
+    ) -> None:
+        super().__init__(name, Arms(labels, order, count))
+        self.score = score
+        self._next = 0  # everything before it in the order is read; only saves time
+
+    def choose(self, pulls: int, per_pull: int) -> list[Pull]:
+        wanted = pulls * per_pull
+        rows: list[int] = []
+        order, read = self.arms.order, self.arms.read
+        position = self._next
+        while len(rows) < wanted and position < len(order):
+            if not read[order[position]]:
+                rows.append(int(order[position]))
+            position += 1
+        self._next = position
+        self.arms.mark(rows)
+        by_arm: dict[int, list[int]] = {}
+        for row in rows:
+            by_arm.setdefault(int(self.arms.labels[row]), []).append(row)
+        return [
+            Pull(arm, np.asarray(taken), float(self.score[taken].mean()), 0.0)
+            for arm, taken in by_arm.items()
+        ]
+
+    def restore(self, state: dict[str, object]) -> None:
+        super().restore(state)
+        self._next = 0
+
+
+def similarity_to(reference: np.ndarray, vectors: np.ndarray, chunk: int = 65_536) -> np.ndarray:
+    """Cosine of each vector (n, d) to the mean of the reference (m, d); vectors may be memory-mapped. Returns (n,)."""
+    mean = reference.mean(axis=0, dtype=np.float64)
+    mean = (mean / max(1e-12, float(np.linalg.norm(mean)))).astype(np.float32)
+    parts = [vectors[start : start + chunk] @ mean for start in range(0, len(vectors), chunk)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+
+def gumbel_top_k(log_weights: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An order whose first k rows are a sample without replacement, weights exp(log_weights), for every k.
+
+    Adding independent Gumbel noise and sorting (Xie et al., arXiv 2302.03169, section 3).
+    """
+    return np.argsort(-(log_weights + random.gumbel(size=len(log_weights))), kind="stable")
