@@ -47,7 +47,7 @@ def fit_linear_head(
     seed: int = 0,
     groups: np.ndarray | None = None,
     batch: int = 256,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 1e-2,
     decay: float = 1e-2,
 ) -> tuple[np.ndarray, Alignment]:
     """A linear map for documents, pairs and reference alike, learnt on frozen vectors.

@@ -35,8 +35,9 @@ class LSAEncoder:
 
     def __init__(self, vocabulary: Sequence[str], idf: np.ndarray, components: np.ndarray) -> None:
         self.vocabulary = list(vocabulary)
-        self.idf = np.asarray(idf, dtype=np.float32)
-        self.components = np.asarray(components, dtype=np.float32)
+        self.idf = np.ascontiguousarray(idf, dtype=np.float32)
+        # safetensors writes the buffer as it lies, whatever the strides say.
+        self.components = np.ascontiguousarray(components, dtype=np.float32)
         self.dimensions = int(self.components.shape[0])
         self._vectorizer = _vectorizer(vocabulary=self.vocabulary)
         self._vectorizer.idf_ = self.idf

@@ -1,0 +1,118 @@
+"""Transformers encoders: pooling, batches by length, limits, and the whole encoder's fine-tuning."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.records import BadInput
+from tasks.select.encode import EncoderSpec, check_encoder, encode_texts
+from tasks.select.finetune import finetune_encoder
+from tasks.select.pretrained import POOLING, TransformersEncoder, batches_by_length
+
+TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w1 w2 w3 w4 w5", "", "w9 w8"]
+
+
+def with_pooling(folder: Path, target: Path, **modes: bool) -> str:
+    shutil.copytree(folder, target)
+    (target / "1_Pooling").mkdir()
+    (target / POOLING).write_text(json.dumps({"word_embedding_dimension": 32, **modes}))
+    return str(target)
+
+
+@pytest.mark.parametrize("mode", ["mean", "cls"])
+def test_vectors_are_the_pooled_states_of_one_text_at_a_time(
+    tiny_bert: Path, tmp_path: Path, mode: str
+) -> None:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    name = with_pooling(
+        tiny_bert,
+        tmp_path / "m",
+        pooling_mode_cls_token=mode == "cls",
+        pooling_mode_mean_tokens=mode == "mean",
+    )
+    vectors = encode_texts(EncoderSpec(name), TEXTS)
+    model, tokenizer = AutoModel.from_pretrained(name).eval(), AutoTokenizer.from_pretrained(name)
+    for text, vector in zip(TEXTS, vectors, strict=True):
+        with torch.inference_mode():
+            states = model(torch.tensor([tokenizer(text)["input_ids"]])).last_hidden_state[0]
+        expected = (states[0] if mode == "cls" else states.mean(0)).numpy()
+        assert vector == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)
+
+
+def test_batches_keep_to_the_token_budget_and_lose_no_text() -> None:
+    lengths = [3, 50, 7, 7, 120, 1, 64, 9]
+    batches = list(batches_by_length(lengths, 100))
+    assert sorted(index for batch in batches for index in batch) == list(range(8))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 100
+    assert batches[0] == [4]
+
+
+def test_the_batch_size_does_not_change_the_vectors(tiny_bert: Path) -> None:
+    encoder = TransformersEncoder(str(tiny_bert))
+    together = encoder.encode(TEXTS)
+    encoder.batch_tokens = 1
+    assert encoder.encode(TEXTS) == pytest.approx(together, abs=1e-5)
+
+
+def test_texts_longer_than_the_models_positions_are_cut(tiny_bert: Path) -> None:
+    encoder = TransformersEncoder(str(tiny_bert), max_tokens=512)
+    assert encoder.max_tokens == 40
+    assert np.isfinite(encoder.encode(["w1 " * 500])).all()
+
+
+def test_a_pooling_we_do_not_have_is_named(tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="pooling_mode_max_tokens"):
+        TransformersEncoder(with_pooling(tiny_bert, tmp_path / "m", pooling_mode_max_tokens=True))
+
+
+def test_damaged_weights_are_one_clear_line(tiny_bert: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bert, tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"not weights")
+    check_encoder(str(tmp_path / "m"))
+    with pytest.raises(BadInput, match="cannot be loaded") as error:
+        TransformersEncoder(str(tmp_path / "m"))
+    assert "\n" not in str(error.value)
+
+
+def translations(count: int) -> tuple[list[str], list[str]]:
+    """Word wN in a document becomes w(N+30) in its pair: nothing in common until it is learnt."""
+    words = np.random.default_rng(0).integers(0, 25, size=(count, 3))
+    return (
+        [" ".join(f"w{word}" for word in row) for row in words],
+        [" ".join(f"w{word + 30}" for word in row) for row in words],
+    )
+
+
+def test_finetuning_lowers_the_held_out_loss_and_saves_an_encoder(tiny_bert: Path, tmp_path: Path) -> None:
+    documents, pairs = translations(160)
+    output = tmp_path / "aligned"
+    report = finetune_encoder(
+        str(tiny_bert), documents, pairs, output, epochs=3, learning_rate=3e-3, temperature=0.1, seed=0
+    )
+    assert report.helped
+    assert report.loss_after < report.loss_before - 0.3
+    check_encoder(str(output))
+    before, after = (
+        np.diagonal(encode_texts(spec, documents) @ encode_texts(spec, pairs).T).mean()
+        - (encode_texts(spec, documents) @ encode_texts(spec, pairs).T).mean()
+        for spec in (EncoderSpec(str(tiny_bert)), EncoderSpec(str(output)))
+    )
+    assert after > before + 0.1
+
+
+def test_finetuning_that_does_not_help_saves_the_original(tiny_bert: Path, tmp_path: Path) -> None:
+    documents, pairs = translations(40)
+    report = finetune_encoder(
+        str(tiny_bert), documents, pairs, tmp_path / "same", epochs=1, learning_rate=0.0, seed=0
+    )
+    assert (report.epochs, report.loss_after) == (0, report.loss_before)
+    original = encode_texts(EncoderSpec(str(tiny_bert)), documents)
+    assert encode_texts(EncoderSpec(str(tmp_path / "same")), documents) == pytest.approx(original, abs=1e-6)
