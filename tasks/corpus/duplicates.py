@@ -26,7 +26,7 @@ _LEAST_CONTENT_SHARE = 0.05  # of a document's shingles
 _SAME_TEXT = 0.95  # Jaccard similarity of all shingles above which documents with little content are the same
 
 Signatures = NDArray[np.uint32]
-Flags = NDArray[np.bool_]
+Thresholds = NDArray[np.float64]
 
 
 def exact_key(text: str) -> bytes:
@@ -74,7 +74,7 @@ class DocumentFrequency:
         self.documents += len(documents)
         together = np.concatenate([*documents, np.empty(0, np.uint64)])
         for row, counters in zip(self._rows, _counters(together), strict=True):
-            np.add.at(row, counters, 1)
+            np.add.at(row, counters, np.uint32(1))
 
     def estimate(self, hashes: Hashes) -> NDArray[np.uint32]:
         """Documents per shingle, an upper bound."""
@@ -89,48 +89,54 @@ class DocumentFrequency:
         return Template((first, second))
 
 
-def signatures(documents: Iterable[Hashes], template: Template) -> tuple[Signatures, NDArray[np.bool_]]:
-    """MinHash signatures of documents' content shingles.
+def signatures(
+    documents: Iterable[Hashes], template: Template, threshold: float
+) -> tuple[Signatures, Thresholds]:
+    """MinHash signatures of documents' content shingles, and how similar another must be to be a near duplicate.
 
     A document with next to no content of its own (fewer than 8 shingles, or under 5 % of them) is signed by all of its
-    shingles and marked: it is held to a stricter measure, see `NearDuplicates`.
+    shingles and held to 0.95: two filled-in forms differ in their entries, two copies of a page in nothing. One of
+    fewer than 8 shingles in all has too few for an estimate and is compared with none.
 
     Args:
         documents: distinct shingles of each of n documents.
         template: the shingles that do not count.
+        threshold: Jaccard similarity of content from which a document is a near duplicate.
 
     Returns:
-        signatures (n, 128) and whether each stands for the content (n,).
+        signatures (n, 128) and thresholds (n,), infinite for documents that are compared with none.
     """
     first, second = template.lookup()
     multiply, add = _permutations()
-    signed, of_content = [], []
+    signed, limits = [], []
     for hashes in documents:
         counters = _counters(hashes)
         content = hashes[~(first[counters[0]] & second[counters[1]])]
-        enough = len(content) >= max(_FEWEST_CONTENT, _LEAST_CONTENT_SHARE * len(hashes))
-        signed.append(_signature(content if enough else hashes, multiply, add))
-        of_content.append(enough)
-    return np.array(signed, np.uint32).reshape(-1, PERMUTATIONS), np.array(of_content, np.bool_)
+        if len(hashes) < _FEWEST_CONTENT:
+            limits.append(np.inf)
+        elif len(content) < max(_FEWEST_CONTENT, _LEAST_CONTENT_SHARE * len(hashes)):
+            content = hashes
+            limits.append(max(_SAME_TEXT, threshold))
+        else:
+            limits.append(threshold)
+        signed.append(_signature(content, multiply, add))
+    return np.array(signed, np.uint32).reshape(-1, PERMUTATIONS), np.array(limits)
 
 
 class NearDuplicates:
     """The documents kept so far, asked for one that a new document nearly repeats.
 
     Candidates come from datasketch's MinHashLSH and are verified by the signatures' estimate of the Jaccard similarity.
-    A document without content of its own repeats another only if nearly all of its text, template included, is the
-    same (0.95): two filled-in forms differ in their entries, two copies of a page in nothing.
 
     Source: Broder 1997 (MinHash); Lee et al. 2022, arXiv 2107.06499 (deduplication of training data).
 
     Args:
-        threshold: Jaccard similarity of content at which a document is a near duplicate.
+        threshold: the lowest similarity that is asked for; the index is tuned to it.
     """
 
     def __init__(self, threshold: float) -> None:
         from datasketch import MinHashLSH
 
-        self.threshold = threshold
         # False negatives weigh more: false candidates are sorted out by the estimate.
         self._index = MinHashLSH(
             threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9), hashfunc=_short
@@ -138,15 +144,16 @@ class NearDuplicates:
         self._ids: list[str] = []
         self._signatures = np.empty((256, PERMUTATIONS), np.uint32)
 
-    def find_or_keep(self, id: str, signature: Signatures, of_content: bool) -> tuple[str, float] | None:
+    def find_or_keep(self, id: str, signature: Signatures, threshold: float) -> tuple[str, float] | None:
         """The id of the kept document that this one repeats and their similarity; else the document is kept."""
+        if np.isinf(threshold):
+            return None
         hashed = _minhash(signature)
         candidates = np.array(sorted(self._index.query(hashed)), np.int64)
         if len(candidates):
             similarity = (self._signatures[candidates] == signature).mean(axis=1)
             best = int(similarity.argmax())
-            limit = self.threshold if of_content else max(self.threshold, _SAME_TEXT)
-            if similarity[best] >= limit:
+            if similarity[best] >= threshold:
                 return self._ids[candidates[best]], float(similarity[best])
         row = len(self._ids)
         if row == len(self._signatures):

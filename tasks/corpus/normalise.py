@@ -37,4 +37,6 @@ def normalise(text: str) -> str:
     text = _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text))
     if not text.isascii():
         text = unicodedata.normalize("NFC", _ODD_SPACES.sub(" ", text))
-    return _BLANK_LINES.sub("\n\n\n", _TRAILING.sub("", text)).strip("\n")
+    if " \n" in text or "\t\n" in text or text.endswith((" ", "\t")):
+        text = _TRAILING.sub("", text)
+    return _BLANK_LINES.sub("\n\n\n", text).strip("\n")

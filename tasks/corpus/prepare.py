@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.decontaminate import Decontaminator
-from tasks.corpus.duplicates import DocumentFrequency, Flags, NearDuplicates, Signatures, Template
+from tasks.corpus.duplicates import DocumentFrequency, NearDuplicates, Signatures, Template, Thresholds
 from tasks.corpus.duplicates import shingles as shingles_of
 from tasks.corpus.duplicates import signatures as sign
 from tasks.corpus.intake import Intake, RejectLog
@@ -29,6 +29,7 @@ _BATCH_CHARACTERS = 1 << 20
 
 Row = dict[str, Any]
 Progress = Callable[[str, int], None]
+Examined = tuple[list[str | None], Signatures, Thresholds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +103,17 @@ def prepare_corpus(
 
             near = NearDuplicates(near_duplicates) if near_duplicates < 1 else None
             decontaminator = Decontaminator(test, decontamination_ngram)
+            examine = partial(
+                _examine, template=template, decontaminator=decontaminator, threshold=near_duplicates
+            )
             tokens = 0
-            for row, overlap, signature, of_content in _examined(
-                staged, template, decontaminator, mapper, report
-            ):
+            for row, overlap, signature, threshold in _examined(staged, examine, mapper, report):
                 if overlap is not None and count_tokens(row["text"]) <= max_tokens:
                     reject(Reject("decontaminate", "contaminated", row["id"], overlap))
                     continue
-                repeated = near.find_or_keep(row["id"], signature, of_content) if near else None
-                if repeated:
-                    reject(
-                        Reject(
-                            "deduplicate", "near duplicate", row["id"], f"{repeated[0]} ({repeated[1]:.2f})"
-                        )
-                    )
+                same = near.find_or_keep(row["id"], signature, threshold) if near else None
+                if same:
+                    reject(Reject("deduplicate", "near duplicate", row["id"], f"{same[0]} ({same[1]:.2f})"))
                     continue
                 for part in _parts(row, max_tokens, intake.ids, decontaminator, reject):
                     kept.write(part)
@@ -155,9 +153,9 @@ def _stage(documents: Iterable[Document], path: Path, mapper: Mapper, report: Pr
 
 
 def _examined(
-    path: Path, template: Template, decontaminator: Decontaminator, mapper: Mapper, report: Progress
-) -> Iterator[tuple[Row, str | None, Signatures, bool]]:
-    """Second pass: each staged row with its overlap with the test part and its signature."""
+    path: Path, examine: Callable[[list[str]], Examined], mapper: Mapper, report: Progress
+) -> Iterator[tuple[Row, str | None, Signatures, float]]:
+    """Second pass: each staged row with its overlap with the test part, its signature and its threshold."""
     away: deque[list[Row]] = deque()  # the rows whose texts are with the mapper
 
     def texts() -> Iterator[list[str]]:
@@ -166,10 +164,9 @@ def _examined(
             yield _texts(batch)
 
     done = 0
-    examine = partial(_examine, template=template, decontaminator=decontaminator)
-    for overlaps, signed, of_content in mapper(examine, texts()):
+    for overlaps, signed, thresholds in mapper(examine, texts()):
         rows = away.popleft()
-        yield from zip(rows, overlaps, signed, of_content.tolist(), strict=True)
+        yield from zip(rows, overlaps, signed, thresholds.tolist(), strict=True)
         done += len(rows)
         report("compare", done)
 
@@ -179,10 +176,10 @@ def _shingles(texts: list[str]) -> list[Hashes]:
 
 
 def _examine(
-    texts: list[str], template: Template, decontaminator: Decontaminator
-) -> tuple[list[str | None], Signatures, Flags]:
+    texts: list[str], template: Template, decontaminator: Decontaminator, threshold: float
+) -> Examined:
     batch = hash_words(texts)
-    return decontaminator.overlaps_of(batch), *sign(shingles_of(batch), template)
+    return decontaminator.overlaps_of(batch), *sign(shingles_of(batch), template, threshold)
 
 
 def _parts(

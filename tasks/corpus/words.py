@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def hash_words(texts: Sequence[str]) -> Words:
     split = [words(text) for text in texts]
     known = _Vocabulary()
     total = sum(map(len, split))
-    hashes = np.fromiter((known[word] for found in split for word in found), np.uint64, total)
+    hashes = np.fromiter(map(known.__getitem__, chain.from_iterable(split)), np.uint64, total)
     return Words(split, hashes, np.cumsum([0, *map(len, split)], dtype=np.int64))
 
 
