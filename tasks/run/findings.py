@@ -1,0 +1,237 @@
+"""What a finished run shows: the tables of its folder, added up for a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tasks.run.tables import iterate_rows, read_rows
+
+_CONTEXT = 220  # characters shown on each side of a span
+_SPAN = 640  # longest span shown whole
+_HEAT_COLUMNS = 40
+_NUMBERS = ("cluster", "round", "x", "y", "extracted", "tokens", "pairs")
+
+# Keys of summary.json that the page asks for; one that a run does not have is shown as absent.
+FIGURES = (
+    "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_everything", "price", "pairs",
+    "transport", "transport_heldout", "nll_before", "nll_after", "exact_match_before", "exact_match_after", "strategy",
+    "seed", "rounds", "comparison", "reference", "seconds", "versions",
+)  # fmt: skip
+
+
+class Corpus:
+    """The columns of documents.parquet that the report needs, as arrays; never the text."""
+
+    def __init__(self, path: Path) -> None:
+        table = pq.read_table(path, columns=[*_NUMBERS, "source"])
+        missing = {
+            "cluster": -1,
+            "round": -1,
+            "x": np.nan,
+            "y": np.nan,
+            "extracted": False,
+            "tokens": 0,
+            "pairs": 0,
+        }
+        columns = {
+            name: table[name].combine_chunks().fill_null(missing[name]).to_numpy(zero_copy_only=False)
+            for name in _NUMBERS
+        }
+        self.cluster, self.round = columns["cluster"], columns["round"]
+        self.x, self.y = columns["x"].astype(np.float64), columns["y"].astype(np.float64)
+        self.extracted = columns["extracted"].astype(bool)
+        self.tokens, self.pairs = columns["tokens"].astype(np.int64), columns["pairs"].astype(np.int64)
+        encoded = table["source"].combine_chunks().dictionary_encode()
+        self.sources = [str(value) for value in encoded.dictionary.to_pylist()]
+        self.source = np.asarray(encoded.indices.fill_null(-1))
+
+
+def load_terms(run: Path, arms: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """Readable terms per cluster: of every cluster where the run kept them, of those pulled in any case."""
+    path = run / "stages" / "terms.json"
+    listed = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    terms = {
+        cluster: words if isinstance(words, str) else " ".join(words) for cluster, words in enumerate(listed)
+    }
+    return terms | {arm["arm"]: arm["terms"] for arm in arms if arm["arm"] is not None and arm["terms"]}
+
+
+def clusters(
+    corpus: Corpus, arms: Sequence[Mapping[str, Any]], terms: Mapping[int, str], price: float
+) -> list[dict[str, Any]]:
+    """One row per cluster: what is in it, what was read, what that gave and cost; most pairs first.
+
+    Args:
+        arms: rows of arms.parquet in the order of the pulls.
+        terms: readable terms of the clusters.
+        price: US dollars of a million tokens.
+    """
+    inside = corpus.cluster >= 0
+    count = int(corpus.cluster.max(initial=-1)) + 1
+    read = inside & corpus.extracted
+
+    def per_cluster(rows: np.ndarray, weights: np.ndarray | None = None) -> list[float]:
+        chosen = None if weights is None else weights[rows]
+        totals: list[float] = np.bincount(corpus.cluster[rows], weights=chosen, minlength=count).tolist()
+        return totals
+
+    size, documents = per_cluster(inside), per_cluster(read)
+    tokens, pairs = per_cluster(read, corpus.tokens), per_cluster(read, corpus.pairs)
+    latest = {arm["arm"]: arm for arm in arms}
+    sources = _sources_of_clusters(corpus)
+    found = [
+        {
+            "cluster": cluster,
+            "terms": terms.get(cluster, ""),
+            "sources": sources.get(cluster, []),
+            "size": int(size[cluster]),
+            "read": int(documents[cluster]),
+            "pulls": latest.get(cluster, {}).get("pulls") or 0,
+            "pairs": int(pairs[cluster]),
+            "yield": pairs[cluster] / documents[cluster] if documents[cluster] else None,
+            "reward": latest.get(cluster, {}).get("reward"),
+            "cost": tokens[cluster] * price / 1e6,
+        }
+        for cluster in range(count)
+        if size[cluster]
+    ]
+    return sorted(
+        found, key=lambda row: (-row["pairs"], -(row["reward"] or 0.0), -row["read"], row["cluster"])
+    )
+
+
+def _sources_of_clusters(corpus: Corpus) -> dict[int, list[tuple[str, float]]]:
+    """The two commonest sources of each cluster with their shares; a cluster without stated sources is left out."""
+    stated = (corpus.cluster >= 0) & (corpus.source >= 0)
+    names = len(corpus.sources)
+    keys, counts = np.unique(
+        corpus.cluster[stated].astype(np.int64) * names + corpus.source[stated], return_counts=True
+    )
+    known = np.bincount(corpus.cluster[stated])
+    found: dict[int, list[tuple[str, float]]] = {}
+    for index in np.argsort(-counts, kind="stable").tolist():
+        cluster, source = divmod(int(keys[index]), names)
+        if len(found.setdefault(cluster, [])) < 2:
+            found[cluster].append((corpus.sources[source], float(counts[index] / known[cluster])))
+    return found
+
+
+def heat(corpus: Corpus, order: Sequence[int], rows: int = 24) -> dict[str, Any]:
+    """Documents read per cluster and round, for the `rows` clusters that were read most.
+
+    Args:
+        order: clusters, the one to show first first.
+
+    Returns:
+        columns (labels of rounds, several rounds in one where there are many), rows of (cluster, counts), most (the
+        largest count), left_out (clusters read but not shown).
+    """
+    read = corpus.extracted & (corpus.cluster >= 0) & (corpus.round >= 0)
+    cluster, round = corpus.cluster[read].astype(np.int64), corpus.round[read].astype(np.int64)
+    last = int(round.max(initial=0))
+    width = max(1, -(-(last + 1) // _HEAT_COLUMNS))
+    columns = last // width + 1
+    counts = np.zeros((int(corpus.cluster.max(initial=-1)) + 1, columns), dtype=np.int64)
+    np.add.at(counts, (cluster, round // width), 1)
+    totals = counts.sum(axis=1)
+    shown = {number for number in np.argsort(-totals, kind="stable")[:rows].tolist() if totals[number]}
+    first = [column * width for column in range(columns)]
+    return {
+        "columns": [
+            str(start) if width == 1 else f"{start}–{min(last, start + width - 1)}" for start in first
+        ],
+        "rows": [(number, counts[number].tolist()) for number in order if number in shown],
+        "most": int(counts.max(initial=0)),
+        "left_out": int((totals > 0).sum()) - len(shown),
+    }
+
+
+def drops(path: Path, examples: int = 3) -> list[dict[str, Any]]:
+    """What was dropped: a row per stage and reason with its count and first ids; largest first within a stage."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for reject in iterate_rows(path):
+        key = (reject["stage"] or "", reject["reason"] or "")
+        row = found.setdefault(key, {"stage": key[0], "reason": key[1], "count": 0, "examples": []})
+        row["count"] += 1
+        if len(row["examples"]) < examples:
+            row["examples"].append({"id": reject["id"] or "", "detail": (reject["detail"] or "")[:160]})
+    stages = list(dict.fromkeys(stage for stage, _ in found))
+    return sorted(found.values(), key=lambda row: (stages.index(row["stage"]), -row["count"], row["reason"]))
+
+
+def samples(
+    run: Path, best: Sequence[int], arms: Sequence[Mapping[str, Any]], near: int = 6, far: int = 2
+) -> list[dict[str, Any]]:
+    """Pairs to look at, each with the place in its document it came from and why that document was read.
+
+    Args:
+        best: clusters, best first; the pair most similar to the reference is taken from each of the first `near`.
+        far: as many of the kept pairs least similar to the reference, to show what the selection also lets in.
+    """
+    columns = ["id", "cluster", "similarity"]
+    kept = [
+        row for row in read_rows(run / "pairs.parquet", [*columns, "decision"]) if row["decision"] == "kept"
+    ]
+    ranked = sorted(
+        kept, key=lambda row: (-(row["similarity"] if row["similarity"] is not None else -1), row["id"])
+    )
+    chosen: dict[str, str] = {}
+    for cluster in best:
+        first = next((row for row in ranked if row["cluster"] == cluster), None)
+        if first is not None and len(chosen) < near:
+            chosen[first["id"]] = "near"
+    for row in reversed(ranked):
+        if sum(kind == "far" for kind in chosen.values()) < far and row["id"] not in chosen:
+            chosen[row["id"]] = "far"
+    pairs = {row["id"]: row for row in _rows_with(run / "pairs.parquet", "id", chosen, None)}
+    ids = {row["document_id"] for row in pairs.values()}
+    texts = {
+        row["id"]: row["text"] for row in _rows_with(run / "documents.parquet", "id", ids, ["id", "text"])
+    }
+    pulls = {arm["pull"]: arm for arm in arms}
+    return [
+        {
+            **pairs[name],
+            "kind": kind,
+            "arm": pulls.get(pairs[name]["pull"]),
+            **_context(texts.get(pairs[name]["document_id"]) or "", pairs[name]["start"], pairs[name]["end"]),
+        }
+        for name, kind in chosen.items()
+    ]
+
+
+def _rows_with(path: Path, column: str, values: Any, columns: list[str] | None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(
+        path, columns=columns, filters=[(column, "in", sorted(values))] if values else [(column, "==", None)]
+    ).to_pylist()
+    return rows
+
+
+def _context(text: str, start: int, end: int) -> dict[str, Any]:
+    """The span and what stands around it; the middle of a long span is left out."""
+    span = text[start:end]
+    if len(span) > _SPAN:
+        span = span[: _SPAN - 160] + " […] " + span[-160:]
+    return {
+        "before": ("… " if start > _CONTEXT else "") + text[max(0, start - _CONTEXT) : start],
+        "span": span,
+        "after": text[end : end + _CONTEXT] + (" …" if end + _CONTEXT < len(text) else ""),
+    }
+
+
+def warmup_yield(corpus: Corpus) -> float | None:
+    """Pairs per document among the random documents of the warm-up: what reading everything would give."""
+    first = corpus.extracted & (corpus.round == 0)
+    return float(corpus.pairs[first].mean()) if first.any() else None
+
+
+def load_summary(run: Path) -> dict[str, Any]:
+    """summary.json, with None for what the page asks for and the run does not have."""
+    summary: dict[str, Any] = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    return {**dict.fromkeys(FIGURES), **summary}

@@ -1,0 +1,251 @@
+"""report.html: one self-contained page that shows what a run found, what it cost and whether that paid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from tasks.run import findings
+from tasks.run.charts import Label, Series, cluster_map, level, line_chart
+from tasks.run.costs import Ledger
+from tasks.run.tables import read_rows, write_text
+from tasks.run.terminal import dollars
+
+_CLUSTERS_SHOWN, _CLUSTERS_LISTED = 14, 200
+_MAP_LABELS = 14
+_FAR_DEARER = (
+    2.5  # times the run's cost: a strategy beyond it would squeeze the chart, and becomes a level in it
+)
+
+
+def write_report(run: Path) -> Path:
+    """Write run/report.html from the run's tables.
+
+    Args:
+        run: folder with summary.json, documents.parquet, pairs.parquet, arms.parquet, rejected.parquet, costs.jsonl
+            and settings.yaml.
+
+    Returns:
+        Path of the page. The same tables give the same page.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # Documents, ids and settings are a stranger's text: everything is escaped unless charts.py built it.
+    environment = Environment(
+        loader=PackageLoader("tasks.run", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=lambda value: "–" if value is None else f"{value:,.0f}",
+        decimals=lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}",
+        share=_share,
+        money=lambda value: "–" if value is None else dollars(value),
+        duration=_duration,
+    )
+    page = environment.get_template("report.html.j2").render(_content(run))
+    path = run / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _content(run: Path) -> dict[str, Any]:
+    """Everything the page shows, by name."""
+    summary = findings.load_summary(run)
+    corpus = findings.Corpus(run / "documents.parquet")
+    arms = read_rows(run / "arms.parquet")
+    clusters = findings.clusters(corpus, arms, findings.load_terms(run, arms), summary["price"] or 0.0)
+    rewards = [row["reward"] for row in clusters if row["reward"] is not None and row["read"]]
+    low, high = (min(rewards), max(rewards)) if rewards else (0.0, 1.0)
+    for row in clusters:
+        row["level"] = level(row["reward"], low, high) if row["read"] and row["reward"] is not None else None
+    order = [row["cluster"] for row in clusters]
+    runs = [_own_row(summary), *(summary["comparison"] or [])]
+    warm_yield = findings.warmup_yield(corpus)
+    return {
+        "name": run.name,
+        "summary": summary,
+        "random": next((one for one in runs[1:] if one["strategy"] == "random"), None),
+        "runs": runs,
+        "best": {key: _best(runs, key, lowest) for key, lowest in _JUDGED.items()},
+        "caught_up": _caught_up(summary),
+        "distance_chart": _distance_chart(summary, runs),
+        "student_chart": _student_chart(summary, runs),
+        "clusters": clusters[:_CLUSTERS_SHOWN],
+        "more_clusters": clusters[_CLUSTERS_SHOWN:_CLUSTERS_LISTED],
+        "left_out": max(0, len(clusters) - _CLUSTERS_LISTED),
+        "about": {row["cluster"]: row["terms"] for row in clusters},
+        "most_pairs": max((row["pairs"] for row in clusters), default=0),
+        "reward_range": (low, high) if rewards else None,
+        "heat": findings.heat(corpus, order),
+        "level": level,
+        "map": _map(corpus, clusters),
+        "samples": findings.samples(run, order, arms),
+        "drops": [
+            {**row, "examples": [_shortened(example) for example in row["examples"]]}
+            for row in findings.drops(run / "rejected.parquet")
+        ],
+        "stages": Ledger(run / "costs.jsonl").by("stage"),
+        "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
+        "settings": _settings(run),
+    }
+
+
+# Columns of the comparison in which one run is the best, and whether the lowest is.
+_JUDGED = {"transport_heldout": True, "nll": True, "exact_match": False}
+
+
+def _own_row(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "strategy": summary["strategy"] or "this run",
+        "documents": summary["extracted_documents"],
+        "tokens": summary["tokens_read"],
+        "cost": summary["cost"],
+        "pairs": summary["pairs"],
+        "transport_heldout": summary["transport_heldout"],
+        "nll": summary["nll_after"],
+        "exact_match": summary["exact_match_after"],
+    }
+
+
+def _best(runs: Sequence[Mapping[str, Any]], key: str, lowest: bool) -> float | None:
+    values = [run[key] for run in runs if run.get(key) is not None]
+    return None if not values else min(values) if lowest else max(values)
+
+
+def _caught_up(summary: Mapping[str, Any]) -> float | None:
+    """Share of random's cost at which the run's pairs were as near to the target as random's at the end."""
+    random = next((one for one in summary["comparison"] or [] if one["strategy"] == "random"), None)
+    if not random or random.get("transport_heldout") is None or not random.get("cost"):
+        return None
+    for round in summary["rounds"] or []:
+        if (
+            round.get("transport_heldout") is not None
+            and round["transport_heldout"] <= random["transport_heldout"]
+        ):
+            return float(round["cost"] / random["cost"])
+    return None
+
+
+def _distance_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Any:
+    """Distance to the held-out target over the cost so far, this run beside the others."""
+    cost = summary["cost"] or 0.0
+    series = []
+    for number, run in enumerate(runs):
+        told = (summary["rounds"] if number == 0 else run.get("rounds")) or []
+        points = [
+            (one["cost"], one["transport_heldout"])
+            for one in told
+            if one.get("transport_heldout") is not None
+        ]
+        if not points:
+            continue
+        if number and points[-1][0] > _FAR_DEARER * cost:
+            series.append(
+                Series(run["strategy"], [], [points[-1][1]], "guide", note=f"({dollars(points[-1][0])})")
+            )
+        else:
+            style = "other" if number else "main"
+            series.append(Series(run["strategy"], [x for x, _ in points], [y for _, y in points], style))
+    return line_chart(
+        series,
+        title="Distance to the held-out target over the cost of reading",
+        x_label="cost of the documents read so far",
+        y_label="distance to the held-out target (lower is nearer)",
+        x_text=dollars,
+        y_text="{:.2f}".format,
+    )
+
+
+def _student_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Any:
+    """The student's loss on the held-out target round by round; other trainings as levels."""
+    points = [(one["round"], one["nll"]) for one in summary["rounds"] or [] if one.get("nll") is not None]
+    if summary["nll_before"] is not None and points and points[0][0] > 0:
+        points.insert(0, (0, summary["nll_before"]))
+    levels = [
+        (run["strategy"], run.get("nll")) for run in runs[1:] if run["strategy"] in ("random", "everything")
+    ]
+    reference = summary["reference"] or {}
+    levels += [
+        ("reference alone", reference.get("nll_reference")),
+        ("reference + selection", reference.get("nll_reference_selection")),
+    ]
+    return line_chart(
+        [
+            Series(summary["strategy"] or "this run", [x for x, _ in points], [y for _, y in points], "main"),
+            *(Series(name, [], [nll], "guide") for name, nll in levels if nll is not None),
+        ],
+        title="The student's loss on the held-out target after each round",
+        x_label="round",
+        y_label="loss per answer token (nats, lower is better)",
+        x_text="{:.0f}".format,
+        y_text="{:.2f}".format,
+    )
+
+
+def _map(corpus: findings.Corpus, clusters: Sequence[Mapping[str, Any]]) -> Any:
+    placed = np.isfinite(corpus.x) & np.isfinite(corpus.y)
+    if not placed.any():
+        return ""
+    level_of = np.full(int(corpus.cluster.max(initial=0)) + 2, -1)
+    for row in clusters:
+        level_of[row["cluster"]] = 0 if row["level"] is None else row["level"]
+    levels = np.where(corpus.extracted, level_of[corpus.cluster], -1)
+    labels = []
+    for row in clusters[:_MAP_LABELS]:
+        inside = placed & (corpus.cluster == row["cluster"])
+        if inside.any():
+            text = f"{row['cluster']}  {' '.join(row['terms'].split()[:2])}"[:28]
+            labels.append(
+                Label(float(np.median(corpus.x[inside])), float(np.median(corpus.y[inside])), text.strip())
+            )
+    return cluster_map(
+        corpus.x[placed],
+        corpus.y[placed],
+        levels[placed],
+        labels,
+        title="Documents on a plane, those read in colour",
+    )
+
+
+def _settings(run: Path) -> list[tuple[str, str]]:
+    path = run / "settings.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    shown = []
+    for name, value in (values or {}).items():
+        items = value if isinstance(value, list) else [value]
+        shown.append(
+            (str(name), ", ".join("–" if item is None else _without_folders(str(item)) for item in items))
+        )
+    return [(name, value) for name, value in shown if name != "runs_dir"]
+
+
+def _shortened(example: Mapping[str, str]) -> dict[str, str]:
+    return {name: _without_folders(value) for name, value in example.items()}
+
+
+def _without_folders(text: str) -> str:
+    """A page that is passed on should not tell how its maker's disk is arranged: of a path only the name stays."""
+    return re.sub(r"(?<![\w:/.~-])~?(?:/[^/\s:]+)+/([^/\s:]+)", r"…/\1", text)
+
+
+def _share(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
