@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tasks.extract.extractor import Extraction
-from tasks.records import BadInput, QAPair, Reject
+from tasks.records import BadInput, QAPair, Reject, Stopped
 
 BUSY_SECONDS = 60.0
 KEYS_PER_QUERY = 500
@@ -66,19 +65,23 @@ class ExtractionStore:
             put(key, extraction, extractor)
 
     @contextmanager
-    def writer(self) -> Iterator[Any]:
-        """`put` on one open connection, for many documents; each is still committed on its own."""
+    def writer(self) -> Iterator[Callable[[str, Extraction, str], None]]:
+        """`put` on one open connection, for many documents; each is still committed on its own.
+
+        `put` raises Stopped when a row cannot be written, say on a full disk.
+        """
         with self._connection() as connection:
 
             def put(key: str, extraction: Extraction, extractor: str) -> None:
                 now = time.time()
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(
-                    "INSERT OR IGNORE INTO extractions VALUES (?, ?, ?, ?)",
-                    (key, _to_json(extraction), extractor, now),
-                )
-                connection.execute("INSERT INTO calls VALUES (?, ?, ?)", (key, extractor, now))
-                connection.execute("COMMIT")
+                row = (key, _to_json(extraction), extractor, now)
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("INSERT OR IGNORE INTO extractions VALUES (?, ?, ?, ?)", row)
+                    connection.execute("INSERT INTO calls VALUES (?, ?, ?)", (key, extractor, now))
+                    connection.execute("COMMIT")
+                except sqlite3.OperationalError as error:
+                    raise Stopped(f"{self.path}: {error}; free the disk or the file, then resume") from None
 
             yield put
 

@@ -13,6 +13,8 @@ MAX_PROSE = 300
 MAX_PARAGRAPH_LINES = 20
 MAX_SETUP = 8
 """Earlier statements of the same docstring that print nothing, and go with each question."""
+MAX_SETUP_CHARACTERS = 1000
+"""A longer statement is not repeated."""
 
 _DEFINES = re.compile(r"[ \t]{0,40}(?:async[ ])?(?:def|class)[ \t]{1,4}(\w{1,100})")
 _QUOTES = ('"""', "'''", 'r"""', "r'''")
@@ -59,7 +61,8 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
             i += 1
         start, end = layout.span(first, i)
         if start == end:
-            setup.append(statement)
+            if len(statement) <= MAX_SETUP_CHARACTERS:
+                setup.append(statement)
             continue
         output = layout.text[start:end]
         varies = _VARIES.search(output) or not output.strip(". ")

@@ -37,7 +37,7 @@ _INSTRUCTION = re.compile(
 _OPEN_ANSWER = re.compile(
     r"(?:Sample answers?|Answers?|Solutions?|Responses?) (?:will|may|might|can) vary", re.IGNORECASE
 )
-_WORD = re.compile(r"[^\W\d_]{3,20}")
+_WORD = re.compile(r"(?!sqrt|root)[^\W\d_]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,10 @@ def post_answer(layout: Layout) -> Iterator[Candidate]:
         if section.kind != "title" or i + 1 >= len(sections) or sections[i + 1].kind != "question":
             continue
         title, body = (plain(layout.text[part.start : part.end]) for part in sections[i : i + 2])
-        answers = []
-        for part in sections[i + 2 :]:
-            if part.kind not in ("answer", "accepted"):
-                break
-            answers.append(part)
+        after = i + 2
+        while after < len(sections) and sections[after].kind in ("answer", "accepted"):
+            after += 1
+        answers = sections[i + 2 : after]
         best = next((part for part in answers if part.kind == "accepted"), answers[0] if answers else None)
         if best is None:
             yield Candidate(title, section.start, section.start, "no answer")
@@ -170,7 +169,7 @@ def _with_task(layout: Layout, question: str, instruction: str) -> str:
     """The problem after its series' instruction; a bare formula without one, after the document's title."""
     if instruction:
         return f"{instruction}\n{question}"
-    bare = len(_WORD.findall(question[:500])) < 2
+    bare = not _WORD.search(question[:500])
     return f"{layout.title}: {question}" if bare and layout.title else question
 
 

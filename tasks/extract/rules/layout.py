@@ -14,6 +14,11 @@ MAX_LINE = 400
 """Longer lines (characters) are prose: they are never a heading, a label or a question."""
 
 _HEADING = re.compile(r"(#{1,6})[ \t]{1,8}(\S[^\n]{0,399})")
+_NO_TITLE = re.compile(
+    r"(?:Q|A|Question|Problem|Exercise|Example|Title|Answer|Solution):|>>>|```"
+    r"|(?:question|answer|problem|solution|example|introduction|instructions|overview|faq)s?[ ]?\d{0,3}$",
+    re.IGNORECASE,
+)
 _UNDERLINE = re.compile(r"(?:={3,200}|-{3,200}|~{3,200})")
 
 
@@ -119,9 +124,11 @@ def _title(lines: list[str]) -> str:
     first = next((i for i, line in enumerate(lines) if line.strip()), None)
     if first is None or len(lines[first]) > 160:
         return ""
-    line = lines[first].strip()
-    if _HEADING.match(line):
-        return plain(line)
+    line = plain(lines[first])
+    if _NO_TITLE.match(line):
+        return ""
+    if _HEADING.match(lines[first]):
+        return line
     alone = first + 1 >= len(lines) or not lines[first + 1].strip()
     sentence = line.endswith((".", ":", ";", ",", "!", "?", ")", "]", "}"))
     letters = sum(letter.isalpha() for letter in line) >= len(line) / 2

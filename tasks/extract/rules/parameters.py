@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from tasks.extract.rules.layout import Layout, underlined
@@ -33,9 +34,9 @@ def described_parameter(layout: Layout) -> Iterator[Candidate]:
 def described_return(layout: Layout) -> Iterator[Candidate]:
     """The one entry of a Returns section: what does the function return?"""
     found = list(_entries(layout, _RETURNS))
-    subjects = [subject for subject, _, _, _ in found]
+    entries = Counter(subject for subject, _, _, _ in found)
     for subject, section, i, last in found:
-        if subjects.count(subject) == 1:
+        if entries[subject] == 1:
             verb = "return" if section == "Returns" else "yield"
             yield Candidate(f"What does `{subject}` {verb}?", *layout.span(i + 1, last), dedent=True)
 

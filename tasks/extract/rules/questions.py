@@ -29,11 +29,14 @@ def heading_question(layout: Layout) -> Iterator[Candidate]:
     for place, i in enumerate(headings):
         if i not in asked:
             continue
-        end = len(layout.lines)
-        for later in headings[place + 1 :]:
-            if later in asked or layout.level[later] <= layout.level[i]:
-                end = later
-                break
+        later = place + 1
+        while (
+            later < len(headings)
+            and headings[later] not in asked
+            and layout.level[headings[later]] > layout.level[i]
+        ):
+            later += 1
+        end = headings[later] if later < len(headings) else len(layout.lines)
         yield _candidate(layout, layout.heading(i), i + 1, end)
 
 
