@@ -1,0 +1,259 @@
+"""The examples of the task the user cares about: a reference part that guides, a test part that judges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from tasks.corpus.decontaminate import Decontaminator
+from tasks.corpus.docstrings import find_files
+from tasks.corpus.doctests import read_doctests
+from tasks.corpus.formats import Broken, Record, first_records, read_records, reader_of
+from tasks.corpus.normalise import normalise
+from tasks.records import BadInput, Example, Reject
+from tasks.run.seeds import generator
+from tasks.run.tables import write_text
+
+_FEWEST = 2  # examples on either side
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Examples of a task, in two parts that share nothing.
+
+    Args:
+        reference: what the selection may look at.
+        test: what judges, never seen by the selection.
+        rejects: items that are in neither.
+    """
+
+    reference: list[Example]
+    test: list[Example]
+    rejects: list[Reject] = field(default_factory=list)
+
+    def save(self, folder: Path) -> None:
+        """Writes reference.jsonl and test.jsonl into a folder."""
+        for name, examples in (("reference", self.reference), ("test", self.test)):
+            lines = [json.dumps(asdict(example), ensure_ascii=False) + "\n" for example in examples]
+            write_text(folder / f"{name}.jsonl", "".join(lines))
+
+    @classmethod
+    def load(cls, folder: Path) -> Target:
+        """Reads what `save` wrote; rejects are not among it."""
+
+        def examples(name: str) -> list[Example]:
+            with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
+                return [Example(**json.loads(line)) for line in file]
+
+        return cls(examples("reference"), examples("test"))
+
+
+def read_target(
+    target: str,
+    test: str = "",
+    *,
+    test_share: float = 0.5,
+    question_field: str = "question",
+    answer_field: str = "answer",
+    seed: int = 0,
+    ngram: int = 13,
+) -> Target:
+    """Reads a target and parts it.
+
+    Args:
+        target: path of JSON (lines or an array), CSV or Parquet, or "doctest:MODULE,...".
+        test: the same, for the examples that judge; empty to draw them from the target.
+        test_share: share of the target that judges when `test` is empty; groups stay whole.
+        question_field: field of the question; "body+question" joins several.
+        answer_field: field of the answer.
+        seed: of the draw.
+        ngram: a reference example that shares this many words in a row with a test example is dropped, as is one with
+            the same question.
+
+    Raises:
+        BadInput: a file that is missing or damaged, a wrong field name, no answers, a test part equal to the reference
+            part, or fewer than two examples on either side.
+    """
+    rejects: list[Reject] = []
+    reference = _read(target, "--target", question_field, answer_field, rejects.append)
+    if test:
+        judging = _read(test, "--test", question_field, answer_field, rejects.append)
+        if {_key(example) for example in reference} == {_key(example) for example in judging}:
+            raise BadInput(f"--test {test}: the same examples as --target {target}; a test must hold others")
+    else:
+        reference, judging = _part(reference, test_share, seed)
+    reference = _without_overlap(reference, judging, ngram, rejects.append)
+    if len(reference) < _FEWEST:
+        overlapping = sum(reject.reason == "overlaps the test part" for reject in rejects)
+        why = f" ({overlapping} overlap the test part)" if overlapping else ""
+        raise BadInput(
+            f"--target {target}: {len(reference)} examples left to guide the selection{why}; give more"
+        )
+    if len(judging) < _FEWEST:
+        raise BadInput(
+            f"{test or target}: {len(judging)} examples to judge by; give more, or a larger --test-share"
+        )
+    return Target(reference, judging, rejects)
+
+
+def check_target(
+    target: str, test: str = "", *, question_field: str = "question", answer_field: str = "answer"
+) -> None:
+    """What can be found wrong with a target in a moment: missing files, unknown kinds, wrong field names.
+
+    Raises:
+        BadInput: the first problem.
+    """
+    for flag, name in (("--target", target), ("--test", test)):
+        if not name and flag == "--test":
+            continue
+        if name.startswith("doctest:"):
+            for module in _modules(name).split(","):
+                find_files(module.strip())
+            continue
+        path = _path(name, flag)
+        records = first_records(path, 20)
+        _check_fields(name, flag, records, question_field, answer_field)
+
+
+def _read(
+    name: str, flag: str, question_field: str, answer_field: str, reject: Callable[[Reject], None]
+) -> list[Example]:
+    if name.startswith("doctest:"):
+        examples = list(_distinct(read_doctests(_modules(name), reject), reject))
+        if not examples:
+            raise BadInput(f"{flag} {name}: no doctests with an output in these modules")
+        return examples
+    path = _path(name, flag)
+    records: list[tuple[int, Record]] = []
+    for number, record in read_records(path):
+        if isinstance(record, Broken):
+            detail = f"{path}:{number}: {record.detail}"
+            reject(Reject("target", record.reason, f"{path.name}:{number}", detail))
+        else:
+            records.append((number, record))
+    if not records:
+        raise BadInput(f"{flag} {name}: no examples in this file")
+    _check_fields(name, flag, [record for _, record in records], question_field, answer_field)
+    examples = list(_distinct(_examples(path, records, question_field, answer_field, reject), reject))
+    if not examples:
+        raise BadInput(f"{flag} {name}: none of its {len(records)} items has a question and an answer")
+    return examples
+
+
+def _examples(
+    path: UPath,
+    records: Sequence[tuple[int, Record]],
+    question_field: str,
+    answer_field: str,
+    reject: Callable[[Reject], None],
+) -> Iterator[Example]:
+    for number, record in records:
+        id = f"{path.name}:{number}"
+        question, answer = _value(record, question_field), _value(record, answer_field)
+        if question and answer:
+            yield Example(id, question, answer, str(record.get("group") or id))
+        else:
+            reject(Reject("target", "no answer" if question else "no question", id, f"{path}:{number}"))
+
+
+def _distinct(examples: Iterable[Example], reject: Callable[[Reject], None]) -> Iterator[Example]:
+    first_with: dict[tuple[str, str], str] = {}
+    for example in examples:
+        key = _key(example)
+        if key in first_with:
+            reject(Reject("target", "duplicate", example.id, first_with[key]))
+        else:
+            first_with[key] = example.id
+            yield example
+
+
+def _part(examples: list[Example], test_share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Reference and test part; whole groups in random order judge until the share is reached."""
+    sizes: dict[str, int] = {}
+    for example in examples:
+        sizes[example.group] = sizes.get(example.group, 0) + 1
+    groups = list(sizes)
+    judging: set[str] = set()
+    taken = 0
+    for index in generator(seed, "target", "test part").permutation(len(groups)):
+        if taken >= test_share * len(examples):
+            break
+        judging.add(groups[index])
+        taken += sizes[groups[index]]
+    reference = [example for example in examples if example.group not in judging]
+    return reference, [example for example in examples if example.group in judging]
+
+
+def _without_overlap(
+    reference: list[Example], judging: list[Example], ngram: int, reject: Callable[[Reject], None]
+) -> list[Example]:
+    questions = {_folded(example.question) for example in judging}
+    shared = Decontaminator(judging, ngram).overlaps([f"{one.question}\n{one.answer}" for one in reference])
+    kept = []
+    for example, words in zip(reference, shared, strict=True):
+        if _folded(example.question) in questions:
+            reject(Reject("target", "overlaps the test part", example.id, "the same question"))
+        elif words is not None:
+            reject(Reject("target", "overlaps the test part", example.id, words))
+        else:
+            kept.append(example)
+    return kept
+
+
+def _check_fields(
+    name: str, flag: str, records: Sequence[Record], question_field: str, answer_field: str
+) -> None:
+    known = dict.fromkeys(str(key) for record in records for key in record)
+    for option, wanted in (("--question-field", question_field), ("--answer-field", answer_field)):
+        if known and wanted not in known and any(part not in known for part in wanted.split("+")):
+            raise BadInput(
+                f"{flag} {name}: no item has the field {wanted}; it has: {', '.join(known)}; set {option}"
+            )
+
+
+def _value(record: Record, name: str) -> str:
+    """The text of a field, or of several joined by "+"; empty if there is none."""
+    if name not in record and "+" in name:
+        return " ".join(filter(None, (_value(record, part) for part in name.split("+"))))
+    value: Any = record.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return normalise(str(value)).strip()
+    return ""
+
+
+def _key(example: Example) -> tuple[str, str]:
+    return _folded(example.question), _folded(example.answer)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _modules(name: str) -> str:
+    modules = name.removeprefix("doctest:")
+    if not modules.strip(", "):
+        raise BadInput(f"{name}: name the modules, as in doctest:sympy.ntheory,sympy.functions")
+    return modules
+
+
+def _path(name: str, flag: str) -> UPath:
+    path = UPath(name)
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except (OSError, ImportError, ValueError) as error:
+        raise BadInput(f"{flag} {name}: cannot be read: {error}") from None
+    if not exists:
+        raise BadInput(f"{flag} {name}: no such file")
+    if is_folder or reader_of(path) is None:
+        raise BadInput(
+            f"{flag} {name}: give a file of JSON lines, JSON, CSV or Parquet, or doctest:MODULE,..."
+        )
+    return path
