@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), 3)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _say(f"the disk is full ({error.filename or 'while writing'}); free some space and use --resume", 2)
+            return _say(
+                f"the disk is full ({error.filename or 'while writing'}); free some space and use --resume", 2
+            )
         raise
     except KeyboardInterrupt:
         return _say("interrupted; nothing that was read is lost, continue with --resume NAME", 130)
@@ -43,8 +45,12 @@ def _parser() -> argparse.ArgumentParser:
         description=EqualSettings.__doc__,
         epilog="Exit codes: 0 done, 2 bad input, 3 a budget or service stopped it (continue with --resume NAME).",
     )
-    equal.add_argument("--config", metavar="FILE", help="YAML file of field names and values; flags win over it")
-    equal.add_argument("--resume", metavar="NAME", help="continue the run of this name; nothing is paid twice")
+    equal.add_argument(
+        "--config", metavar="FILE", help="YAML file of field names and values; flags win over it"
+    )
+    equal.add_argument(
+        "--resume", metavar="NAME", help="continue the run of this name; nothing is paid twice"
+    )
     equal.add_argument("--verbose", action="store_true", help="show the flow's log on the terminal too")
     add_flags(equal, EqualSettings, leave_out=_FIELDS_WITH_OWN_FLAGS)
     equal.set_defaults(start=_equal)
@@ -71,7 +77,10 @@ def _equal(arguments: argparse.Namespace) -> int:
     from flows.equal import equal
     from tasks.run import terminal
 
-    with terminal.make_display(sys.stdout, settings.run, settings.strategy) as display, terminal.shown_on(display):
+    with (
+        terminal.make_display(sys.stdout, settings.run, settings.strategy) as display,
+        terminal.shown_on(display),
+    ):
         summary: dict[str, Any] = equal(settings)
         display.finish(summary)
     return 0

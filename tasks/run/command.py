@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import argparse
 import types
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from tasks.records import BadInput
 from tasks.run.settings import RunSettings, parse, read_yaml
 
 
-def add_flags(parser: argparse.ArgumentParser, model: type[RunSettings]) -> None:
-    """A flag for every field of the model; only flags that are given end up in the parsed namespace."""
+def add_flags(
+    parser: argparse.ArgumentParser, model: type[RunSettings], leave_out: Collection[str] = ()
+) -> None:
+    """A flag for every field of the model but those left out; only flags that are given end up in the namespace."""
     groups: dict[str, Any] = {}
     for name, field in model.model_fields.items():
+        if name in leave_out:
+            continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         title = str(extra.get("group", "Other"))
         if title not in groups:
@@ -71,4 +75,8 @@ def _metavar(name: str, kind: Any) -> str:
 
 
 def _text(default: Any) -> str:
-    return " ".join(map(str, default)) if isinstance(default, Sequence) and not isinstance(default, str) else str(default)
+    return (
+        " ".join(map(str, default))
+        if isinstance(default, Sequence) and not isinstance(default, str)
+        else str(default)
+    )

@@ -19,7 +19,18 @@ from tasks.records import BadInput
 from tasks.run.settings import RunSettings, parse, read_yaml
 from tasks.run.tables import write_text
 
-_RECORDED = ("sluice", "prefect", "dask", "torch", "transformers", "scikit-learn", "faiss-cpu", "pot", "numpy", "pyarrow")
+_RECORDED = (
+    "sluice",
+    "prefect",
+    "dask",
+    "torch",
+    "transformers",
+    "scikit-learn",
+    "faiss-cpu",
+    "pot",
+    "numpy",
+    "pyarrow",
+)
 # What may differ when a run is continued: where the work is done, never what is computed.
 _FREE_ON_RESUME = {"workers", "scheduler", "runs_dir", "run"}
 
@@ -58,13 +69,19 @@ def create(flow: str, settings: RunSettings) -> Path:
             f"--run {settings.run}: this name is used already ({path}); choose another, or continue it with --resume {settings.run}"
         ) from None
     except OSError as error:
-        raise BadInput(f"--runs-dir {settings.runs_dir}: cannot make the run's folder: {error.strerror}") from None
+        raise BadInput(
+            f"--runs-dir {settings.runs_dir}: cannot make the run's folder: {error.strerror}"
+        ) from None
     heading = "# " + ", ".join(f"{name} {number}" for name, number in versions().items()) + "\n"
-    write_text(path / "settings.yaml", heading + yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    write_text(
+        path / "settings.yaml", heading + yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    )
     return path
 
 
-def load_settings(model: type[RunSettings], flow: str, runs_dir: str, name: str, changes: dict[str, Any]) -> Any:
+def load_settings(
+    model: type[RunSettings], flow: str, runs_dir: str, name: str, changes: dict[str, Any]
+) -> Any:
     """The saved settings of a run, with the changes that a continued run may have.
 
     Raises:
@@ -77,28 +94,38 @@ def load_settings(model: type[RunSettings], flow: str, runs_dir: str, name: str,
         raise BadInput(f"--resume {name}: no such run in {path.parent}{known}")
     saved = read_yaml(path / "settings.yaml")
     refused = sorted(
-        field for field, value in changes.items() if field not in _FREE_ON_RESUME and saved.get(field) != value
+        field
+        for field, value in changes.items()
+        if field not in _FREE_ON_RESUME and saved.get(field) != value
     )
     if refused:
         flags = ", ".join("--" + field.replace("_", "-") for field in refused)
-        raise BadInput(f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run")
+        raise BadInput(
+            f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run"
+        )
     kept = {field: value for field, value in changes.items() if field in _FREE_ON_RESUME}
     return parse(model, {**saved, **kept, "run": name, "runs_dir": runs_dir})
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[None]:
-    """Hold the run's folder; the lock goes with the process, however it ends.
+def open_run(flow: str, settings: RunSettings) -> Iterator[Path]:
+    """The run's folder, made or (with `resume`) found, and held; the lock goes with the process, however it ends.
 
     Raises:
-        BadInput: another process holds it.
+        BadInput: the name is used already, there is no such run, or another process works on it.
     """
+    path = run_path(flow, settings)
+    if not settings.resume:
+        create(flow, settings)
+    elif not (path / "settings.yaml").is_file():
+        raise BadInput(f"--resume {settings.run}: no such run in {path.parent}")
     with (path / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadInput(f"run {path.name} is being worked on by another process") from None
-        yield
+        discard_torn_results(path / ".results")
+        yield path
 
 
 def digest(path: Path) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
+
+from tasks.records import BadInput
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,3 +45,46 @@ def on_dask(client: Any, ahead: int = 4) -> Mapper:
             yield flying.popleft().result()
 
     return mapper
+
+
+@contextmanager
+def workers(count: int, scheduler: str) -> Iterator[None]:
+    """Dask workers for the tasks inside the block: processes with one thread each, or those of a scheduler.
+
+    One thread a process, because torch, faiss and BLAS take threads of their own and fight over cores.
+
+    Raises:
+        BadInput: no scheduler answers at the address.
+    """
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        try:
+            with Client(scheduler, timeout=15):
+                yield
+        except OSError as error:
+            raise BadInput(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
+        return
+    with (
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs="ERROR",
+        ) as cluster,
+        Client(cluster),
+    ):
+        yield
+
+
+def current_mapper() -> Mapper:
+    """The mapper of the workers in force, `serial` where there are none."""
+    if "distributed" not in sys.modules:
+        return serial
+    from distributed import default_client
+
+    try:
+        return on_dask(default_client())
+    except ValueError:
+        return serial

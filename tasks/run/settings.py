@@ -27,6 +27,9 @@ class RunSettings(BaseModel):
     run: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
     """Name of the run and of its folder; made from the date and time when empty."""
 
+    resume: Annotated[bool, Field(exclude=True, json_schema_extra=group("Run"))] = False
+    """Continue the run of this name where it stopped, instead of starting it."""
+
     runs_dir: Annotated[str, Field(json_schema_extra=group("Run"))] = "runs"
     """Folder that holds runs."""
 
@@ -43,7 +46,9 @@ class RunSettings(BaseModel):
     @classmethod
     def _a_folder_name(cls, name: str) -> str:
         if name and not _NAME.fullmatch(name):
-            raise ValueError("use letters, digits, dots, dashes and underscores, starting with a letter or digit")
+            raise ValueError(
+                "use letters, digits, dots, dashes and underscores, starting with a letter or digit"
+            )
         return name
 
 
@@ -61,7 +66,11 @@ def parse(model: type[RunSettings], values: dict[str, Any]) -> Any:
             name = ".".join(str(part) for part in problem["loc"]) or "settings"
             message = problem["msg"].removeprefix("Value error, ")
             flag = "--" + name.split(".")[0].replace("_", "-") if problem["loc"] else name
-            given = "" if problem["type"] == "missing" or not problem["loc"] else f" (given: {problem['input']!r})"
+            given = (
+                ""
+                if problem["type"] == "missing" or not problem["loc"]
+                else f" (given: {problem['input']!r})"
+            )
             problems.append(f"{flag}: {message[:1].lower()}{message[1:]}{given}")
         raise BadInput("; ".join(problems)) from None
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
 from tasks.records import BadInput, Stopped
+from tasks.run import terminal
 from tasks.run.folder import digest
 
 Facts = dict[str, Any]
@@ -30,21 +32,38 @@ def worth_retrying(task: Any, run: Any, state: Any) -> bool:
     return not isinstance(error, BadInput | Stopped | OSError | KeyboardInterrupt)
 
 
+_timed: list[dict[str, float]] = []
+
+
+@contextmanager
+def timed() -> Iterator[dict[str, float]]:
+    """Seconds of work by stage, of all stages that run (or are found in the cache) inside the block."""
+    seconds: dict[str, float] = {}
+    _timed.append(seconds)
+    try:
+        yield seconds
+    finally:
+        _timed.remove(seconds)
+
+
 class Stage:
     """A stage of a flow.
 
     Args:
         function: called as function(run: Path, settings, **arguments) -> facts; the files it names under "files"
             (relative to the run's folder) are hashed into its result.
-        name: shown in the UI; may use the arguments, as "extract round {number}".
+        name: shown in the UI; may use the arguments, as "extract in round {number}".
         uses: the settings fields that change its result.
     """
 
-    def __init__(self, function: Callable[..., Facts], name: str, uses: Sequence[str] = (), retries: int = 2) -> None:
+    def __init__(
+        self, function: Callable[..., Facts], name: str, uses: Sequence[str] = (), retries: int = 2
+    ) -> None:
         self.function, self.name, self.uses = function, name, tuple(uses)
+        self.stage = name.split(" in round")[0].partition(" {")[0]
         self.task = task(
             self._run,
-            name=name.split(" ")[0],
+            name=self.stage,
             description=(function.__doc__ or "").strip(),
             retries=retries,
             retry_delay_seconds=exponential_backoff(backoff_factor=2),
@@ -56,13 +75,16 @@ class Stage:
         )
 
     def __call__(self, run: Path, settings: Any, **arguments: Any) -> Facts:
+        terminal.current().stage(self.name.format(**arguments))
         step = self.task.with_options(
             task_run_name=self.name.format(**arguments), result_storage=run / ".results"
         )
         facts: Facts = step(run=str(run), settings=settings, arguments=arguments)
         if any(not (run / file).exists() for file in facts["files"]):
             # The cached result speaks of files that somebody removed.
-            facts = step.with_options(refresh_cache=True)(run=str(run), settings=settings, arguments=arguments)
+            facts = step.with_options(refresh_cache=True)(
+                run=str(run), settings=settings, arguments=arguments
+            )
         return facts
 
     def _run(self, run: str, settings: Any, arguments: Facts) -> Facts:

@@ -62,7 +62,19 @@ PAIRS = pa.schema(
     ]
 )
 
-REJECTED = pa.schema([("stage", pa.string()), ("reason", pa.string()), ("id", pa.string()), ("detail", pa.string())])
+REJECTED = pa.schema(
+    [("stage", pa.string()), ("reason", pa.string()), ("id", pa.string()), ("detail", pa.string())]
+)
+
+READS = pa.schema(
+    [
+        ("row", pa.int64()),  # of the corpus table
+        ("document_id", pa.string()),
+        ("tokens", pa.int32()),
+        ("pairs", pa.int32()),  # kept
+        ("cached", pa.bool_()),  # an earlier run had paid for it
+    ]
+)
 
 ARMS = pa.schema(
     [
@@ -158,7 +170,9 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     return rows
 
 
-def iterate_rows(path: Path, columns: Sequence[str] | None = None, batch: int = 1024) -> Iterator[dict[str, Any]]:
+def iterate_rows(
+    path: Path, columns: Sequence[str] | None = None, batch: int = 1024
+) -> Iterator[dict[str, Any]]:
     """Rows of a Parquet file, `batch` at a time in memory."""
     with pq.ParquetFile(path) as file:
         for group in file.iter_batches(batch_size=batch, columns=columns):

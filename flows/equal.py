@@ -1,0 +1,199 @@
+"""EQUAL (arXiv 2505.12250): cluster the corpus, pull the promising clusters, extract pairs, train a student, repeat."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from prefect import flow, runtime
+
+from tasks.loop import compare, finish, prepare, rounds, students
+from tasks.loop.check import check_inputs
+from tasks.loop.settings import EqualSettings
+from tasks.run import artifacts, terminal
+from tasks.run.folder import open_run, run_name
+from tasks.run.parallel import workers
+from tasks.run.stages import Facts, Stage, timed
+from tasks.run.tables import read_rows
+
+CORPUS = ("text_field", "id_field", "source_field", "hf_split", "corpus_share", "exclude", "min_characters")
+CORPUS += ("max_tokens", "near_duplicates", "decontamination_ngram", "max_broken", "seed", "clusters")
+TARGET = ("test_share", "question_field", "answer_field", "seed", "decontamination_ngram")
+ENCODER = ("encoder", "encoder_dimensions", "encoder_max_tokens", "seed")
+EXTRACT = ("extractor", "min_answer_characters", "max_pairs_per_document", "decontamination_ngram", "price")
+SELECT = ("alpha", "reward", "seed", "price")
+STUDENT = (
+    "train",
+    "student",
+    "student_vocabulary",
+    "student_width",
+    "student_layers",
+    "pretrain_tokens",
+    "seed",
+)
+STUDENT += ("sequence_tokens", "batch_tokens", "lora", "learning_rate")
+TRAIN = (*STUDENT, "train_tokens", "epochs")
+
+read_target = Stage(prepare.target, "read target", TARGET)
+read_corpus = Stage(prepare.corpus, "read corpus", CORPUS)
+encode = Stage(prepare.encode, "encode", ENCODER)
+warm_up = Stage(prepare.warm_up, "warm up", (*EXTRACT, "warmup", "budget", "strategy", "seed"))
+align = Stage(prepare.align, "align", (*ENCODER, "align", "align_temperature"))
+cluster = Stage(
+    prepare.cluster, "cluster", ("clusters", "budget", "rounds", "documents_per_pull", "strategy", "seed")
+)
+start_arms = Stage(rounds.start, "start arms", SELECT)
+make_student = Stage(students.base, "make student", STUDENT)
+
+choose = Stage(rounds.choose, "choose in round {number}", SELECT)
+extract = Stage(rounds.extract, "extract in round {number}", EXTRACT)
+reward = Stage(rounds.reward, "reward in round {number}", SELECT)
+train = Stage(students.train_round, "train in round {number}", TRAIN)
+
+train_at_end = Stage(students.train_at_end, "train at the end", TRAIN)
+compare_with = Stage(compare.strategy, "compare with {name}", (*SELECT, *EXTRACT, *TRAIN, "budget", "rounds"))
+add_reference = Stage(students.with_reference, "reference alone and with the selection", TRAIN)
+write_tables = Stage(finish.tables, "write tables")
+check_tables = Stage(finish.gates, "check tables")
+write_export = Stage(finish.export, "export")
+
+
+@flow(name="equal", flow_run_name=lambda: f"equal {_settings_of_run().run or 'from schedule'}")
+def equal(settings: EqualSettings) -> Facts:
+    """Run the loop of EQUAL in the run's folder. Returns the figures that are written to summary.json.
+
+    Raises:
+        BadInput: something given cannot be used.
+        Stopped: a gate, a budget or a service stopped it; it can be resumed.
+    """
+    settings = _named(settings)
+    check_inputs(settings)
+    began = time.monotonic()
+    with (
+        open_run("equal", settings) as run,
+        workers(settings.workers, settings.scheduler),
+        timed() as seconds,
+    ):
+        source = prepare.source_fingerprint(settings)
+        target = read_target(run, settings, source=source)
+        corpus = read_corpus(run, settings, source=source, target=target)
+        vectors = encode(run, settings, corpus=corpus, target=target)
+        warm = warm_up(run, settings, corpus=corpus, vectors=vectors)
+        space = align(run, settings, vectors=vectors, warm=warm)
+        clusters = cluster(run, settings, corpus=corpus, warm=warm, space=space)
+        base = make_student(run, settings, corpus=corpus, target=target)
+        arms = start_arms(run, settings, warm=warm, clusters=clusters, strategy=settings.strategy)
+
+        history: list[dict[str, Facts]] = []
+        count = len(clusters["plan"]["documents"])
+        bar = artifacts.progress("Share of the rounds done")
+        for number in range(1, count + 1):
+            before = history[-1] if history else {"reward": arms, "train": base}
+            named = one_round.with_options(flow_run_name=f"round {number} of {count}")
+            history.append(named(settings, str(run), number, count, clusters["plan"], before, base))
+            artifacts.advance(bar, number / count)
+            _show(run, settings, number, corpus, clusters, base, warm, history)
+
+        last = history[-1]["reward"] if history else arms
+        trained = history[-1]["train"] if history and settings.train == "rounds" else base
+        if settings.train == "end":
+            trained = train_at_end(run, settings, rounds=count, student=base, rewarded=last)
+        tokens = finish.trained_tokens(history, trained, settings)
+        shared: Facts = {"corpus": corpus, "clusters": clusters, "student": base, "tokens": tokens}
+        others = [compare_with(run, settings, name=name, **shared) for name in settings.compare]
+        reference = None
+        if settings.train_reference and settings.train != "never":
+            reference = add_reference(run, settings, rounds=count, student=base, rewarded=last, tokens=tokens)
+
+        tables = write_tables(run, settings, rounds=count, target=target, rewarded=last)
+        check_tables(run, settings, tables=tables)
+        summary = finish.summarise(
+            run,
+            settings,
+            target=target,
+            corpus=corpus,
+            clusters=clusters,
+            student=base,
+            warm=warm,
+            history=history,
+            trained=trained,
+            comparison=others,
+            reference=reference,
+            tables=tables,
+        )
+        write_export(run, settings, tables=tables, summary=summary)
+        finish.keep_last_student(run, trained)
+        summary["seconds"] = {**seconds, "all": round(time.monotonic() - began, 3)}
+        finish.report(run, summary)
+        return summary
+
+
+@flow(name="round")
+def one_round(
+    settings: EqualSettings,
+    run: str,
+    number: int,
+    count: int,
+    plan: Facts,
+    before: dict[str, Facts],
+    base: Facts,
+) -> dict[str, Facts]:
+    """One round: choose arms, extract their documents, reward the arms, train the student a stretch further."""
+    folder = Path(run)
+    chosen = choose(
+        folder, settings, number=number, plan=plan, before=before["reward"], strategy=settings.strategy
+    )
+    extracted = extract(folder, settings, number=number, chosen=chosen)
+    rewarded = reward(
+        folder,
+        settings,
+        number=number,
+        before=before["reward"],
+        extracted=extracted,
+        strategy=settings.strategy,
+    )
+    trained = before.get("train", base)
+    if settings.train == "rounds":
+        trained = train(folder, settings, number=number, rounds=count, student=trained, rewarded=rewarded)
+    artifacts.arms_table(number, read_rows(rounds.round_folder(folder, number) / "arms.parquet"))
+    return {"choose": chosen, "extract": extracted, "reward": rewarded, "train": trained}
+
+
+def _show(
+    run: Path,
+    settings: EqualSettings,
+    number: int,
+    corpus: Facts,
+    clusters: Facts,
+    base: Facts,
+    warm: Facts,
+    history: list[dict[str, Facts]],
+) -> None:
+    """A round's figures on the terminal, and the cost so far in the UI."""
+    read = finish.cumulative(warm, history)
+    artifacts.cost_table(read, corpus["tokens"] * settings.price / 1e6)
+    best = sorted(finish.latest_arms(run, number), key=lambda arm: -arm["reward"])
+    terminal.current().round(
+        number,
+        len(clusters["plan"]["documents"]),
+        {
+            **read[-1],
+            "budget_documents": clusters["plan"]["budget"],
+            "nll_before": base["nll"],
+            "nll": history[-1]["train"]["nll"] if settings.train == "rounds" else None,
+            "transport_heldout": history[-1]["reward"]["transport_heldout"],
+            "arms": best[:5],
+        },
+    )
+
+
+def _settings_of_run() -> EqualSettings:
+    settings: EqualSettings = runtime.flow_run.parameters["settings"]
+    return settings
+
+
+def _named(settings: EqualSettings) -> EqualSettings:
+    """A scheduled run takes its name from its time, so that a retry of it finds its folder."""
+    retried = (runtime.flow_run.run_count or 1) > 1
+    name = settings.run or run_name(runtime.flow_run.scheduled_start_time)
+    return settings.model_copy(update={"run": name, "resume": settings.resume or retried})

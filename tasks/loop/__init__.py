@@ -1,0 +1,8 @@
+"""The select-extract-train loop over a run's folder: plain functions, each a stage, without Prefect.
+
+prepare.py   target, corpus, vectors, warm-up, alignment, clusters
+rounds.py    choose arms, extract their documents, reward the arms
+students.py  the base student, its training in each round, the comparison trainings
+compare.py   other strategies on the same corpus and their own budget
+finish.py    the tables, summary, gates, export and report a run leaves
+"""

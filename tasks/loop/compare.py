@@ -1,0 +1,82 @@
+"""Another strategy on the same corpus, target and budget, beside the run's own: what the choice was worth."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tasks.loop import rounds, students
+from tasks.loop.arrays import load_array
+from tasks.loop.plan import LEARNING, make_plan
+from tasks.loop.pulls import extract_rows, round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.run import terminal
+from tasks.run.tables import read_rows
+
+Facts = dict[str, Any]
+
+
+def strategy(
+    run: Path,
+    settings: EqualSettings,
+    name: str,
+    corpus: Facts,
+    clusters: Facts,
+    student: Facts,
+    tokens: int,
+) -> Facts:
+    """Run a strategy through all its rounds in compare/<name>, training a copy of the base student as the run did.
+
+    What it reads is not the run's cost. A strategy that learns starts from the run's warm-up, the others from nothing.
+
+    Args:
+        tokens: to train on, as many as the run's own student.
+
+    Returns:
+        Totals, and per round the cumulative cost and the transport cost to the target's test part.
+    """
+    folder = f"compare/{name}"
+    at = run / folder
+    warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
+    warm = extract_rows(run, at, settings, 0, warm_rows if name in LEARNING else [])
+    state = rounds.start(run, settings, warm=warm, clusters=clusters, strategy=name, folder=folder)
+    plan = make_plan(corpus["documents"], clusters["clusters"], warm["documents"], name, settings)
+    curve, read, trained = [], [warm], student
+    for number in range(1, plan.rounds + 1):
+        terminal.current().progress(f"compare with {name}", number)
+        context: Facts = {"number": number, "strategy": name, "folder": folder}
+        chosen = rounds.choose(run, settings, plan=plan.as_dict(), before=state, **context)
+        read.append(rounds.extract(run, settings, number=number, chosen=chosen, folder=folder))
+        state = rounds.reward(run, settings, before=state, extracted=read[-1], **context)
+        curve.append(
+            {"cost": sum(part["cost"] for part in read), "transport_heldout": state["transport_heldout"]}
+        )
+        if settings.train == "rounds":
+            trained = students.train_round(
+                run,
+                settings,
+                number=number,
+                rounds=plan.rounds,
+                student=trained,
+                rewarded=state,
+                folder=folder,
+                tokens=students.share(tokens, number, plan.rounds),
+                judge=number == plan.rounds,
+            )
+    if settings.train == "end":
+        trained = students.train_at_end(
+            run, settings, plan.rounds, student, state, folder=folder, tokens=tokens
+        )
+    shutil.rmtree(at / "students", ignore_errors=True)
+    kept = rounds.kept_vectors(at, plan.rounds)
+    return {
+        "files": [],
+        "strategy": name,
+        **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
+        "transport": rounds.judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),
+        "transport_heldout": state["transport_heldout"],
+        "nll": trained["nll"],
+        "exact_match": trained["exact_match"],
+        "rounds": curve,
+    }

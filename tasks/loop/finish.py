@@ -1,0 +1,213 @@
+"""What a run leaves: its tables, checked; the export; summary.json and the report."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.loop.arrays import load_array
+from tasks.loop.pulls import CORPUS, round_folder
+from tasks.loop.rounds import judged_transport, kept_vectors
+from tasks.loop.settings import EqualSettings
+from tasks.run.folder import versions
+from tasks.run.tables import (
+    ARMS,
+    DOCUMENTS,
+    PAIRS,
+    REJECTED,
+    TableWriter,
+    iterate_rows,
+    read_rows,
+    write_json,
+    write_table,
+)
+
+Facts = dict[str, Any]
+
+
+def tables(run: Path, settings: EqualSettings, rounds: int, target: Facts, rewarded: Facts) -> Facts:
+    """Put the rounds' tables together: pairs, arms, rejected, and the documents with what became of each."""
+    folders = [round_folder(run, number) for number in range(rounds + 1)]
+    pairs = write_table(run / "pairs.parquet", _concatenated(folders, "pairs.parquet"), PAIRS)
+    write_table(run / "arms.parquet", _concatenated(folders, "arms.parquet"), ARMS)
+    with TableWriter(run / "rejected.parquet", REJECTED) as rejected:
+        counts: Counter[str] = Counter()
+        for row in _rejected(run, folders, target):
+            rejected.write(row)
+            counts[row["reason"]] += 1
+    _write_documents(run, folders)
+    return {
+        "files": ["pairs.parquet", "arms.parquet", "rejected.parquet", "documents.parquet"],
+        "pairs": pairs,
+        "rejected": dict(sorted(counts.items())),
+    }
+
+
+def gates(run: Path, settings: EqualSettings, tables: Facts) -> Facts:
+    """Great Expectations over documents, vectors and pairs; a failed one stops the run and names the rows."""
+    from tasks.run.gates import check_documents, check_pairs, check_vectors
+
+    pages = run / "expectations"
+    check_documents(run / "documents.parquet", pages)
+    check_vectors(run / "vectors.npy", run / "documents.parquet", pages)
+    check_pairs(run / "pairs.parquet", run / "documents.parquet", pages)
+    return {"files": ["expectations/docs/index.html"]}
+
+
+def export(run: Path, settings: EqualSettings, tables: Facts, summary: Facts) -> Facts:
+    """Write the pairs in the formats trainers read, and check them."""
+    from tasks.run.export import export_pairs
+    from tasks.run.gates import check_export
+
+    rows = export_pairs(
+        run / "pairs.parquet",
+        run / "export",
+        name=run.name,
+        settings=settings.model_dump(mode="json"),
+        summary=summary,
+    )
+    check_export(run / "export", run / "pairs.parquet", run / "expectations")
+    return {"files": ["export"], "pairs": rows}
+
+
+def summarise(
+    run: Path,
+    settings: EqualSettings,
+    *,
+    target: Facts,
+    corpus: Facts,
+    clusters: Facts,
+    student: Facts,
+    warm: Facts,
+    history: Sequence[Mapping[str, Facts]],
+    trained: Facts,
+    comparison: Sequence[Facts],
+    reference: Facts | None,
+    tables: Facts,
+) -> Facts:
+    """The figures of a run, machine-readable."""
+    read = cumulative(warm, history)
+    totals = read[-1]
+    kept = kept_vectors(run, len(history))
+    curve = [
+        {
+            **so_far,
+            "reward_best": part["reward"]["reward_best"],
+            "transport_heldout": part["reward"]["transport_heldout"],
+            "nll": part["train"]["nll"] if settings.train == "rounds" else None,
+            "exact_match": part["train"]["exact_match"] if settings.train == "rounds" else None,
+        }
+        for so_far, part in zip(read[1:], history, strict=True)
+    ]
+    return {
+        "strategy": settings.strategy,
+        "seed": settings.seed,
+        "documents": corpus["documents"],
+        "extracted_documents": totals["documents"],
+        "tokens_total": corpus["tokens"],
+        "tokens_read": totals["tokens"],
+        "price": settings.price,
+        "cost": totals["cost"],
+        "cost_everything": corpus["tokens"] * settings.price / 1e6,
+        "reference_examples": target["reference"],
+        "test_examples": target["test"],
+        "clusters": clusters["clusters"],
+        "pairs": tables["pairs"],
+        "rejected": tables["rejected"],
+        "transport": judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),
+        "transport_heldout": judged_transport(kept, load_array(run / "stages/test.npy"), settings.seed),
+        "nll_before": student["nll"],
+        "nll_after": trained["nll"],
+        "exact_match_before": student["exact_match"],
+        "exact_match_after": trained["exact_match"],
+        "train_tokens": trained_tokens(history, trained, settings),
+        "student": trained["student"],
+        "rounds": curve,
+        "comparison": [
+            {k: v for k, v in other.items() if k not in ("files", "seconds")} for other in comparison
+        ],
+        "reference": reference and {k: reference[k] for k in ("nll_reference", "nll_reference_selection")},
+        "versions": versions(),
+    }
+
+
+def cumulative(warm: Facts, history: Sequence[Mapping[str, Facts]]) -> list[Facts]:
+    """What was read up to each round, the warm-up first."""
+    rows: list[Facts] = []
+    so_far: Facts = {"documents": 0, "tokens": 0, "cost": 0.0, "pairs": 0}
+    for number, part in enumerate([warm, *(round["extract"] for round in history)]):
+        so_far = {field: so_far[field] + part[field] for field in so_far}
+        rows.append({"round": number, **so_far})
+    return rows
+
+
+def latest_arms(run: Path, last: int) -> list[dict[str, Any]]:
+    """The latest row of every arm pulled so far."""
+    latest = {}
+    for number in range(last + 1):
+        for row in read_rows(round_folder(run, number) / "arms.parquet"):
+            latest[row["arm"]] = row
+    return list(latest.values())
+
+
+def trained_tokens(history: Sequence[Mapping[str, Facts]], trained: Facts, settings: EqualSettings) -> int:
+    """Tokens the student was trained on in all."""
+    if settings.train == "rounds":
+        return sum(part["train"]["tokens"] for part in history)
+    return int(trained["tokens"])
+
+
+def report(run: Path, summary: Facts) -> None:
+    """Write summary.json and report.html."""
+    from tasks.run.report import write_report
+
+    write_json(run / "summary.json", summary)
+    write_report(run)
+
+
+def keep_last_student(run: Path, trained: Facts) -> None:
+    """The student under one name, whenever it was trained."""
+    if trained["student"] and (run / trained["student"]).exists() and trained["tokens"]:
+        shutil.rmtree(run / "student", ignore_errors=True)
+        shutil.copytree(run / trained["student"], run / "student")
+
+
+def _concatenated(folders: Sequence[Path], name: str) -> Iterator[dict[str, Any]]:
+    for folder in folders:
+        yield from iterate_rows(folder / name)
+
+
+def _rejected(run: Path, folders: Sequence[Path], target: Facts) -> Iterator[dict[str, Any]]:
+    for stage, reason, id_, detail in target["rejected"]:
+        yield {"stage": stage, "reason": reason, "id": id_, "detail": detail}
+    yield from iterate_rows(run / "stages/rejected.parquet")
+    yield from _concatenated(folders, "rejected.parquet")
+
+
+def _write_documents(run: Path, folders: Sequence[Path]) -> None:
+    """documents.parquet: the corpus, a batch at a time, with the cluster, map position and reading of each row."""
+    labels, places = load_array(run / "stages/labels.npy"), load_array(run / "stages/map.npy")
+    round_of = np.full(len(labels), -1, dtype=np.int32)
+    pairs_of = np.zeros(len(labels), dtype=np.int32)
+    for number, folder in enumerate(folders):
+        for read in read_rows(folder / "reads.parquet", ["row", "pairs"]):
+            round_of[read["row"]], pairs_of[read["row"]] = number, read["pairs"]
+    with TableWriter(run / "documents.parquet", DOCUMENTS) as writer:
+        for row, document in enumerate(iterate_rows(run / CORPUS)):
+            read_in = int(round_of[row])
+            writer.write(
+                {
+                    **document,
+                    "cluster": int(labels[row]),
+                    "x": float(places[row, 0]),
+                    "y": float(places[row, 1]),
+                    "extracted": read_in >= 0,
+                    "round": read_in if read_in >= 0 else None,
+                    "pairs": int(pairs_of[row]) if read_in >= 0 else None,
+                }
+            )

@@ -1,0 +1,165 @@
+"""Reading documents: their text to the extractor, its pairs through the filter, the kept pairs to vectors, the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.decontaminate import Decontaminator
+from tasks.corpus.target import Target
+from tasks.extract.batch import extract_documents
+from tasks.extract.filter import PairFilter
+from tasks.loop.arrays import save_array
+from tasks.loop.settings import EqualSettings
+from tasks.loop.space import frozen_encoder, pair_text
+from tasks.records import QAPair, Reject
+from tasks.run.costs import Ledger
+from tasks.run.parallel import current_mapper
+from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, write_table
+from tasks.select.encode import encode_texts
+
+Facts = dict[str, Any]
+
+CORPUS = "stages/corpus.parquet"
+DOCUMENTS_PER_JOB = 16
+
+
+def round_folder(folder: Path, number: int) -> Path:
+    return folder / f"rounds/{number:02d}"
+
+
+def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, rows: Sequence[int]) -> Facts:
+    """Hand documents to the extractor, once each, and keep what passes the filter.
+
+    Writes in the round's folder: reads.parquet (a row per document), extracted.parquet (kept pairs, not yet rewarded),
+    vectors.npy (of the kept pairs, in the encoder's space) and rejected.parquet.
+
+    Args:
+        folder: the run's folder, or that of a strategy it is compared with.
+        rows: rows of the corpus table, in reading order.
+    """
+    at = round_folder(folder, number)
+    documents = read_documents(run, rows)
+    keep = PairFilter(
+        Decontaminator(Target.load(run / "target").test, settings.decontamination_ngram).overlap,
+        min_answer_characters=settings.min_answer_characters,
+        max_pairs_per_document=settings.max_pairs_per_document,
+        seen=_kept_before(folder, number),
+    )
+    pairs: list[dict[str, Any]] = []
+    rejects: list[Reject] = []
+    reads: list[dict[str, Any]] = []
+    extractions = extract_documents(
+        ((document["id"], document["text"]) for document in documents),
+        settings.extractor,
+        str(store_path(settings)),
+        current_mapper(),
+        documents_per_job=DOCUMENTS_PER_JOB,
+    )
+    for row, document, extracted in zip(rows, documents, extractions, strict=True):
+        kept, dropped = keep.split(extracted.pairs)
+        rejects += [*extracted.rejects, *dropped]
+        pairs += [_pair_row(pair, document["source"], number) for pair in kept]
+        reads.append(
+            {
+                "row": row,
+                "document_id": document["id"],
+                "tokens": document["tokens"],
+                "pairs": len(kept),
+                "cached": extracted.cached,
+            }
+        )
+    write_table(at / "extracted.parquet", pairs, PAIRS)
+    write_table(at / "reads.parquet", reads, READS)
+    write_table(
+        at / "rejected.parquet",
+        ({"stage": r.stage, "reason": r.reason, "id": r.id, "detail": r.detail} for r in rejects),
+        REJECTED,
+    )
+    texts = [pair_text(pair["question"], pair["answer"]) for pair in pairs]
+    save_array(at / "vectors.npy", encode_texts(frozen_encoder(run, settings), texts))
+    return {
+        "files": [
+            f"{at.relative_to(run)}/{name}"
+            for name in ("extracted.parquet", "reads.parquet", "rejected.parquet", "vectors.npy")
+        ],
+        "documents": len(reads),
+        "pairs": len(pairs),
+        **_enter_cost(folder, settings, number, reads, len(pairs)),
+    }
+
+
+def read_documents(run: Path, rows: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows of the corpus table in the order asked for; reads only the row groups that hold them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = ["id", "text", "source", "tokens"]
+    wanted = np.asarray(rows, dtype=np.int64)
+    found: dict[int, dict[str, Any]] = {}
+    with pq.ParquetFile(run / CORPUS) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            inside = wanted[(wanted >= first) & (wanted < first + count)]
+            if len(inside):
+                table = file.read_row_group(group, columns=columns).take(pa.array(inside - first))
+                found.update(zip(inside.tolist(), table.to_pylist(), strict=True))
+            first += count
+    return [found[int(row)] for row in rows]
+
+
+def store_path(settings: EqualSettings) -> Path:
+    """The store of extractions, shared by all runs in the folder of runs: what one has read, none reads again."""
+    return Path(settings.runs_dir).expanduser().resolve() / "extractions.sqlite"
+
+
+def _pair_row(pair: QAPair, source: str | None, number: int) -> dict[str, Any]:
+    return {
+        "id": pair.id,
+        "document_id": pair.document_id,
+        "start": pair.start,
+        "end": pair.end,
+        "question": pair.question,
+        "answer": pair.answer,
+        "extractor": pair.extractor,
+        "rule": pair.rule,
+        "prompt_hash": pair.prompt_hash,
+        "source": source,
+        "round": number,
+        "decision": "kept",
+        "reason": "",
+    }
+
+
+def _kept_before(folder: Path, number: int) -> Iterator[QAPair]:
+    columns = ["id", "document_id", "start", "end", "question", "answer", "extractor"]
+    for earlier in range(number):
+        yield from (
+            QAPair(**row)
+            for row in iterate_rows(round_folder(folder, earlier) / "extracted.parquet", columns)
+        )
+
+
+def _enter_cost(
+    folder: Path, settings: EqualSettings, number: int, reads: Sequence[dict[str, Any]], pairs: int
+) -> dict[str, float]:
+    """Enter a round's reading in the ledger; a round that runs again after a crash replaces its line."""
+    tokens = sum(read["tokens"] for read in reads)
+    paid = sum(read["tokens"] for read in reads if not read["cached"])
+    ledger = Ledger(folder / "costs.jsonl")
+    ledger.replace_round(number)
+    ledger.append(
+        number,
+        "extract",
+        documents=len(reads),
+        tokens=tokens,
+        cached_documents=sum(read["cached"] for read in reads),
+        pairs=pairs,
+        cost=tokens * settings.price / 1e6,
+        cost_paid=paid * settings.price / 1e6,
+    )
+    return {"tokens": tokens, "cost": tokens * settings.price / 1e6}

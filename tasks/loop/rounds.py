@@ -1,0 +1,274 @@
+"""A round of the loop: choose arms, extract their documents, reward the arms. State lives in the round's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.target import Target
+from tasks.loop.arrays import load_array, save_array
+from tasks.loop.plan import Plan
+from tasks.loop.pulls import CORPUS, extract_rows, round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.loop.space import pair_text, to_space
+from tasks.run.parallel import current_mapper
+from tasks.run.seeds import generator, integer
+from tasks.run.tables import ARMS, PAIRS, read_rows, write_json, write_table
+from tasks.select.arms import Pull, Strategy
+from tasks.select.bandit import arms_of, make_strategy
+from tasks.select.transport import Reward, SimilarityReward, TransportReward, transport_cost
+
+Facts = dict[str, Any]
+
+# For the figure that judges, bounded so that 'everything' can be judged as well: blocks of 512 pairs, 4 of them.
+_JUDGED_PAIRS, _JUDGED_BLOCK = 2048, 512
+
+
+def start(
+    run: Path, settings: EqualSettings, warm: Facts, clusters: Facts, strategy: str, folder: str = ""
+) -> Facts:
+    """The arms before the first round: what the warm-up read counts as a pull of each arm it fell into.
+
+    Args:
+        strategy: the run's own, or one it is compared with.
+        folder: that strategy's folder below the run's.
+    """
+    at = run / folder
+    if strategy == "dsir":
+        _save_importance(run, at)
+    made = _strategy(run, settings, strategy, at)
+    read = [row["row"] for row in read_rows(round_folder(at, 0) / "reads.parquet", ["row"])]
+    made.mark_read(read)
+    labels = load_array(run / "stages/labels.npy")
+    pulls = [Pull(arm, rows, 0.0, 0.0) for arm, rows in arms_of(read, labels).items()]
+    return _reward(run, settings, at, 0, made, pulls, pulled_before=0)
+
+
+def choose(
+    run: Path,
+    settings: EqualSettings,
+    number: int,
+    plan: Facts,
+    before: Facts,
+    strategy: str,
+    folder: str = "",
+) -> Facts:
+    """Choose the arms to pull, and of each the documents to read."""
+    at = run / folder
+    spread = Plan.from_dict(plan)
+    made = _strategy(run, settings, strategy, at)
+    made.restore(json.loads((round_folder(at, number - 1) / "state.json").read_text()))
+    whole, rest = divmod(spread.documents[number - 1], spread.per_pull)
+    chosen = made.choose(whole, spread.per_pull) if whole else []
+    if rest:
+        chosen += made.choose(1, rest)
+    pulls = [
+        {
+            "arm": pull.arm,
+            "rows": [int(row) for row in pull.rows],
+            "exploit": pull.exploit,
+            "bonus": None if np.isinf(pull.bonus) else pull.bonus,
+            "pulls": pull.pulls,
+        }
+        for pull in merged(chosen)
+    ]
+    write_json(round_folder(at, number) / "pulls.json", {"pulls": pulls, "strategy": made.state()})
+    return {
+        "files": [f"{round_folder(at, number).relative_to(run)}/pulls.json"],
+        "documents": sum(len(pull["rows"]) for pull in pulls),
+    }
+
+
+def merged(pulls: Sequence[Pull]) -> list[Pull]:
+    """One pull per arm: the scores of its first pick, the documents of all."""
+    by_arm: dict[int, list[Pull]] = {}
+    for pull in pulls:
+        by_arm.setdefault(pull.arm, []).append(pull)
+    return [
+        Pull(
+            arm,
+            np.concatenate([p.rows for p in picks]),
+            picks[0].exploit,
+            picks[0].bonus,
+            sum(p.pulls for p in picks),
+        )
+        for arm, picks in by_arm.items()
+    ]
+
+
+def extract(run: Path, settings: EqualSettings, number: int, chosen: Facts, folder: str = "") -> Facts:
+    """Extract the pairs of the chosen documents on Dask, each document once."""
+    at = run / folder
+    rows = [row for pull in _pulls(at, number) for row in pull.rows.tolist()]
+    return extract_rows(run, at, settings, number, rows)
+
+
+def reward(
+    run: Path,
+    settings: EqualSettings,
+    number: int,
+    before: Facts,
+    extracted: Facts,
+    strategy: str,
+    folder: str = "",
+) -> Facts:
+    """Reward the pulled arms for all their pairs so far, and tell the strategy."""
+    at = run / folder
+    made = _strategy(run, settings, strategy, at)
+    made.restore(json.loads((round_folder(at, number) / "pulls.json").read_text())["strategy"])
+    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"])
+
+
+def judged_transport(vectors: np.ndarray, examples: np.ndarray, seed: int) -> float | None:
+    """Transport cost between kept pairs and a part of the target, in the encoder's own space; None without pairs.
+
+    On a seeded sample of at most 2,048 pairs in random order, so that selections of any size compare.
+    """
+    if not len(vectors):
+        return None
+    order = generator(seed, "judge").permutation(len(vectors))[:_JUDGED_PAIRS]
+    return transport_cost(np.asarray(vectors)[order], np.asarray(examples), block=_JUDGED_BLOCK, seed=seed)
+
+
+def kept_vectors(folder: Path, last: int) -> np.ndarray:
+    """Vectors of the pairs kept up to a round, in the encoder's own space, (n, d)."""
+    return np.concatenate(
+        [load_array(round_folder(folder, number) / "vectors.npy") for number in range(last + 1)]
+    )
+
+
+def _reward(
+    run: Path,
+    settings: EqualSettings,
+    at: Path,
+    number: int,
+    strategy: Strategy,
+    pulls: Sequence[Pull],
+    pulled_before: int,
+) -> Facts:
+    here = round_folder(at, number)
+    labels = load_array(run / "stages/labels.npy")
+    reference = load_array(run / "stages/space-reference.npy")
+    terms = json.loads((run / "stages/terms.json").read_text())
+    sizes = np.bincount(labels, minlength=len(terms))
+    pairs = read_rows(here / "extracted.parquet")
+    texts = [pair_text(pair["question"], pair["answer"]) for pair in pairs]
+    vectors = to_space(run, settings, load_array(here / "vectors.npy"), texts)
+    save_array(here / "space.npy", vectors)
+    reads = {row["document_id"]: row for row in read_rows(here / "reads.parquet")}
+    pair_rows = np.array([reads[pair["document_id"]]["row"] for pair in pairs], dtype=np.int64)
+    pair_arms = labels[pair_rows] if len(pairs) else np.zeros(0, dtype=np.int64)
+    nearest = (vectors @ reference.T).max(axis=1) if len(pairs) else np.zeros(0)
+    rewards = _rewards(settings, reference)
+    counts = _restore(rewards, at, number, {pull.arm for pull in pulls})
+    documents = {row["row"]: row for row in reads.values()}
+
+    arms = []
+    for order, pull in enumerate(pulls, start=pulled_before):
+        own = np.flatnonzero(pair_arms == pull.arm)
+        rewards.add(pull.arm, vectors[own])
+        value = rewards.reward(pull.arm)
+        strategy.update(pull.arm, value, pull.pulls)
+        for position in own:
+            pairs[position].update(
+                cluster=int(pull.arm), pull=order, similarity=float(nearest[position]), arm_reward=value
+            )
+        tokens = sum(documents[int(row)]["tokens"] for row in pull.rows)
+        arms.append(
+            {
+                "pull": order,
+                "round": number,
+                "arm": int(pull.arm),
+                "terms": ", ".join(terms[pull.arm]),
+                "size": int(sizes[pull.arm]),
+                "remaining": strategy.remaining(pull.arm),
+                "pulls": strategy.pulls(pull.arm),
+                "documents": len(pull.rows),
+                "tokens": tokens,
+                "cost": tokens * settings.price / 1e6,
+                "pairs": len(own),
+                "arm_pairs": counts.get(pull.arm, 0) + len(own),
+                "reward": value,
+                "exploit": pull.exploit,
+                "bonus": pull.bonus,
+            }
+        )
+    write_table(here / "pairs.parquet", pairs, PAIRS)
+    write_table(here / "arms.parquet", arms, ARMS)
+    write_json(here / "state.json", strategy.state())
+    kept = kept_vectors(at, number)
+    return {
+        "files": [
+            f"{here.relative_to(run)}/{name}"
+            for name in ("pairs.parquet", "space.npy", "arms.parquet", "state.json")
+        ],
+        "pulls": pulled_before + len(pulls),
+        "pairs_total": len(kept),
+        "reward_best": max((arm["reward"] for arm in arms), default=None),
+        "transport_heldout": judged_transport(kept, load_array(run / "stages/test.npy"), settings.seed),
+    }
+
+
+def _rewards(settings: EqualSettings, reference: np.ndarray) -> Reward:
+    if settings.reward == "similarity":
+        return SimilarityReward(reference)
+    return TransportReward(reference, seed=integer(settings.seed, "reward"))
+
+
+def _restore(rewards: Reward, at: Path, number: int, arms: set[int]) -> dict[int, int]:
+    """Give a fresh reward the earlier pairs of the arms just pulled; the others did not change.
+
+    Returns:
+        Number of earlier pairs of each of those arms.
+    """
+    counts: dict[int, int] = {}
+    for earlier in range(number):
+        here = round_folder(at, earlier)
+        clusters = np.array([row["cluster"] for row in read_rows(here / "pairs.parquet", ["cluster"])])
+        vectors = load_array(here / "space.npy")
+        for arm in sorted(arms & set(clusters.tolist())):
+            own = np.flatnonzero(clusters == arm)
+            rewards.add(arm, vectors[own])
+            counts[arm] = counts.get(arm, 0) + len(own)
+    return counts
+
+
+def _pulls(at: Path, number: int) -> list[Pull]:
+    saved = json.loads((round_folder(at, number) / "pulls.json").read_text())["pulls"]
+    return [
+        Pull(
+            pull["arm"],
+            np.array(pull["rows"], dtype=np.int64),
+            pull["exploit"],
+            np.inf if pull["bonus"] is None else pull["bonus"],
+            pull["pulls"],
+        )
+        for pull in saved
+    ]
+
+
+def _strategy(run: Path, settings: EqualSettings, name: str, at: Path) -> Strategy:
+    importance = at / "importance.npy"
+    return make_strategy(
+        name,
+        labels=load_array(run / "stages/labels.npy"),
+        vectors=load_array(run / "stages/space.npy"),
+        centroids=load_array(run / "stages/centroids.npy"),
+        reference=load_array(run / "stages/space-reference.npy"),
+        importance=load_array(importance) if importance.exists() else None,
+        alpha=settings.alpha,
+        seed=settings.seed,
+    )
+
+
+def _save_importance(run: Path, at: Path) -> None:
+    from tasks.select.dsir import importance
+
+    target = [
+        pair_text(example.question, example.answer) for example in Target.load(run / "target").reference
+    ]
+    save_array(at / "importance.npy", importance(run / CORPUS, target, current_mapper()))

@@ -1,0 +1,43 @@
+"""The two spaces of a run: the frozen encoder's, which judges, and the aligned one, where clusters and rewards live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tasks.loop.arrays import load_array
+from tasks.loop.settings import EqualSettings
+from tasks.select.align import apply_head
+from tasks.select.encode import EncoderSpec, encode_texts
+
+FROZEN, ALIGNED = "stages/encoder", "stages/aligned-encoder"
+
+
+def pair_text(question: str, answer: str) -> str:
+    """What of a pair, or of an example of the target, is encoded."""
+    return f"{question}\n{answer}"
+
+
+def frozen_encoder(run: Path, settings: EqualSettings) -> EncoderSpec:
+    """The encoder as it was before any alignment: the LSA fitted on this corpus, or the one named."""
+    return EncoderSpec(
+        str(run / FROZEN) if settings.encoder == "lsa" else settings.encoder, settings.encoder_max_tokens
+    )
+
+
+def aligned_encoder(run: Path, settings: EqualSettings) -> EncoderSpec:
+    """The encoder trained on the warm-up's pairs; only with align = full."""
+    return EncoderSpec(str(run / ALIGNED), settings.encoder_max_tokens)
+
+
+def to_space(run: Path, settings: EqualSettings, vectors: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Texts in the aligned space, unit rows (n, d).
+
+    Args:
+        vectors: of the texts in the frozen space, (n, d); what a linear head is applied to.
+    """
+    if (run / ALIGNED).exists():
+        return encode_texts(aligned_encoder(run, settings), texts)
+    return apply_head(vectors, load_array(run / "stages/head.npy"))

@@ -1,0 +1,212 @@
+"""The student of a run: made once, trained in every round or at the end, judged on the target's test part."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.corpus.target import Target
+from tasks.loop.pulls import CORPUS, round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.records import Example
+from tasks.run import terminal
+from tasks.run.folder import digest
+from tasks.run.seeds import integer
+from tasks.run.tables import iterate_rows, read_rows, write_json
+
+Facts = dict[str, Any]
+QA = list[tuple[str, str]]
+
+BASE = "students/base"
+
+
+def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Facts:
+    """The student before any training: the tiny one made on the corpus's raw text, or a model by path or name."""
+    from tasks.train.student import make_student
+    from tasks.train.train import train_student
+
+    if settings.train == "never":
+        return {"files": [], "student": None, "nll": None, "exact_match": None, "tokens": 0}
+    if settings.student == "tiny":
+        make_student(
+            run / BASE,
+            (row["text"] for row in iterate_rows(run / CORPUS, ["text"])),
+            vocabulary=settings.student_vocabulary,
+            width=settings.student_width,
+            layers=settings.student_layers,
+            pretrain_tokens=settings.pretrain_tokens,
+            sequence_tokens=settings.sequence_tokens,
+            seed=integer(settings.seed, "student"),
+        )
+    student = BASE if settings.student == "tiny" else settings.student
+    scores = train_student(where(run, student), None, [], test_pairs(run), **_options(settings), tokens=0)
+    return {
+        "files": [BASE] if settings.student == "tiny" else [],
+        "student": student,
+        "nll": scores["nll_before"],
+        "exact_match": scores["exact_match_before"],
+        "tokens": 0,
+    }
+
+
+def train_round(
+    run: Path,
+    settings: EqualSettings,
+    number: int,
+    rounds: int,
+    student: Facts,
+    rewarded: Facts,
+    folder: str = "",
+    tokens: int | None = None,
+    judge: bool = True,
+) -> Facts:
+    """Train the student a stretch further, on all pairs kept so far; the schedule spans all rounds.
+
+    Args:
+        folder: below the run's, of a strategy the run is compared with.
+        tokens: to train on; by default the round's share of `train_tokens`, else `epochs` passes over its new pairs.
+        judge: score it on the test part.
+    """
+    at = run / folder
+    kept = kept_pairs(at, number)
+    new = len(kept) - (len(kept_pairs(at, number - 1)) if number > 1 else 0)
+    if tokens is None and settings.train_tokens is not None:
+        tokens = share(settings.train_tokens, number, rounds)
+    students = at.relative_to(run) / "students"
+    log = _train(
+        run,
+        settings,
+        student["student"],
+        str(students / f"round-{number:02d}"),
+        kept,
+        tokens=tokens,
+        # As many tokens as `epochs` passes over the new pairs, drawn from all: earlier pairs are not forgotten.
+        epochs=settings.epochs * new / max(1, len(kept)),
+        start=(number - 1) / rounds,
+        end=number / rounds,
+        seed=integer(settings.seed, "train", number),
+        judge=judge,
+    )
+    write_json(round_folder(at, number) / "training.json", log)
+    # The one before stays: a kill before this result is stored begins again from it.
+    shutil.rmtree(run / students / f"round-{number - 2:02d}", ignore_errors=True)
+    return {
+        **log,
+        "files": [str(round_folder(at, number).relative_to(run) / "training.json")],
+        "digest": digest(run / log["student"]),
+    }
+
+
+def train_at_end(
+    run: Path,
+    settings: EqualSettings,
+    rounds: int,
+    student: Facts,
+    rewarded: Facts,
+    folder: str = "",
+    tokens: int | None = None,
+) -> Facts:
+    """Train the student once, on all pairs."""
+    output = str(Path(folder) / "students/end")
+    kept = kept_pairs(run / folder, rounds)
+    log = _train(run, settings, student["student"], output, kept, tokens=tokens or settings.train_tokens)
+    write_json(run / folder / "students/training.json", log)
+    return {**log, "files": [output, str(Path(folder) / "students/training.json")]}
+
+
+def share(total: int, number: int, rounds: int) -> int:
+    """The part of a total that falls on round `number` of `rounds`, so that all parts add up to it."""
+    return total * number // rounds - total * (number - 1) // rounds
+
+
+def with_reference(
+    run: Path, settings: EqualSettings, rounds: int, student: Facts, rewarded: Facts, tokens: int
+) -> Facts:
+    """What the selection adds to the examples in hand: one student on the reference, one on reference and selection.
+
+    The first trains `epochs` passes over the reference; the second that many tokens and the run's `tokens` on top,
+    drawn from both parts together.
+    """
+    reference = example_pairs(Target.load(run / "target").reference)
+    alone = _train(run, settings, student["student"], None, reference, tokens=None)
+    both = _train(
+        run,
+        settings,
+        student["student"],
+        None,
+        reference + kept_pairs(run, rounds),
+        tokens=alone["tokens"] + tokens,
+    )
+    return {"files": [], "nll_reference": alone["nll"], "nll_reference_selection": both["nll"]}
+
+
+def kept_pairs(folder: Path, last: int, first: int = 0) -> QA:
+    """(question, answer) of the pairs kept in rounds first..last of a folder, in order."""
+    return [
+        (row["question"], row["answer"])
+        for number in range(first, last + 1)
+        if (path := round_folder(folder, number) / "pairs.parquet").exists()
+        for row in read_rows(path, ["question", "answer"])
+    ]
+
+
+def example_pairs(examples: Sequence[Example]) -> QA:
+    return [(example.question, example.answer) for example in examples]
+
+
+def test_pairs(run: Path) -> QA:
+    return example_pairs(Target.load(run / "target").test)
+
+
+def where(run: Path, student: str) -> str:
+    """A student of the run's folder as a path, any other as it was given."""
+    return str(run / student) if (run / student).exists() else student
+
+
+def _train(
+    run: Path,
+    settings: EqualSettings,
+    student: str,
+    output: str | None,
+    pairs: QA,
+    *,
+    tokens: int | None,
+    epochs: float | None = None,
+    start: float = 0.0,
+    end: float = 1.0,
+    seed: int | None = None,
+    judge: bool = True,
+) -> Facts:
+    from tasks.train.train import train_student
+
+    log = train_student(
+        where(run, student),
+        run / output if output else None,
+        pairs,
+        test_pairs(run) if judge else [],
+        **_options(settings),
+        tokens=tokens,
+        epochs=settings.epochs if epochs is None else epochs,
+        start=start,
+        end=end,
+        seed=integer(settings.seed, "train") if seed is None else seed,
+        evaluate_before=False,
+        progress=terminal.current().progress,
+    )
+    return {
+        "student": output or student,
+        "nll": log["nll_after"],
+        "exact_match": log["exact_match_after"],
+        "tokens": log["tokens"],
+    }
+
+
+def _options(settings: EqualSettings) -> dict[str, Any]:
+    return {
+        "lora": settings.lora,
+        "learning_rate": settings.learning_rate,
+        "batch_tokens": settings.batch_tokens,
+        "sequence_tokens": settings.sequence_tokens,
+    }

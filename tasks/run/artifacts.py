@@ -1,0 +1,63 @@
+"""What a person sees in the Prefect UI: progress, the arms of a round, the cost so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+
+def progress(description: str) -> UUID:
+    """Start a progress bar in the UI; `advance` moves it."""
+    made = create_progress_artifact(progress=0.0, key="equal-progress", description=description)
+    assert isinstance(made, UUID)
+    return made
+
+
+def advance(artifact: UUID, share: float) -> None:
+    """Move a progress bar to a share between 0 and 1."""
+    update_progress_artifact(artifact_id=artifact, progress=round(100 * share, 1))
+
+
+def arms_table(number: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The pulls of a round, one row each, the best first."""
+    shown = [
+        {
+            "arm": row["arm"],
+            "about": row["terms"],
+            "documents": row["documents"],
+            "pairs": row["pairs"],
+            "reward": _rounded(row["reward"]),
+            "bonus": _rounded(row["bonus"]),
+            "pulls": row["pulls"],
+            "remaining": row["remaining"],
+            "cost": _rounded(row["cost"], 6),
+        }
+        for row in sorted(rows, key=lambda row: -row["reward"])
+    ]
+    create_table_artifact(key="equal-arms", table=shown, description=f"Arms pulled in round {number}")
+
+
+def cost_table(rows: Sequence[Mapping[str, Any]], of_everything: float) -> None:
+    """What was read so far and what it cost, round by round."""
+    head = "| round | documents | tokens | pairs | cost, $ |\n|---|---|---|---|---|\n"
+    lines = "".join(
+        f"| {row['round']} | {row['documents']:,} | {row['tokens']:,} | {row['pairs']:,} | {row['cost']:.4f} |\n"
+        for row in rows
+    )
+    total = sum(row["cost"] for row in rows)
+    tail = f"\nSo far ${total:.4f}; reading every document would cost ${of_everything:.4f}.\n"
+    create_markdown_artifact(
+        key="equal-cost", markdown=head + lines + tail, description="Cost of the extraction"
+    )
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(float(value), digits)
