@@ -16,7 +16,7 @@ from tasks.records import BadInput
 from tasks.run.seeds import integer
 
 ADAPTER = "adapter_config.json"
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def check_student(name_or_path: str | Path, *, lora: bool = False) -> None:
@@ -66,6 +66,7 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    quiet()
     path = Path(name_or_path).expanduser()
     source = str(path) if path.exists() else str(name_or_path)
     base, adapters = source, (path / ADAPTER).is_file()
@@ -86,7 +87,7 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, source, is_trainable=lora, use_safetensors=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # the libraries raise whatever the broken file made them stumble over
         reason = str(error).strip().partition("\n")[0]
         raise BadInput(
             f"--student {name_or_path}: cannot be loaded as a causal language model: {reason}"
@@ -110,10 +111,18 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
 
 def save_student(model: Any, tokenizer: Any, path: Path) -> None:
     """Save a model (or, of a model with LoRA, its adapters) and its tokenizer; the folder is whole or absent."""
+    quiet()
     with atomic_folder(path) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / "README.md").unlink(missing_ok=True)  # peft's model card, a form left blank
+
+
+def quiet() -> None:
+    """Turn off transformers' progress bars for files, which would tear a run's own display."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 @contextmanager

@@ -48,6 +48,10 @@ def finetune(
 ) -> TrainingLog:
     """Fine-tune a model, in place, on the answers of pairs.
 
+    Each call begins with a fresh AdamW; between rounds only the weights are kept, which halves to thirds what a round
+    writes to disk. Measured on 48,000 tokens of GSM8K in 8 rounds, three seeds, NLL of held-out answers: fresh
+    4.670 +- .021, optimiser state kept 4.667 +- .020, one uninterrupted run 4.685 +- .008.
+
     Args:
         pairs: (question, answer); none trains nothing.
         tokens: input tokens to train on, padding left out; pairs are reshuffled and repeated, or cut, to reach it.

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import SUMS
+
+from tasks.records import BadInput
+from tasks.train.checkpoint import atomic_folder, check_student, load_student, save_student
+from tasks.train.evaluate import evaluate
+from tasks.train.finetune import finetune
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_saved_student_is_the_same_student_and_holds_no_pickle(llama: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_student(llama)
+    finetune(model, tokenizer, SUMS, tokens=1000, learning_rate=1e-3, seed=0)
+    save_student(model, tokenizer, tmp_path / "student")
+    again = load_student(tmp_path / "student")
+    assert evaluate(*again, SUMS).nll == evaluate(model, tokenizer, SUMS).nll
+    assert {path.suffix for path in (tmp_path / "student").iterdir()} <= {".json", ".safetensors", ".jinja"}
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+
+
+def test_saving_over_a_student_replaces_it_whole(llama: Path, gpt2: Path, tmp_path: Path) -> None:
+    save_student(*load_student(gpt2), tmp_path / "student")
+    save_student(*load_student(llama), tmp_path / "student")
+    save_student(*load_student(llama), tmp_path / "fresh")
+    assert contents(tmp_path / "student") == contents(tmp_path / "fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "student"]
+
+
+def test_a_save_that_fails_leaves_the_old_student_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "config.json").write_text("old")
+
+    def save_on_a_full_disk() -> None:
+        with atomic_folder(tmp_path / "student") as temporary:
+            (temporary / "config.json").write_text("new")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        save_on_a_full_disk()
+    assert (tmp_path / "student" / "config.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+
+
+def test_lora_changes_its_adapters_and_nothing_else(llama: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="the extra 'lora' is not installed")
+    model, tokenizer = load_student(llama, lora=True, seed=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    finetune(model, tokenizer, SUMS, tokens=2000, learning_rate=1e-2, batch_tokens=512, seed=0)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert changed == {name for name in before if "lora_" in name}
+    assert {name.split(".")[-4] for name in changed} == {
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }
+
+    save_student(model, tokenizer, tmp_path / "adapters")
+    names = {path.name for path in (tmp_path / "adapters").iterdir()}
+    assert "adapter_model.safetensors" in names
+    assert "model.safetensors" not in names
+    check_student(tmp_path / "adapters")
+    warm, _ = load_student(tmp_path / "adapters", lora=True)
+    assert evaluate(warm, tokenizer, SUMS).nll == pytest.approx(
+        evaluate(model, tokenizer, SUMS).nll, rel=1e-6
+    )
+    assert any(parameter.requires_grad for parameter in warm.parameters())
+
+
+def test_new_adapters_follow_the_seed(llama: Path) -> None:
+    pytest.importorskip("peft", reason="the extra 'lora' is not installed")
+
+    def weights(seed: int) -> torch.Tensor:
+        model, _ = load_student(llama, lora=True, seed=seed)
+        return torch.cat([value.flatten() for name, value in model.named_parameters() if "lora_A" in name])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_check_accepts_what_can_be_loaded(llama: Path) -> None:
+    for good in ("tiny", llama, str(llama), "Qwen/Qwen3-0.6B", "gpt2"):
+        check_student(good)
+
+
+def test_a_path_that_is_no_model_is_refused_in_one_line(tmp_path: Path, llama: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "config.json").write_text("{}")
+    (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"")
+    (tmp_path / "file").write_text("x")
+    for bad, why in (
+        (tmp_path / "missing", "no such folder"),
+        ("./missing", "no such folder"),
+        (tmp_path / "empty", "no config.json"),
+        (tmp_path / "file", "no config.json"),
+        (tmp_path / "pickled", "no *.safetensors"),
+    ):
+        with pytest.raises(BadInput) as refusal:
+            check_student(bad)
+        assert why in str(refusal.value)
+        assert str(bad) in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+def test_broken_models_are_refused_in_one_line(tmp_path: Path, llama: Path, tokenizer: Any) -> None:
+    def copy(name: str, **changed: bytes) -> Path:
+        (tmp_path / name).mkdir()
+        for file, data in contents(llama).items():
+            (tmp_path / name / file).write_bytes(changed.get(file.partition(".")[0], data))
+        return tmp_path / name
+
+    encoder = json.dumps({"model_type": "t5"}).encode()
+    for broken in (
+        copy("not-json", config=b"{"),
+        copy("unknown", config=b'{"model_type": "no-such-model"}'),
+        copy("encoder", config=encoder),
+        copy("cut-weights", model=b"\x10\x00"),
+        copy("cut-tokenizer", tokenizer=b"{"),
+    ):
+        with pytest.raises(BadInput) as refusal:
+            load_student(broken)
+        assert str(broken) in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path, llama: Path) -> None:
+    model, tokenizer = load_student(llama)
+    tokenizer.eos_token = None
+    save_student(model, tokenizer, tmp_path / "endless")
+    with pytest.raises(BadInput, match="no end-of-text token"):
+        load_student(tmp_path / "endless")
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(tmp_path: Path, llama: Path) -> None:
+    model, tokenizer = load_student(llama)
+    tokenizer.pad_token = None
+    save_student(model, tokenizer, tmp_path / "student")
+    _, loaded = load_student(tmp_path / "student")
+    assert loaded.pad_token == loaded.eos_token
+
+
+def test_a_name_that_cannot_be_fetched_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BadInput) as refusal:
+        load_student("nobody/no-such-model")
+    assert "nobody/no-such-model" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_lora_without_peft_is_refused(monkeypatch: pytest.MonkeyPatch, llama: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"install sluice\[lora\]"):
+        check_student(llama, lora=True)
