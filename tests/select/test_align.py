@@ -47,7 +47,9 @@ def test_pairs_of_one_document_are_not_each_others_negatives() -> None:
 
 def test_a_head_learns_what_documents_and_pairs_share() -> None:
     documents, pairs = noisy_views(300)
-    head, report = fit_linear_head(documents, pairs, temperature=0.2, epochs=40)
+    head, report = fit_linear_head(
+        documents, pairs, temperature=0.2, epochs=60, learning_rate=1e-2, decay=0.1
+    )
     assert report.helped
     assert report.loss_after < report.loss_before - 0.3
     fresh_documents, fresh_pairs = noisy_views(100, seed=7)
