@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -87,7 +87,8 @@ def test_text_that_utf8_cannot_hold_is_stored(tmp_path: Path) -> None:
 
 
 class _Fails:
-    name, settings = "fails/1", {}
+    name = "fails/1"
+    settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -125,7 +126,7 @@ def test_a_stop_goes_through_and_keeps_what_was_done(
 def test_jobs_keep_the_order_and_read_documents_as_needed(tmp_path: Path) -> None:
     sizes: list[int] = []
 
-    def mapper(function: Any, items: Iterable[ExtractionJob]) -> Any:
+    def mapper(function: Any, items: Iterable[Any]) -> Any:
         for item in items:
             sizes.append(len(item.documents))
             yield function(item)

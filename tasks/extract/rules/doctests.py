@@ -44,7 +44,9 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
             elif underlined(layout, i) or _EXAMPLES.match(bare):
                 prose, paragraph = summary, []
                 i += 1 if underlined(layout, i) else 0
-            elif not bare or bare.startswith(("`", "#", ".. ")):
+            elif bare.startswith(":"):
+                prose, paragraph = summary, []
+            elif not bare or bare.startswith(("`", "#", ".. ", "* ", "- ")):
                 paragraph = []
             elif len(paragraph) < MAX_PARAGRAPH_LINES:
                 # Until the first blank line a paragraph is the summary.
