@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 LEVELS = 7  # steps of the colour ramp, classes r0 (low) to r6 (high)
 
-_WIDTH, _HEIGHT = 560, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 122, 30, 46
+_WIDTH, _HEIGHT = 580, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 150, 30, 46
 _LABEL_GAP = 15
 
 

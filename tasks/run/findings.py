@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tasks.run.tables import iterate_rows, read_rows
 
-_CONTEXT = 220  # characters shown on each side of a span
+_CONTEXT = 150  # characters shown on each side of a span
 _SPAN = 640  # longest span shown whole
 _HEAT_COLUMNS = 40
 _NUMBERS = ("cluster", "round", "x", "y", "extracted", "tokens", "pairs")
@@ -141,11 +142,9 @@ def heat(corpus: Corpus, order: Sequence[int], rows: int = 24) -> dict[str, Any]
     np.add.at(counts, (cluster, round // width), 1)
     totals = counts.sum(axis=1)
     shown = {number for number in np.argsort(-totals, kind="stable")[:rows].tolist() if totals[number]}
-    first = [column * width for column in range(columns)]
+    spans = [(column * width, min(last, column * width + width - 1)) for column in range(columns)]
     return {
-        "columns": [
-            str(start) if width == 1 else f"{start}–{min(last, start + width - 1)}" for start in first
-        ],
+        "columns": [str(start) if start == end else f"{start}–{end}" for start, end in spans],
         "rows": [(number, counts[number].tolist()) for number in order if number in shown],
         "most": int(counts.max(initial=0)),
         "left_out": int((totals > 0).sum()) - len(shown),
@@ -214,15 +213,19 @@ def _rows_with(path: Path, column: str, values: Any, columns: list[str] | None) 
 
 
 def _context(text: str, start: int, end: int) -> dict[str, Any]:
-    """The span and what stands around it; the middle of a long span is left out."""
-    span = text[start:end]
+    """The span and the words around it; the middle of a long span is left out."""
+    span, before, after = text[start:end], text[max(0, start - _CONTEXT) : start], text[end : end + _CONTEXT]
     if len(span) > _SPAN:
         span = span[: _SPAN - 160] + " […] " + span[-160:]
-    return {
-        "before": ("… " if start > _CONTEXT else "") + text[max(0, start - _CONTEXT) : start],
-        "span": span,
-        "after": text[end : end + _CONTEXT] + (" …" if end + _CONTEXT < len(text) else ""),
-    }
+    if start > _CONTEXT:
+        before = "… " + re.sub(r"^\S*\s+", "", before)
+    if end + _CONTEXT < len(text):
+        after = re.sub(r"\s+\S*$", "", after) + " …"
+    return {"before": _tight(before), "span": span, "after": _tight(after)}
+
+
+def _tight(text: str) -> str:
+    return re.sub(r"\n\s*\n", "\n", text)
 
 
 def warmup_yield(corpus: Corpus) -> float | None:

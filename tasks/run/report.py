@@ -66,6 +66,7 @@ def _content(run: Path) -> dict[str, Any]:
     low, high = (min(rewards), max(rewards)) if rewards else (0.0, 1.0)
     for row in clusters:
         row["level"] = level(row["reward"], low, high) if row["read"] and row["reward"] is not None else None
+    shown = min(_CLUSTERS_SHOWN, max(1, sum(row["read"] > 0 for row in clusters)))
     order = [row["cluster"] for row in clusters]
     runs = [_own_row(summary), *(summary["comparison"] or [])]
     warm_yield = findings.warmup_yield(corpus)
@@ -78,8 +79,8 @@ def _content(run: Path) -> dict[str, Any]:
         "caught_up": _caught_up(summary),
         "distance_chart": _distance_chart(summary, runs),
         "student_chart": _student_chart(summary, runs),
-        "clusters": clusters[:_CLUSTERS_SHOWN],
-        "more_clusters": clusters[_CLUSTERS_SHOWN:_CLUSTERS_LISTED],
+        "clusters": clusters[:shown],
+        "more_clusters": clusters[shown:_CLUSTERS_LISTED],
         "left_out": max(0, len(clusters) - _CLUSTERS_LISTED),
         "about": {row["cluster"]: row["terms"] for row in clusters},
         "most_pairs": max((row["pairs"] for row in clusters), default=0),
@@ -159,7 +160,7 @@ def _distance_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]
         title="Distance to the held-out target over the cost of reading",
         x_label="cost of the documents read so far",
         y_label="distance to the held-out target (lower is nearer)",
-        x_text=dollars,
+        x_text="${:g}".format,
         y_text="{:.2f}".format,
     )
 

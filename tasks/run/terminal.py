@@ -173,7 +173,8 @@ def comparison(summary: Mapping[str, Any]) -> list[list[str]]:
 
 def dollars(amount: float) -> str:
     """An amount with as many decimals as it needs for two or three figures."""
-    decimals = 2 if amount >= 10 or amount == 0 else 3 if amount >= 0.1 else 4 if amount >= 0.01 else 6
+    bounds = ((1, 2), (0.1, 3), (0.001, 4))
+    decimals = 2 if amount == 0 else next((digits for bound, digits in bounds if amount >= bound), 6)
     return f"${amount:,.{decimals}f}"
 
 

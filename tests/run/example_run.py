@@ -161,6 +161,9 @@ def write_run(
             }
         )
 
+    write_json(
+        run / "stages" / "terms.json", [(TOPICS[topic][0] + planted).split() for topic in topic_of_cluster]
+    )
     write_table(run / "documents.parquet", rows, DOCUMENTS)
     write_table(run / "pairs.parquet", pairs, PAIRS)
     write_table(run / "arms.parquet", arms, ARMS)
@@ -258,7 +261,7 @@ def _summary(
     def other(name: str, cost: float, transport: float, nll: float, kept: int, steps: int = 8) -> dict:
         return {
             "strategy": name,
-            "documents": last["documents"],
+            "documents": len(rows) if name == "everything" else last["documents"],
             "tokens": round(last["tokens"] * cost),
             "cost": last["cost"] * cost,
             "pairs": kept,

@@ -1,0 +1,197 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from example_run import write_run
+
+from tasks.run import findings
+from tasks.run.report import write_report
+from tasks.run.tables import read_rows, write_json
+
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(2)"
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and visible text of a page; fails on tags that do not nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.open = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "spring")
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return Page(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_page_asks_for_nothing_outside_itself(page):
+    assert not {tag for tag, _ in page.tags} & {"script", "iframe", "object", "embed", "form", "base", "img"}
+    for _, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:")), value
+    style = next(attributes for tag, attributes in page.tags if attributes.get("http-equiv"))
+    assert style["content"].startswith("default-src 'none'")
+
+
+def test_text_of_strangers_stays_text(tmp_path):
+    run = write_run(tmp_path / "x<script>alert(1)<", documents=120, clusters=6, rounds=3, planted=HOSTILE)
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert page.text.count("<script>alert('x')</script>") > 20
+    assert "x<script>alert(1)<" in page.text
+
+
+def test_headline_figures_are_the_summary_s(run, page):
+    summary = json.loads((run / "summary.json").read_text())
+    assert (
+        f"{summary['pairs']} training pairs from {summary['extracted_documents']} of 600 documents"
+        in page.text
+    )
+    assert f"{summary['tokens_read']:,}" in page.text
+    assert f"({summary['transport_heldout']:.3f} against 0.664)" in page.text
+    assert "nearer to the held-out target than" in page.text
+
+
+def test_a_selection_that_is_worse_than_random_is_called_so(run, tmp_path):
+    worse = write_run(tmp_path / "worse", documents=120, clusters=6, rounds=3)
+    summary = json.loads((worse / "summary.json").read_text())
+    summary["transport_heldout"] = 0.9
+    write_json(worse / "summary.json", summary)
+    text = Page(write_report(worse).read_text()).text
+    assert "farther from the held-out target than" in text
+    assert "nearer to the held-out target than" not in text
+
+
+def test_clusters_add_up_to_the_tables(run):
+    corpus = findings.Corpus(run / "documents.parquet")
+    arms = read_rows(run / "arms.parquet")
+    rows = findings.clusters(corpus, arms, findings.load_terms(run, arms), price=2.0)
+    pairs = read_rows(run / "pairs.parquet")
+    documents = read_rows(run / "documents.parquet")
+    assert sum(row["size"] for row in rows) == len(documents)
+    assert sum(row["cost"] for row in rows) == pytest.approx(sum(arm["cost"] for arm in arms))
+    for row in rows:
+        inside = [document for document in documents if document["cluster"] == row["cluster"]]
+        assert row["size"] == len(inside)
+        assert row["read"] == sum(document["extracted"] for document in inside)
+        assert row["pairs"] == sum(pair["cluster"] == row["cluster"] for pair in pairs)
+        counts = {s: sum(d["source"] == s for d in inside) for s in {d["source"] for d in inside}}
+        assert dict(row["sources"]) == {s: n / len(inside) for s, n in counts.items()}
+    assert [row["pairs"] for row in rows] == sorted((row["pairs"] for row in rows), reverse=True)
+
+
+def test_heat_counts_every_document_read_and_joins_rounds_when_there_are_many(run):
+    corpus = findings.Corpus(run / "documents.parquet")
+    table = findings.heat(corpus, order=list(range(24)), rows=24)
+    assert sum(sum(counts) for _, counts in table["rows"]) == corpus.extracted.sum()
+    assert table["columns"] == [str(number) for number in range(9)]
+    corpus.round = np.where(corpus.round > 0, corpus.round * 12, corpus.round)
+    joined = findings.heat(corpus, order=list(range(24)), rows=3)
+    assert joined["columns"][0] == "0–2"
+    assert joined["columns"][-1] == "96"
+    assert len(joined["rows"]) == 3
+    assert joined["left_out"] == len(table["rows"]) - 3
+
+
+def test_samples_show_the_span_in_its_document(run):
+    texts = {row["id"]: row["text"] for row in read_rows(run / "documents.parquet", ["id", "text"])}
+    arms = read_rows(run / "arms.parquet")
+    samples = findings.samples(run, best=list(range(24)), arms=arms)
+    assert [sample["kind"] for sample in samples] == ["near"] * 6 + ["far"] * 2
+    for sample in samples:
+        assert (
+            sample["span"]
+            == texts[sample["document_id"]][sample["start"] : sample["end"]]
+            == sample["answer"]
+        )
+        assert sample["arm"]["pull"] == sample["pull"]
+    similarity = pq.read_table(run / "pairs.parquet")["similarity"].to_numpy()
+    assert {sample["similarity"] for sample in samples if sample["kind"] == "far"} == set(
+        np.sort(similarity)[:2]
+    )
+
+
+def test_drops_are_counted_by_stage_and_reason(run, page):
+    rows = findings.drops(run / "rejected.parquet")
+    assert {(row["stage"], row["reason"]): row["count"] for row in rows}["duplicates", "near duplicate"] == 38
+    assert sum(row["count"] for row in rows) == pq.read_metadata(run / "rejected.parquet").num_rows
+    assert all(len(row["examples"]) <= 3 for row in rows)
+    assert "near duplicate 38" in page.text
+
+
+def test_same_tables_give_the_same_page(run):
+    first = write_report(run).read_bytes()
+    assert write_report(run).read_bytes() == first
+
+
+def test_a_run_that_trained_and_compared_nothing_has_a_page(tmp_path):
+    run = write_run(tmp_path / "bare", documents=60, clusters=4, rounds=2, train=False)
+    summary = json.loads((run / "summary.json").read_text())
+    kept = ("documents", "extracted_documents", "tokens_total", "tokens_read", "pairs", "strategy")
+    write_json(run / "summary.json", {name: summary[name] for name in kept})
+    (run / "costs.jsonl").unlink()
+    (run / "settings.yaml").unlink()
+    text = Page(write_report(run).read_text()).text
+    assert "training pairs from" in text
+    assert "Student" not in text
+
+
+def test_a_run_without_pairs_has_a_page(tmp_path):
+    run = write_run(tmp_path / "empty", documents=60, clusters=4, rounds=2)
+    for name in ("pairs", "arms", "rejected"):
+        path = run / f"{name}.parquet"
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    summary = json.loads((run / "summary.json").read_text())
+    write_json(
+        run / "summary.json",
+        {**summary, "pairs": 0, "transport_heldout": None, "rounds": [], "comparison": []},
+    )
+    text = Page(write_report(run).read_text()).text
+    assert "0 training pairs" in text
+    assert "Nothing." in text
+
+
+def test_page_stays_small_and_tells_no_folder_of_the_machine(tmp_path):
+    run = write_run(tmp_path / "large", documents=18_000, clusters=95, rounds=12)
+    (run / "settings.yaml").write_text(
+        "corpus: [/home/ann/secret/corpus.jsonl]\nstudent: tiny\nruns_dir: /home/ann/runs\n"
+    )
+    path = write_report(run)
+    text = path.read_text()
+    assert path.stat().st_size < 1_500_000
+    assert "…/corpus.jsonl" in text
+    assert not re.search(r"/home/|secret", text)
+    assert str(tmp_path) not in text
