@@ -59,10 +59,17 @@ def validate(gate: str, frame: Any, expectations: list[Any], pages: Path) -> Non
         )
     )
     result = checkpoint.run(batch_parameters={"dataframe": frame})
-    for validated in result.run_results.values():
-        for outcome in validated.results:
-            if not outcome.success:
-                raise GateFailed(_message(gate, outcome, frame, pages))
+    failed = [
+        outcome
+        for validated in result.run_results.values()
+        for outcome in validated.results
+        if not outcome.success
+    ]
+    if failed:
+        more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise GateFailed(
+            f"gate '{gate}' failed: {_message(failed[0], frame)}{more}; see {pages / 'docs' / 'index.html'}"
+        )
 
 
 def _context(pages: Path) -> Any:
@@ -84,7 +91,8 @@ def _context(pages: Path) -> Any:
     return context
 
 
-def _message(gate: str, outcome: Any, frame: Any, pages: Path) -> str:
+def _message(outcome: Any, frame: Any) -> str:
+    """What was expected, how many rows are not so, and the first of them."""
     settings = outcome.expectation_config
     subject = {
         name: value
@@ -94,7 +102,9 @@ def _message(gate: str, outcome: Any, frame: Any, pages: Path) -> str:
     told = ", ".join(f"{name} {value}" for name, value in subject.items())
     result = outcome.result or {}
     if "unexpected_count" in result:
-        rows = [html.unescape(str(row["id"])) for row in result.get("partial_unexpected_index_list") or []]
+        rows = [
+            html.unescape(str(row["id"]))[:80] for row in result.get("partial_unexpected_index_list") or []
+        ]
         more = ", ..." if result["unexpected_count"] > len(rows) else ""
         found = f"{result['unexpected_count']} of {len(frame)} rows fail: {', '.join(map(repr, rows))}{more}"
     elif "observed_value" in result:
@@ -103,4 +113,4 @@ def _message(gate: str, outcome: Any, frame: Any, pages: Path) -> str:
         problem = outcome.exception_info or {}
         found = " ".join(str(problem.get("exception_message") or problem).split())[:300]
     name = settings.type.removeprefix("expect_").replace("_", " ")
-    return f"gate '{gate}' failed: expected {name} ({told}); {found}; see {pages / 'docs' / 'index.html'}"
+    return f"expected {name} ({told}); {found}"
