@@ -14,34 +14,36 @@ from tasks.run import artifacts, terminal
 from tasks.run.folder import open_run, run_name
 from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
-from tasks.run.tables import read_rows
 
-CORPUS = ("text_field", "id_field", "source_field", "hf_split", "corpus_share", "exclude", "min_characters")
-CORPUS += ("max_tokens", "near_duplicates", "decontamination_ngram", "max_broken", "seed", "clusters")
+# The settings that change the result of a stage; the others may change without running it again.
+_READ = (
+    "text_field",
+    "id_field",
+    "source_field",
+    "hf_split",
+    "corpus_share",
+    "exclude",
+    "max_broken",
+    "seed",
+)
+# The settings that change the result of a stage; the others may change without it being run again.
+_READ = ("text_field", "id_field", "source_field", "hf_split", "corpus_share", "exclude", "max_broken", "seed")
+CORPUS = (*_READ, "min_characters", "max_tokens", "near_duplicates", "decontamination_ngram", "clusters")
 TARGET = ("test_share", "question_field", "answer_field", "seed", "decontamination_ngram")
 ENCODER = ("encoder", "encoder_dimensions", "encoder_max_tokens", "seed")
 EXTRACT = ("extractor", "min_answer_characters", "max_pairs_per_document", "decontamination_ngram", "price")
 SELECT = ("alpha", "reward", "seed", "price")
-STUDENT = (
-    "train",
-    "student",
-    "student_vocabulary",
-    "student_width",
-    "student_layers",
-    "pretrain_tokens",
-    "seed",
-)
-STUDENT += ("sequence_tokens", "batch_tokens", "lora", "learning_rate")
-TRAIN = (*STUDENT, "train_tokens", "epochs")
+_TINY = ("student_vocabulary", "student_width", "student_layers", "pretrain_tokens")
+STUDENT = ("train", "student", *_TINY, "sequence_tokens", "batch_tokens", "lora", "learning_rate", "seed")
+TRAIN = (*STUDENT, "train_tokens", "epochs", "round_examples")
+PLAN = ("clusters", "budget", "warmup", "rounds", "documents_per_pull", "strategy", "seed")
 
 read_target = Stage(prepare.target, "read target", TARGET)
 read_corpus = Stage(prepare.corpus, "read corpus", CORPUS)
 encode = Stage(prepare.encode, "encode", ENCODER)
 warm_up = Stage(prepare.warm_up, "warm up", (*EXTRACT, "warmup", "budget", "strategy", "seed"))
 align = Stage(prepare.align, "align", (*ENCODER, "align", "align_temperature"))
-cluster = Stage(
-    prepare.cluster, "cluster", ("clusters", "budget", "rounds", "documents_per_pull", "strategy", "seed")
-)
+cluster = Stage(prepare.cluster, "cluster", PLAN)
 start_arms = Stage(rounds.start, "start arms", SELECT)
 make_student = Stage(students.base, "make student", STUDENT)
 
@@ -50,8 +52,13 @@ extract = Stage(rounds.extract, "extract in round {number}", EXTRACT)
 reward = Stage(rounds.reward, "reward in round {number}", SELECT)
 train = Stage(students.train_round, "train in round {number}", TRAIN)
 
+judge = Stage(students.judge, "judge student", STUDENT)
 train_at_end = Stage(students.train_at_end, "train at the end", TRAIN)
-compare_with = Stage(compare.strategy, "compare with {name}", (*SELECT, *EXTRACT, *TRAIN, "budget", "rounds"))
+compare_with = Stage(
+    compare.strategy,
+    "compare with {name}",
+    (*SELECT, *EXTRACT, *TRAIN, "budget", "warmup", "rounds", "documents_per_pull"),
+)
 add_reference = Stage(students.with_reference, "reference alone and with the selection", TRAIN)
 write_tables = Stage(finish.tables, "write tables")
 check_tables = Stage(finish.gates, "check tables")
@@ -117,6 +124,7 @@ def equal(settings: EqualSettings) -> Facts:
             warm=warm,
             history=history,
             trained=trained,
+            scores=(judge(run, settings, student=base), judge(run, settings, student=trained)),
             comparison=others,
             reference=reference,
             tables=tables,
@@ -155,7 +163,7 @@ def one_round(
     trained = before.get("train", base)
     if settings.train == "rounds":
         trained = train(folder, settings, number=number, rounds=count, student=trained, rewarded=rewarded)
-    artifacts.arms_table(number, read_rows(rounds.round_folder(folder, number) / "arms.parquet"))
+    artifacts.arms_table(number, finish.arms_of_round(folder, number))
     return {"choose": chosen, "extract": extracted, "reward": rewarded, "train": trained}
 
 

@@ -10,7 +10,7 @@ from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
 from tasks.run.folder import run_path
 from tasks.select.encode import check_encoder
-from tasks.train.student import check_student
+from tasks.train.checkpoint import check_student
 
 
 def fields(settings: EqualSettings) -> Fields:
@@ -49,7 +49,12 @@ def check_inputs(settings: EqualSettings) -> None:
         raise BadInput(
             f"--run {settings.run}: this name is used already; choose another, or continue it with --resume {settings.run}"
         )
-    check_target(settings.target, settings.test, settings.question_field, settings.answer_field)
+    check_target(
+        settings.target,
+        settings.test,
+        question_field=settings.question_field,
+        answer_field=settings.answer_field,
+    )
     check_sources(settings.corpus, fields(settings))
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)
@@ -58,4 +63,4 @@ def check_inputs(settings: EqualSettings) -> None:
             "--align full needs a transformers encoder; LSA has no weights to train: use --align linear"
         )
     if settings.train != "never":
-        check_student(settings.student)
+        check_student(settings.student, lora=settings.lora)

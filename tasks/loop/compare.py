@@ -62,12 +62,13 @@ def strategy(
                 rewarded=state,
                 folder=folder,
                 tokens=students.share(tokens, number, plan.rounds),
-                judge=number == plan.rounds,
+                scored=False,
             )
     if settings.train == "end":
         trained = students.train_at_end(
             run, settings, plan.rounds, student, state, folder=folder, tokens=tokens
         )
+    scores = students.judge(run, settings, student=trained)
     shutil.rmtree(at / "students", ignore_errors=True)
     kept = rounds.kept_vectors(at, plan.rounds)
     return {
@@ -76,7 +77,7 @@ def strategy(
         **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
         "transport": rounds.judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),
         "transport_heldout": state["transport_heldout"],
-        "nll": trained["nll"],
-        "exact_match": trained["exact_match"],
+        "nll": scores["nll"],
+        "exact_match": scores["exact_match"],
         "rounds": curve,
     }

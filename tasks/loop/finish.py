@@ -86,11 +86,12 @@ def summarise(
     warm: Facts,
     history: Sequence[Mapping[str, Facts]],
     trained: Facts,
+    scores: tuple[Facts, Facts],
     comparison: Sequence[Facts],
     reference: Facts | None,
     tables: Facts,
 ) -> Facts:
-    """The figures of a run, machine-readable."""
+    """The figures of a run, machine-readable; `scores` are the student's before and after on the whole test part."""
     read = cumulative(warm, history)
     totals = read[-1]
     kept = kept_vectors(run, len(history))
@@ -121,10 +122,10 @@ def summarise(
         "rejected": tables["rejected"],
         "transport": judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),
         "transport_heldout": judged_transport(kept, load_array(run / "stages/test.npy"), settings.seed),
-        "nll_before": student["nll"],
-        "nll_after": trained["nll"],
-        "exact_match_before": student["exact_match"],
-        "exact_match_after": trained["exact_match"],
+        "nll_before": scores[0]["nll"],
+        "nll_after": scores[1]["nll"],
+        "exact_match_before": scores[0]["exact_match"],
+        "exact_match_after": scores[1]["exact_match"],
         "train_tokens": trained_tokens(history, trained, settings),
         "student": trained["student"],
         "rounds": curve,
@@ -146,11 +147,16 @@ def cumulative(warm: Facts, history: Sequence[Mapping[str, Facts]]) -> list[Fact
     return rows
 
 
+def arms_of_round(run: Path, number: int) -> list[dict[str, Any]]:
+    """The rows of a round's pulls."""
+    return read_rows(round_folder(run, number) / "arms.parquet")
+
+
 def latest_arms(run: Path, last: int) -> list[dict[str, Any]]:
     """The latest row of every arm pulled so far."""
     latest = {}
     for number in range(last + 1):
-        for row in read_rows(round_folder(run, number) / "arms.parquet"):
+        for row in arms_of_round(run, number):
             latest[row["arm"]] = row
     return list(latest.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from tasks.loop.settings import EqualSettings
@@ -60,6 +61,4 @@ def make_plan(documents: int, clusters: int, read: int, strategy: str, settings:
     per_pull = settings.documents_per_pull or max(1, min(16, left // (2 * clusters)))
     rounds = min(settings.rounds, left)
     ends = [left * number // rounds for number in range(rounds + 1)] if rounds else []
-    return Plan(
-        budget, per_pull, tuple(after - before for before, after in zip(ends, ends[1:], strict=False))
-    )
+    return Plan(budget, per_pull, tuple(after - before for before, after in pairwise(ends)))

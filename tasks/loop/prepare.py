@@ -13,7 +13,7 @@ from tasks.corpus.target import Target, read_target
 from tasks.loop.arrays import load_array, save_array
 from tasks.loop.check import fields
 from tasks.loop.plan import LEARNING, documents_budget, make_plan
-from tasks.loop.pulls import CORPUS, extract_rows, round_folder
+from tasks.loop.pulls import CORPUS, extract_rows, read_documents, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import ALIGNED, FROZEN, aligned_encoder, frozen_encoder, pair_text, to_space
 from tasks.records import BadInput
@@ -21,7 +21,7 @@ from tasks.run import terminal
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows, write_json
-from tasks.select.align import fit_linear_head
+from tasks.select.align import apply_head, fit_linear_head
 from tasks.select.cluster import default_clusters, kmeans, map_2d, top_terms
 from tasks.select.encode import encode_table, encode_texts
 from tasks.select.finetune import finetune_encoder
@@ -121,10 +121,9 @@ def align(run: Path, settings: EqualSettings, vectors: Facts, warm: Facts) -> Fa
     files = [space, "stages/space-reference.npy"]
     facts: Facts = {"align": settings.align}
     if settings.align == "full" and len(pairs) > 1:
-        texts = dict(zip(rows.tolist(), read_documents(run, sorted(set(rows.tolist()))), strict=False))
         report = finetune_encoder(
             settings.encoder,
-            [texts[row]["text"] for row in rows.tolist()],
+            [document["text"] for document in read_documents(run, rows.tolist())],
             [pair_text(pair["question"], pair["answer"]) for pair in pairs],
             run / ALIGNED,
             groups=rows,

@@ -66,7 +66,7 @@ def choose(
     chosen = made.choose(whole, spread.per_pull) if whole else []
     if rest:
         chosen += made.choose(1, rest)
-    pulls = [
+    pulls: list[Facts] = [
         {
             "arm": pull.arm,
             "rows": [int(row) for row in pull.rows],

@@ -177,6 +177,9 @@ class EqualSettings(RunSettings):
     pretrain_tokens: Annotated[int, Field(ge=0, json_schema_extra=_TRAIN)] = 200_000
     """Tokens of raw corpus text the tiny student is pre-trained on; no document is extracted for it."""
 
+    round_examples: Annotated[int, Field(ge=1, json_schema_extra=_TRAIN)] = 256
+    """Examples of the test part, the same ones each time, that score the student after a round; all of them at the end."""
+
     train_reference: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
     """Also train one student on the reference alone and one on reference and selection, at the end: what the
     selection adds to the examples already in hand."""

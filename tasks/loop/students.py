@@ -13,7 +13,7 @@ from tasks.loop.settings import EqualSettings
 from tasks.records import Example
 from tasks.run import terminal
 from tasks.run.folder import digest
-from tasks.run.seeds import integer
+from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows, write_json
 
 Facts = dict[str, Any]
@@ -25,7 +25,6 @@ BASE = "students/base"
 def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Facts:
     """The student before any training: the tiny one made on the corpus's raw text, or a model by path or name."""
     from tasks.train.student import make_student
-    from tasks.train.train import train_student
 
     if settings.train == "never":
         return {"files": [], "student": None, "nll": None, "exact_match": None, "tokens": 0}
@@ -41,14 +40,20 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
             seed=integer(settings.seed, "student"),
         )
     student = BASE if settings.student == "tiny" else settings.student
-    scores = train_student(where(run, student), None, [], test_pairs(run), **_options(settings), tokens=0)
+    files = [BASE] if settings.student == "tiny" else []
     return {
-        "files": [BASE] if settings.student == "tiny" else [],
+        "files": files,
         "student": student,
-        "nll": scores["nll_before"],
-        "exact_match": scores["exact_match_before"],
         "tokens": 0,
+        **_score(run, settings, student, round_test(run, settings)),
     }
+
+
+def judge(run: Path, settings: EqualSettings, student: Facts) -> Facts:
+    """Score a student on the whole test part."""
+    if student["student"] is None:
+        return {"files": [], "nll": None, "exact_match": None}
+    return {"files": [], **_score(run, settings, student["student"], test_pairs(run))}
 
 
 def train_round(
@@ -60,14 +65,14 @@ def train_round(
     rewarded: Facts,
     folder: str = "",
     tokens: int | None = None,
-    judge: bool = True,
+    scored: bool = True,
 ) -> Facts:
     """Train the student a stretch further, on all pairs kept so far; the schedule spans all rounds.
 
     Args:
         folder: below the run's, of a strategy the run is compared with.
         tokens: to train on; by default the round's share of `train_tokens`, else `epochs` passes over its new pairs.
-        judge: score it on the test part.
+        scored: score it on `round_examples` of the test part.
     """
     at = run / folder
     kept = kept_pairs(at, number)
@@ -87,7 +92,7 @@ def train_round(
         start=(number - 1) / rounds,
         end=number / rounds,
         seed=integer(settings.seed, "train", number),
-        judge=judge,
+        test=round_test(run, settings) if scored else [],
     )
     write_json(round_folder(at, number) / "training.json", log)
     # The one before stays: a kill before this result is stored begins again from it.
@@ -111,7 +116,7 @@ def train_at_end(
     """Train the student once, on all pairs."""
     output = str(Path(folder) / "students/end")
     kept = kept_pairs(run / folder, rounds)
-    log = _train(run, settings, student["student"], output, kept, tokens=tokens or settings.train_tokens)
+    log = _train(run, settings, student["student"], output, kept, tokens=tokens or settings.train_tokens, test=[])
     write_json(run / folder / "students/training.json", log)
     return {**log, "files": [output, str(Path(folder) / "students/training.json")]}
 
@@ -160,9 +165,27 @@ def test_pairs(run: Path) -> QA:
     return example_pairs(Target.load(run / "target").test)
 
 
+def round_test(run: Path, settings: EqualSettings) -> QA:
+    """The examples of the test part that score the student after every round."""
+    pairs = test_pairs(run)
+    chosen = generator(settings.seed, "round test").permutation(len(pairs))[: settings.round_examples]
+    return [pairs[position] for position in sorted(chosen)]
+
+
 def where(run: Path, student: str) -> str:
     """A student of the run's folder as a path, any other as it was given."""
     return str(run / student) if (run / student).exists() else student
+
+
+def _score(run: Path, settings: EqualSettings, student: str, test: QA) -> Facts:
+    from tasks.train.checkpoint import load_student
+    from tasks.train.evaluate import evaluate
+
+    model, tokenizer = load_student(where(run, student), lora=settings.lora, seed=settings.seed)
+    scores = evaluate(
+        model, tokenizer, test, batch_tokens=settings.batch_tokens, sequence_tokens=settings.sequence_tokens
+    )
+    return {"nll": scores.nll, "exact_match": scores.exact_match}
 
 
 def _train(
@@ -177,7 +200,7 @@ def _train(
     start: float = 0.0,
     end: float = 1.0,
     seed: int | None = None,
-    judge: bool = True,
+    test: QA | None = None,
 ) -> Facts:
     from tasks.train.train import train_student
 
@@ -185,7 +208,7 @@ def _train(
         where(run, student),
         run / output if output else None,
         pairs,
-        test_pairs(run) if judge else [],
+        test_pairs(run) if test is None else test,
         **_options(settings),
         tokens=tokens,
         epochs=settings.epochs if epochs is None else epochs,
@@ -193,7 +216,7 @@ def _train(
         end=end,
         seed=integer(settings.seed, "train") if seed is None else seed,
         evaluate_before=False,
-        progress=terminal.current().progress,
+        progress=lambda done, of: terminal.current().progress("train", done),
     )
     return {
         "student": output or student,

@@ -70,7 +70,7 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
             n_workers=count,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs="ERROR",
         ) as cluster,
         Client(cluster),

@@ -17,7 +17,6 @@ from typing import Any
 
 from prefect import task
 from prefect.context import TaskRunContext
-from prefect.tasks import exponential_backoff
 
 from tasks.records import BadInput, Stopped
 from tasks.run import terminal
@@ -61,12 +60,12 @@ class Stage:
     ) -> None:
         self.function, self.name, self.uses = function, name, tuple(uses)
         self.stage = name.split(" in round")[0].partition(" {")[0]
-        self.task = task(
+        self.task: Any = task(  # type: ignore[call-overload]
             self._run,
             name=self.stage,
             description=(function.__doc__ or "").strip(),
             retries=retries,
-            retry_delay_seconds=exponential_backoff(backoff_factor=2),
+            retry_delay_seconds=[2.0**attempt for attempt in range(1, retries + 1)],
             retry_condition_fn=worth_retrying,
             retry_jitter_factor=0.5,
             cache_key_fn=self._key,
@@ -85,6 +84,8 @@ class Stage:
             facts = step.with_options(refresh_cache=True)(
                 run=str(run), settings=settings, arguments=arguments
             )
+        for seconds in _timed[-1:]:
+            seconds[self.stage] = round(seconds.get(self.stage, 0.0) + facts["seconds"], 3)
         return facts
 
     def _run(self, run: str, settings: Any, arguments: Facts) -> Facts:
