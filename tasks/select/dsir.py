@@ -49,10 +49,12 @@ def importance(
     *,
     buckets: int = BUCKETS,
     rows_per_partition: int = 512,
+    fit_documents: int = 20_000,
 ) -> np.ndarray:
     """Log importance weight of every document of the corpus table.
 
-    Reads the corpus twice, partition by partition, so that memory does not grow with it.
+    Reads the corpus twice, partition by partition, so that memory does not grow with it: once to count n-grams, in
+    evenly spaced partitions of about `fit_documents` documents if there are more, and once to weigh every document.
 
     Args:
         corpus: table with the column `text`.
@@ -64,7 +66,9 @@ def importance(
     pieces = list(partitions(corpus, rows_per_partition))
     if not pieces:
         return np.zeros(0)
-    counts = np.sum(list(mapper(partial(_count, buckets), pieces)), axis=0)
+    counts = np.zeros(buckets)
+    for counted in mapper(partial(_count, buckets), pieces[:: -(-pieces[-1].stop // fit_documents)]):
+        counts += counted
     ratio = log_ratio(np.asarray(hashed_ngrams(target, buckets).sum(axis=0)).ravel(), counts)
     return np.concatenate(list(mapper(partial(_weigh, ratio), pieces)))
 

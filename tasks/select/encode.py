@@ -50,8 +50,10 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 def check_encoder(name: str) -> None:
     """Cheap check of the setting `encoder`, before anything is read: no weights are loaded.
 
+    A hub name that is not in the local cache costs one request to the hub.
+
     Raises:
-        BadInput: neither 'lsa', nor a folder with an encoder, nor a name that could be one.
+        BadInput: neither 'lsa', nor a folder with an encoder, nor a model that the cache or the hub has.
     """
     folder = Path(name).expanduser()
     if name == "lsa" or (folder / lsa.VOCABULARY).is_file():
@@ -67,10 +69,30 @@ def check_encoder(name: str) -> None:
             )
     elif folder.exists():
         raise BadInput(f"--encoder {name}: a file; give the folder of a transformers encoder, or 'lsa'")
-    elif not _HUB_NAME.fullmatch(name):
+    elif _HUB_NAME.fullmatch(name):
+        _check_hub(name)
+    else:
         raise BadInput(
             f"--encoder {name}: no such folder; give 'lsa', a transformers encoder's folder or hub name"
         )
+
+
+def _check_hub(name: str) -> None:
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    try:
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            HfApi().model_info(name, timeout=10)
+    except (RepositoryNotFoundError, HFValidationError):
+        raise BadInput(
+            f"--encoder {name}: neither a folder here nor a model of the hub; check the name"
+        ) from None
+    except Exception as error:  # every way in which a network fails
+        raise BadInput(
+            f"--encoder {name}: neither a folder here nor in the hub's local cache, and the hub cannot be asked "
+            f"({type(error).__name__}); give the folder of a saved encoder, or 'lsa'"
+        ) from None
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:

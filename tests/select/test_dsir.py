@@ -58,6 +58,15 @@ def test_weights_are_the_literal_formulas_however_the_table_is_cut(tmp_path: Pat
     assert found.argmin() == 2
 
 
+def test_a_large_corpus_is_counted_on_a_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "documents.parquet"
+    write_table(path, ({"id": str(i), "text": TEXTS[i % 2]} for i in range(40)), CORPUS)
+    exact = importance(path, TARGET, rows_per_partition=2)
+    # Every partition holds the same two texts, so a tenth of them gives the same shares; a skewed part does not.
+    assert importance(path, TARGET, rows_per_partition=2, fit_documents=4) == pytest.approx(exact)
+    assert importance(path, TARGET, rows_per_partition=1, fit_documents=20) != pytest.approx(exact)
+
+
 def test_an_empty_table_has_no_weights(tmp_path: Path) -> None:
     path = tmp_path / "documents.parquet"
     write_table(path, [], CORPUS)

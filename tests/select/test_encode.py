@@ -181,4 +181,29 @@ def test_a_folder_must_look_like_an_encoder(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="a file"):
         check_encoder(str(tmp_path / "config.json"))
     check_encoder("lsa")
-    check_encoder("BAAI/bge-small-en-v1.5")
+
+
+def test_a_hub_name_is_asked_for_once_and_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx2
+    import huggingface_hub
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    asked: list[str] = []
+
+    def hub(self: Any, name: str, **options: Any) -> None:
+        asked.append(name)
+        if name == "models/typo":
+            raise RepositoryNotFoundError(
+                "404", response=httpx2.Response(404, request=httpx2.Request("GET", "/"))
+            )
+        if name == "models/offline":
+            raise ConnectionError("no network\nat all")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", hub)
+    check_encoder("some/encoder")
+    with pytest.raises(BadInput, match="nor a model of the hub"):
+        check_encoder("models/typo")
+    with pytest.raises(BadInput, match="hub cannot be asked") as error:
+        check_encoder("models/offline")
+    assert "\n" not in str(error.value)
+    assert asked == ["some/encoder", "models/typo", "models/offline"]
