@@ -68,6 +68,8 @@ def fit_linear_head(
     Returns:
         The head, float32 (d, d), for `apply_head`, and what it did.
     """
+    from threadpoolctl import threadpool_limits
+
     d = documents.shape[1]
     head = np.eye(d)
     groups = group_rows(documents) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -80,24 +82,26 @@ def fit_linear_head(
     before = best = contrastive_loss(head, *held_set, temperature)[0]
     rank_before = mean_log_rank(head, documents, pairs, groups, held)
     best_head, best_epoch = head.copy(), 0
-    # Adam (Kingma and Ba, 2015), with decoupled decay towards the identity.
-    first, second, step = np.zeros_like(head), np.zeros_like(head), 0
-    random = seeds.generator(seed, "align", "batches")
-    for epoch in range(1, epochs + 1):
-        order = random.permutation(train)
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
-            _, gradient = contrastive_loss(head, documents[rows], pairs[rows], groups[rows], temperature)
-            step += 1
-            first = 0.9 * first + 0.1 * gradient
-            second = 0.999 * second + 0.001 * gradient**2
-            move = (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
-            head = head - learning_rate * (move + decay * (head - np.eye(d)))
-        loss = contrastive_loss(head, *held_set, temperature)[0]
-        if loss < best and mean_log_rank(head, documents, pairs, groups, held) <= rank_before:
-            best, best_head, best_epoch = loss, head.copy(), epoch
-        elif epoch - best_epoch >= 5:
-            break
+    # One thread: blocked sums differ with their number.
+    with threadpool_limits(1):
+        # Adam (Kingma and Ba, 2015), with decoupled decay towards the identity.
+        first, second, step = np.zeros_like(head), np.zeros_like(head), 0
+        random = seeds.generator(seed, "align", "batches")
+        for epoch in range(1, epochs + 1):
+            order = random.permutation(train)
+            for start in range(0, len(order), batch):
+                rows = order[start : start + batch]
+                _, gradient = contrastive_loss(head, documents[rows], pairs[rows], groups[rows], temperature)
+                step += 1
+                first = 0.9 * first + 0.1 * gradient
+                second = 0.999 * second + 0.001 * gradient**2
+                move = (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+                head = head - learning_rate * (move + decay * (head - np.eye(d)))
+            loss = contrastive_loss(head, *held_set, temperature)[0]
+            if loss < best and mean_log_rank(head, documents, pairs, groups, held) <= rank_before:
+                best, best_head, best_epoch = loss, head.copy(), epoch
+            elif epoch - best_epoch >= 5:
+                break
     return best_head.astype(np.float32), Alignment(before, best, best_epoch, **report)
 
 
