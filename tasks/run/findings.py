@@ -130,21 +130,22 @@ def heat(corpus: Corpus, order: Sequence[int], rows: int = 24) -> dict[str, Any]
         order: clusters, the one to show first first.
 
     Returns:
-        columns (labels of rounds, several rounds in one where there are many), rows of (cluster, counts), most (the
-        largest count), left_out (clusters read but not shown).
+        columns (labels of rounds, several rounds in one where there are many), warm_up (whether the first is it),
+        rows of (cluster, counts), most (the largest count), left_out (clusters read but not shown).
     """
     read = corpus.extracted & (corpus.cluster >= 0) & (corpus.round >= 0)
     cluster, round = corpus.cluster[read].astype(np.int64), corpus.round[read].astype(np.int64)
-    last = int(round.max(initial=0))
-    width = max(1, -(-(last + 1) // _HEAT_COLUMNS))
-    columns = last // width + 1
-    counts = np.zeros((int(corpus.cluster.max(initial=-1)) + 1, columns), dtype=np.int64)
-    np.add.at(counts, (cluster, round // width), 1)
+    first, last = int(round.min(initial=1)), int(round.max(initial=1))
+    width = max(1, -(-(last + 1 - first) // _HEAT_COLUMNS))
+    starts = range(first, last + 1, width)
+    counts = np.zeros((int(corpus.cluster.max(initial=-1)) + 1, len(starts)), dtype=np.int64)
+    np.add.at(counts, (cluster, (round - first) // width), 1)
     totals = counts.sum(axis=1)
     shown = {number for number in np.argsort(-totals, kind="stable")[:rows].tolist() if totals[number]}
-    spans = [(column * width, min(last, column * width + width - 1)) for column in range(columns)]
+    spans = [(start, min(last, start + width - 1)) for start in starts]
     return {
         "columns": [str(start) if start == end else f"{start}–{end}" for start, end in spans],
+        "warm_up": first == 0,
         "rows": [(number, counts[number].tolist()) for number in order if number in shown],
         "most": int(counts.max(initial=0)),
         "left_out": int((totals > 0).sum()) - len(shown),

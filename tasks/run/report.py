@@ -75,7 +75,7 @@ def _content(run: Path) -> dict[str, Any]:
         "summary": summary,
         "random": next((one for one in runs[1:] if one["strategy"] == "random"), None),
         "runs": runs,
-        "best": {key: _best(runs, key, lowest) for key, lowest in _JUDGED.items()},
+        "best": {key: _lowest(runs, key) for key in ("transport_heldout", "nll")},
         "caught_up": _caught_up(summary),
         "distance_chart": _distance_chart(summary, runs),
         "student_chart": _student_chart(summary, runs),
@@ -99,10 +99,6 @@ def _content(run: Path) -> dict[str, Any]:
     }
 
 
-# Columns of the comparison in which one run is the best, and whether the lowest is.
-_JUDGED = {"transport_heldout": True, "nll": True, "exact_match": False}
-
-
 def _own_row(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "strategy": summary["strategy"] or "this run",
@@ -116,9 +112,8 @@ def _own_row(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _best(runs: Sequence[Mapping[str, Any]], key: str, lowest: bool) -> float | None:
-    values = [run[key] for run in runs if run.get(key) is not None]
-    return None if not values else min(values) if lowest else max(values)
+def _lowest(runs: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    return min((run[key] for run in runs if run.get(key) is not None), default=None)
 
 
 def _caught_up(summary: Mapping[str, Any]) -> float | None:

@@ -15,13 +15,9 @@ TOPICS = [
     ("polynomial root coefficient degree quadratic", "arithmetic_book", 0.74, 3.8),
     ("matrix eigenvalue decomposition linear solve", "numerics", 0.58, 2.6),
     ("integral derivative limit series taylor", "calculus_notes", 0.61, 3.0),
-    ("graph node edge shortest path weight", "networks", 0.44, 1.9),
     ("probability random sample distribution mean", "statistics", 0.52, 2.2),
-    ("column frame index merge group rows", "tables_manual", 0.31, 1.6),
     ("infection symptom treatment dose patient", "health_faq", 0.18, 2.3),
     ("flour butter oven minutes stir bowl", "recipes", 0.07, 0.1),
-    ("king ship sea night captain old", "fiction", 0.05, 0.0),
-    ("licence party agreement notice terms", "legal", 0.09, 0.2),
 ]
 PRICE = 2.0
 
@@ -233,14 +229,9 @@ def _pairs(
 
 def _rejects(rng: np.random.Generator, planted: str) -> list[dict]:
     counts = {
-        ("read", "broken JSON"): 3,
-        ("read", "too short"): 21,
-        ("duplicates", "near duplicate"): 38,
-        ("duplicates", "duplicate"): 9,
-        ("decontaminate", "contaminated"): 4,
-        ("extract", "no answer"): 17,
-        ("filter", "duplicate question"): 6,
-    }
+        ("read", "broken JSON"): 3, ("read", "too short"): 21, ("duplicates", "near duplicate"): 38,
+        ("duplicates", "duplicate"): 9, ("decontaminate", "contaminated"): 4, ("extract", "no answer"): 17,
+    }  # fmt: skip
     return [
         {
             "stage": stage,
@@ -270,10 +261,10 @@ def _summary(
             "exact_match": 0.005 if train else None,
             "rounds": [
                 {
-                    "cost": last["cost"] * cost * (step + 1) / steps,
-                    "transport_heldout": transport + 0.06 * (1 - (step + 1) / steps),
+                    "cost": last["cost"] * cost * step / steps,
+                    "transport_heldout": transport + 0.06 * (1 - step / steps),
                 }
-                for step in range(steps)
+                for step in range(1, steps + 1)
             ],
         }
 
@@ -304,14 +295,6 @@ def _summary(
             other("everything", 10.2, 0.601, 4.69, 1402, steps=1),
         ],
         "reference": {"nll_reference": 4.21, "nll_reference_selection": 4.08} if train else None,
-        "seconds": {
-            "read": 1.9,
-            "encode": 3.4,
-            "cluster": 0.4,
-            "extract": 3.6,
-            "reward": 1.1,
-            "train": 23.4,
-            "report": 0.6,
-        },
+        "seconds": {"read": 1.9, "encode": 3.4, "extract": 3.6, "reward": 1.1, "train": 23.4},
         "versions": {"sluice": "0.1.0", "python": "3.11"},
     }

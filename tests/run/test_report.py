@@ -124,6 +124,9 @@ def test_heat_counts_every_document_read_and_joins_rounds_when_there_are_many(ru
     assert joined["columns"][-1] == "96"
     assert len(joined["rows"]) == 3
     assert joined["left_out"] == len(table["rows"]) - 3
+    corpus.round = np.maximum(corpus.round, 1)
+    assert table["warm_up"]
+    assert not findings.heat(corpus, order=[0])["warm_up"]
 
 
 def test_samples_show_the_span_in_its_document(run):
