@@ -50,11 +50,10 @@ def extract_batch(job: ExtractionJob) -> list[ExtractedDocument]:
         BadInput, Stopped: nothing further can be extracted, say because a budget is spent.
     """
     extractor = make_extractor(job.extractor, **job.settings)
-    store = ExtractionStore(job.store)
     keys = [work_key(extractor, text) for _, text in job.documents]
-    known = store.get_many(keys)
     results = []
-    with store.writer() as put:
+    with ExtractionStore(job.store) as store:
+        known = store.get_many(keys)
         for (document_id, text), key in zip(job.documents, keys, strict=True):
             cached = key in known
             if not cached:
@@ -65,7 +64,7 @@ def extract_batch(job: ExtractionJob) -> list[ExtractedDocument]:
                 except Exception as error:
                     results.append(_failed(document_id, error))
                     continue
-                put(key, known[key], extractor.name)
+                store.put(key, known[key], extractor.name)
             extraction: Extraction = known[key].of(document_id)
             results.append(ExtractedDocument(document_id, extraction.pairs, extraction.rejects, cached))
     return results
@@ -91,8 +90,10 @@ def extract_documents(
         ExtractionJob(extractor, store, chunk, settings or {})
         for chunk in iter(lambda: list(islice(source, documents_per_job)), [])
     )
-    for batch in mapper(extract_batch, jobs):
-        yield from batch
+    # Held open here because SQLite writes its log back whenever the last connection closes: once, not once a job.
+    with ExtractionStore(store):
+        for batch in mapper(extract_batch, jobs):
+            yield from batch
 
 
 def _failed(document_id: str, error: Exception) -> ExtractedDocument:

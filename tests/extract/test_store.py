@@ -72,9 +72,8 @@ def test_work_done_twice_is_counted_and_its_first_result_stays(tmp_path: Path) -
 
 def test_many_keys_and_unknown_ones(tmp_path: Path) -> None:
     store = ExtractionStore(tmp_path / "s.sqlite")
-    with store.writer() as put:
-        for n in range(1200):
-            put(f"k{n}", Extraction([], []), "x/1")
+    for n in range(1200):
+        store.put(f"k{n}", Extraction([], []), "x/1")
     found = store.get_many([f"k{n}" for n in range(1300)])
     assert set(found) == {f"k{n}" for n in range(1200)}
 

@@ -37,7 +37,7 @@ _INSTRUCTION = re.compile(
 _OPEN_ANSWER = re.compile(
     r"(?:Sample answers?|Answers?|Solutions?|Responses?) (?:will|may|might|can) vary", re.IGNORECASE
 )
-_WORD = re.compile(r"(?!sqrt|root)[^\W\d_]{4}")
+_WORD = re.compile(r"\b(?!sqrt|root|arc|sin|cos|tan|sec|csc|cot|log)[^\W\d_]{3}")
 
 
 @dataclass(frozen=True, slots=True)
