@@ -15,9 +15,9 @@ _FEWEST_WORDS = 8
 class Decontaminator:
     """Tells whether a text contains n consecutive words of a test example (question and answer in one).
 
-    Words are casefolded runs of letters and digits. An example of fewer than n but at least 8 words is looked for as a
-    whole. A shorter one cannot be tested: its words stand in too many texts by chance. Small and picklable, so that it
-    can travel to workers.
+    Words are casefolded runs of letters and digits. A question of fewer than n but at least 8 words is looked for as a
+    whole, and so is a whole example of that size, since no run of n words may lie within either. A shorter example
+    cannot be tested: its words stand in too many texts by chance. Small and picklable, so that it can travel to workers.
 
     Source: n-gram overlap as in Brown et al. 2020 (arXiv 2005.14165), appendix C, with n = 13.
 
@@ -27,9 +27,11 @@ class Decontaminator:
     """
 
     def __init__(self, examples: Iterable[Example], n: int = 13) -> None:
-        batch = hash_words([f"{example.question}\n{example.answer}" for example in examples])
+        examples = list(examples)
+        wholes = [f"{example.question}\n{example.answer}" for example in examples]
+        batch = hash_words([*wholes, *(example.question for example in examples)])
         sizes = np.diff(batch.starts)
-        self.untestable = int((sizes < _FEWEST_WORDS).sum())
+        self.untestable = int((sizes[: len(examples)] < _FEWEST_WORDS).sum())
         self._runs: dict[int, Hashes] = {}
         for length in sorted({n, *sizes[(sizes >= _FEWEST_WORDS) & (sizes < n)].tolist()}):
             hashes, text, _ = batch.runs(length)

@@ -39,6 +39,24 @@ _UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what surrogateescape makes of b
 JSON = json.JSONDecoder(parse_constant=lambda name: None)
 
 
+def path_of(name: str) -> UPath:
+    """The path behind a name, local or with an fsspec scheme such as s3://.
+
+    Raises:
+        BadInput: a scheme that no installed package serves.
+    """
+    try:
+        path = UPath(name)
+        path.exists()  # only now is the storage's package imported
+    except (ImportError, ValueError) as error:
+        raise BadInput(
+            f"{name}: this kind of storage is not available: {' '.join(str(error).split())}"
+        ) from None
+    except OSError as error:
+        raise BadInput(f"{name}: cannot be read: {error.strerror or error}") from None
+    return path
+
+
 def read_records(path: UPath) -> Iterator[Row]:
     """The records of a file, one at a time.
 

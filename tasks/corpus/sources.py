@@ -10,7 +10,7 @@ from typing import Any, Literal
 from upath import UPath
 
 from tasks.corpus import docstrings, folders, huggingface
-from tasks.corpus.formats import reader_of
+from tasks.corpus.formats import path_of, reader_of
 from tasks.records import BadInput
 
 
@@ -87,17 +87,11 @@ def fingerprint(sources: Sequence[str]) -> str:
 
 
 def _path(source: str, label: str) -> Source:
-    path = UPath(source)
-    try:
-        if path.is_dir():
-            return Source("saved" if huggingface.is_saved_dataset(path) else "folder", source, label)
-        exists = path.exists()
-    except OSError as error:
-        raise BadInput(f"{source}: cannot be read: {error.strerror or error}") from None
-    except (ImportError, ValueError) as error:
-        raise BadInput(f"{source}: this kind of storage is not available: {error}") from None
-    if not exists:
+    path = path_of(source)
+    if not path.exists():
         raise BadInput(f"{source}: no such file or folder")
+    if path.is_dir():
+        return Source("saved" if huggingface.is_saved_dataset(path) else "folder", source, label)
     if not folders.is_text_file(path) and reader_of(path) is None:
         raise BadInput(
             f"{source}: unknown kind of file; give .jsonl(.gz), .json, .parquet, .csv(.gz), .tsv, .txt, .md or .html"
@@ -112,7 +106,7 @@ def _scheme(source: str) -> str:
 
 def _labels(paths: list[str]) -> dict[str, str]:
     """For every path the shortest end that no other path has."""
-    parts = {path: [part.strip("/") for part in UPath(path).parts] for path in paths}
+    parts = {path: [part.strip("/") for part in path_of(path).parts] for path in paths}
     labels = {}
     for path, own in parts.items():
         others = [other for name, other in parts.items() if name != path]

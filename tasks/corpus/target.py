@@ -13,7 +13,7 @@ from upath import UPath
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.docstrings import find_files
 from tasks.corpus.doctests import read_doctests
-from tasks.corpus.formats import Broken, Record, first_records, read_records, reader_of
+from tasks.corpus.formats import Broken, Record, first_records, path_of, read_records, reader_of
 from tasks.corpus.normalise import normalise
 from tasks.records import BadInput, Example, Reject
 from tasks.run.seeds import generator
@@ -245,14 +245,10 @@ def _modules(name: str) -> str:
 
 
 def _path(name: str, flag: str) -> UPath:
-    path = UPath(name)
-    try:
-        exists, is_folder = path.exists(), path.is_dir()
-    except (OSError, ImportError, ValueError) as error:
-        raise BadInput(f"{flag} {name}: cannot be read: {error}") from None
-    if not exists:
+    path = path_of(name)
+    if not path.exists():
         raise BadInput(f"{flag} {name}: no such file")
-    if is_folder or reader_of(path) is None:
+    if path.is_dir() or reader_of(path) is None:
         raise BadInput(
             f"{flag} {name}: give a file of JSON lines, JSON, CSV or Parquet, or doctest:MODULE,..."
         )

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from tasks.corpus.duplicates import (
+    DocumentFrequency,
+    NearDuplicates,
+    Template,
+    exact_key,
+    shingles,
+    signatures,
+)
+from tasks.corpus.words import hash_words, words
+
+NOTHING = Template((np.empty(0, np.uint32), np.empty(0, np.uint32)))
+
+
+def text(rng: np.random.Generator, count: int) -> list[str]:
+    return [f"w{number}" for number in rng.integers(0, 50_000, count)]
+
+
+def find(texts: list[str], threshold: float = 0.8, learn: bool = True) -> dict[int, str]:
+    """Number of the dropped text -> id of the kept one it repeats."""
+    hashed = shingles(hash_words(texts))
+    frequency = DocumentFrequency()
+    frequency.add(hashed)
+    signed, limits = signatures(hashed, frequency.template() if learn else NOTHING, threshold)
+    near = NearDuplicates(threshold)
+    found = {n: near.find_or_keep(str(n), signed[n], limits[n]) for n in range(len(texts))}
+    return {n: hit[0] for n, hit in found.items() if hit}
+
+
+def test_shingles_are_the_sets_of_word_runs_within_each_text() -> None:
+    texts = ["a b c d e f", "too short", "", "x a b c d e f a b c d e", "Ä, b-c; d?e!f"]
+    hashed = shingles(hash_words(texts))
+    runs = [{tuple(w[i : i + 5]) for i in range(len(w) - 4)} for w in map(words, texts)]
+    assert [len(one) for one in hashed] == [len(one) for one in runs]
+    for i in range(len(texts)):
+        for j in range(len(texts)):
+            assert len(np.intersect1d(hashed[i], hashed[j])) == len(runs[i] & runs[j])
+
+
+def test_scripts_without_spaces_are_read_by_character() -> None:
+    assert words("日本語 text") == ["日", "本", "語", "text"]
+
+
+def test_signatures_estimate_the_jaccard_similarity_of_the_sets() -> None:
+    rng = np.random.default_rng(0)
+    errors = []
+    for share in (0.95, 0.9, 0.7, 0.5):
+        for _ in range(20):
+            base = rng.integers(0, 2**63, 600).astype(np.uint64)
+            other = base.copy()
+            changed = rng.random(600) > share
+            other[changed] = rng.integers(0, 2**63, changed.sum()).astype(np.uint64)
+            signed, _ = signatures([base, other], NOTHING, 0.8)
+            true = len(np.intersect1d(base, other)) / len(np.union1d(base, other))
+            errors.append((signed[0] == signed[1]).mean() - true)
+    assert abs(np.mean(errors)) < 0.01
+    assert np.std(errors) < 0.05  # sqrt(J (1 - J) / 128) is at most .044
+
+
+def test_a_lightly_edited_copy_is_dropped_and_an_unrelated_text_is_kept() -> None:
+    rng = np.random.default_rng(1)
+    texts = []
+    for _ in range(60):
+        original = text(rng, 400)
+        copy = original.copy()
+        copy[rng.integers(0, 400)] = "edited"
+        texts += [" ".join(original), " ".join(copy)]
+    assert find(texts) == {n: str(n - 1) for n in range(1, 120, 2)}
+
+
+def test_template_does_not_make_duplicates_of_documents_with_their_own_content() -> None:
+    rng = np.random.default_rng(2)
+    template = text(rng, 200)
+    texts = [" ".join([*template, *text(rng, 12)]) for _ in range(100)]
+    assert len(find(texts, learn=False)) > 90  # what plain MinHash does
+    assert find(texts) == {}
+
+
+def test_many_copies_of_a_page_are_not_mistaken_for_a_template() -> None:
+    rng = np.random.default_rng(3)
+    page = text(rng, 500)
+    texts = [" ".join([*page, f"visitor{n}"]) for n in range(100)]
+    assert set(find(texts)) == set(range(1, 100))
+
+
+def test_short_forms_that_differ_in_one_entry_are_kept() -> None:
+    form = "the patient {} was seen today and sent home with advice to return in a week if no better"
+    assert find([form.format(f"name{n}") for n in range(100)]) == {}
+
+
+def test_texts_too_short_to_compare_are_kept() -> None:
+    assert find(["one two three", "four five six", "!!!", ""]) == {}
+
+
+def test_exact_keys_ignore_case_and_white_space_alone() -> None:
+    assert exact_key("A  b\n\nc") == exact_key("a B c")
+    assert exact_key("x + y") != exact_key("x - y")
+
+
+def test_document_frequency_is_never_underestimated() -> None:
+    rng = np.random.default_rng(4)
+    documents = [np.unique(rng.integers(0, 5000, 200)).astype(np.uint64) << np.uint64(40) for _ in range(300)]
+    frequency = DocumentFrequency()
+    frequency.add(documents[:100])
+    frequency.add(documents[100:])
+    values, counts = np.unique(np.concatenate(documents), return_counts=True)
+    assert (frequency.estimate(values) >= counts).all()
+    spread = [value * np.uint64(0x9E3779B97F4A7C15) for value in documents]
+    frequency = DocumentFrequency()
+    frequency.add(spread)
+    values, counts = np.unique(np.concatenate(spread), return_counts=True)
+    assert (frequency.estimate(values) == counts).mean() > 0.99
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.9])
+def test_the_threshold_decides(threshold: float) -> None:
+    rng = np.random.default_rng(5)
+    original = text(rng, 1000)
+    copy = original[:870] + text(rng, 130)  # Jaccard about .77
+    assert find([" ".join(original), " ".join(copy)], threshold) == ({1: "0"} if threshold == 0.6 else {})

@@ -1,0 +1,166 @@
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.corpus.prepare import CorpusSummary, prepare_corpus
+from tasks.corpus.read import Fields
+from tasks.corpus.tokens import count_tokens
+from tasks.records import BadInput, Example
+from tasks.run.tables import CORPUS, read_rows
+
+TEST = [Example("t", "one two three four five six seven eight nine ten eleven twelve thirteen fourteen", "x")]
+
+
+def text(seed: int, count: int = 100) -> str:
+    return " ".join(f"w{number}" for number in np.random.default_rng(seed).integers(0, 50_000, count))
+
+
+def prepare(
+    folder: Path, records: Iterable[Any], **settings: Any
+) -> tuple[CorpusSummary, list[Any], list[Any]]:
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    (folder / "c.jsonl").write_text("\n".join(lines) + "\n")
+    output, rejected = folder / "out" / "corpus.parquet", folder / "out" / "rejected.parquet"
+    summary = prepare_corpus([str(folder / "c.jsonl")], Fields(), TEST, output, rejected, **settings)
+    return summary, read_rows(output), read_rows(rejected)
+
+
+def test_everything_dropped_is_written_with_its_reason(tmp_path: Path) -> None:
+    copy = text(1).split()
+    copy[50] = "edited"
+    records = [
+        {"id": "a", "text": text(1), "source": "s", "year": 1999},
+        {"id": "b", "text": text(1).upper() + "\r\n"},
+        {"id": "c", "text": " ".join(copy)},
+        {"id": "a", "text": text(2)},
+        {"id": "d", "text": "too short"},
+        {"id": "e", "text": f"{text(3)} {TEST[0].question} {text(4)}"},
+        {"id": "out.1", "text": text(5)},
+        '{"id": "f", "text": "cut',
+        {"id": "g", "text": text(6)},
+    ]
+    summary, corpus, rejected = prepare(tmp_path, records, exclude=["out.*"], max_broken=0.2)
+    assert [row["id"] for row in corpus] == ["a", "g"]
+    assert [(row["reason"], row["id"]) for row in rejected] == [
+        ("duplicate", "b"),
+        ("duplicate id", "a"),
+        ("too short", "d"),
+        ("excluded", "out.1"),
+        ("broken JSON", "c.jsonl:8"),
+        ("near duplicate", "c"),
+        ("contaminated", "e"),
+    ]
+    details = {row["reason"]: row["detail"] for row in rejected}
+    assert details["duplicate"] == "a"
+    assert details["near duplicate"].startswith("a (0.")
+    assert (
+        details["contaminated"] == "one two three four five six seven eight nine ten eleven twelve thirteen"
+    )
+    assert summary.rejected == Counter(row["reason"] for row in rejected)
+    assert summary.documents == 2
+    assert (
+        summary.tokens
+        == sum(count_tokens(row["text"]) for row in corpus)
+        == sum(row["tokens"] for row in corpus)
+    )
+    assert corpus[0] == {
+        "id": "a",
+        "text": text(1),
+        "source": "s",
+        "tokens": count_tokens(text(1)),
+        "parent": None,
+        "origin": f"{tmp_path / 'c.jsonl'}:1",
+        "metadata": '{"year": 1999}',
+    }
+    assert list(corpus[0]) == CORPUS.names
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [
+        "corpus.parquet",
+        "rejected.parquet",
+    ]
+
+
+def test_only_the_contaminated_part_of_a_long_document_is_dropped(tmp_path: Path) -> None:
+    sections = [f"## Section {n}\n\n{text(n, 60)}" for n in range(6)]
+    sections[3] += f" {TEST[0].question}"
+    _, corpus, rejected = prepare(
+        tmp_path, [{"id": "a", "text": "\n\n".join(["# T", *sections])}], max_tokens=128
+    )
+    assert len(corpus) == 5
+    assert {row["parent"] for row in corpus} == {"a"}
+    assert [row["reason"] for row in rejected] == ["contaminated"]
+    assert not any("eleven twelve thirteen" in row["text"] for row in corpus)
+
+
+def test_ids_of_parts_do_not_collide_with_ids_of_the_corpus(tmp_path: Path) -> None:
+    records = [{"id": "a", "text": text(1, 300)}, {"id": "a#2", "text": text(2)}]
+    _, corpus, _ = prepare(tmp_path, records, max_tokens=256)
+    ids = [row["id"] for row in corpus]
+    assert ids[-1] == "a#2"
+    assert len(set(ids)) == len(ids) == 3
+
+
+def test_the_sample_is_a_share_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    records = [{"id": f"d{n}", "text": text(n)} for n in range(400)]
+    kept = [
+        {row["id"] for row in prepare(tmp_path, records, corpus_share=share, seed=seed)[1]}
+        for share, seed in ((0.25, 1), (0.25, 1), (0.5, 1), (0.25, 2))
+    ]
+    assert kept[0] == kept[1] != kept[3]
+    assert kept[0] < kept[2]  # a larger sample holds the smaller one
+    assert 70 < len(kept[0]) < 130
+
+
+def test_near_duplicates_can_be_kept(tmp_path: Path) -> None:
+    records = [{"id": f"d{n}", "text": f"{text(1)} {n}"} for n in range(5)]
+    assert prepare(tmp_path, records)[0].documents == 1
+    assert prepare(tmp_path, records, near_duplicates=1.0)[0].documents == 5
+
+
+def test_too_many_broken_records_stop_the_run_and_leave_nothing(tmp_path: Path) -> None:
+    records = [{"id": f"d{n}", "text": text(n)} for n in range(98)] + ["{", "["]
+    with pytest.raises(
+        BadInput, match=r"2 of 100 records cannot be read, first .*c\.jsonl:99: .*broken JSON"
+    ):
+        prepare(tmp_path, records, max_broken=0.01)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert prepare(tmp_path, records, max_broken=0.02)[0].documents == 98
+
+
+def test_a_corpus_of_which_nothing_is_left_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no documents left.*too short: 2"):
+        prepare(tmp_path, [{"text": "a"}, {"text": "b"}])
+
+
+def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    with ProcessPoolExecutor(2) as pool:
+        yield from pool.map(function, items)
+
+
+def test_workers_do_not_change_a_byte(tmp_path: Path) -> None:
+    records = [{"id": f"d{n}", "text": text(n % 550, 60) + f" {n}"} for n in range(600)]
+    done: list[tuple[str, int]] = []
+    here = prepare(tmp_path, records, progress=lambda stage, count: done.append((stage, count)))
+    files = [(tmp_path / "out" / name).read_bytes() for name in ("corpus.parquet", "rejected.parquet")]
+    there = prepare(tmp_path, records, mapper=in_processes)
+    assert here == there
+    assert here[0].rejected == {"near duplicate": 50}
+    assert files == [
+        (tmp_path / "out" / name).read_bytes() for name in ("corpus.parquet", "rejected.parquet")
+    ]
+    assert done[-1] == ("compare", 600)
+    assert ("read", 600) in done
+
+
+def test_templated_real_documents_survive(tmp_path: Path) -> None:
+    shared = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "corpus" / "mixed_1000.jsonl.gz"
+    if not shared.exists():
+        pytest.skip("the shared corpus is not beside this checkout")
+    output = tmp_path / "corpus.parquet"
+    summary = prepare_corpus([str(shared)], Fields(), [], output, tmp_path / "rejected.parquet")
+    assert summary == CorpusSummary(947, summary.tokens, {})
