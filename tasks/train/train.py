@@ -15,11 +15,15 @@ Pairs = Sequence[tuple[str, str]]
 SMALL = 20_000_000  # parameters; below it a model learns at rates that would wreck a large one
 
 
-def default_learning_rate(model: Any, *, lora: bool) -> float:
-    """Peak learning rate by the kind of model: 1e-5 is EQUAL's for full tuning (arXiv 2505.12250)."""
-    if lora:
-        return 1e-4
-    return 1e-3 if sum(parameter.numel() for parameter in model.parameters()) < SMALL else 1e-5
+def default_rates(model: Any, *, lora: bool) -> tuple[float, int]:
+    """Peak learning rate and tokens of a batch, by the kind of model.
+
+    1e-5 is EQUAL's rate for full tuning (arXiv 2505.12250). A small model takes small batches: 40,000 tokens of GSM8K
+    brought one of 0.7 M parameters to 5.31 nats per held-out answer token in batches of 4,096, to 4.79 in batches of
+    1,024, at no cost in speed.
+    """
+    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL
+    return (1e-4 if lora else 1e-3 if small else 1e-5), (1024 if small else 4096)
 
 
 def train_student(
@@ -32,7 +36,7 @@ def train_student(
     tokens: int | None = None,
     epochs: float = 2.0,
     learning_rate: float | None = None,
-    batch_tokens: int = 4096,
+    batch_tokens: int | None = None,
     sequence_tokens: int = 512,
     seed: int = 0,
     start: float = 0.0,
@@ -49,6 +53,7 @@ def train_student(
         test: (question, answer) to judge by; the caller keeps it apart from `pairs`.
         tokens, epochs: length of the training, as in `finetune`.
         learning_rate: peak of the schedule; by default 1e-3 for a small model, 1e-5 for others, 1e-4 with LoRA.
+        batch_tokens: tokens of a batch, padding included; by default 1,024 for a small model, 4,096 for others.
         start, end: which stretch of the planned training this is; round r of R is r/R to (r+1)/R.
         evaluate_before: False where the score before is known (it is the last round's score after).
 
@@ -64,6 +69,8 @@ def train_student(
     from tasks.train.finetune import finetune
 
     model, tokenizer = load_student(base, lora=lora, seed=seed)
+    default_rate, default_batch = default_rates(model, lora=lora)
+    learning_rate, batch_tokens = learning_rate or default_rate, batch_tokens or default_batch
 
     def judge() -> tuple[float | None, float | None, int]:
         scores = evaluate(model, tokenizer, test, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
@@ -80,7 +87,7 @@ def train_student(
         pairs,
         tokens=tokens,
         epochs=epochs,
-        learning_rate=learning_rate or default_learning_rate(model, lora=lora),
+        learning_rate=learning_rate,
         batch_tokens=batch_tokens,
         sequence_tokens=sequence_tokens,
         seed=seed,
