@@ -414,14 +414,20 @@ def test_numpydoc_parameters_and_returns() -> None:
 
 def test_doctests_of_a_docstring() -> None:
     pairs = [pair for pair in extract(DOCSTRING) if pair.rule == "doctest"]
-    assert [pair.answer for pair in pairs] == [
-        "2.0",
-        "Traceback (most recent call last):\n...\nValueError: no solution",
-    ]
+    assert [pair.answer for pair in pairs] == ["2.0"]
     assert pairs[0].question == (
         "package.module.solve: Import it first\n>>> from package import solve\n>>> solve(1,\n...       2)"
     )
     assert reasons(DOCSTRING).count("no fixed answer") == 1
+    assert reasons(DOCSTRING).count("raises an error") == 1
+
+
+def test_imports_of_a_docstring_are_not_pushed_out_by_other_setup() -> None:
+    setup = "".join(f">>> x{n} = {n}\n" for n in range(12))
+    (pair,) = extract(f"# package.name\n\n>>> import package\n{setup}>>> x11\n11")
+    asked = pair.question.splitlines()
+    assert asked[:3] == ["package.name", ">>> import package", ">>> x4 = 4"]
+    assert asked[-1] == ">>> x11"
 
 
 def test_sphinx_fields() -> None:

@@ -12,7 +12,7 @@ from tasks.extract.rules.rule import Candidate, Rule
 MAX_PROSE = 300
 MAX_PARAGRAPH_LINES = 20
 MAX_SETUP = 8
-"""Earlier statements of the same docstring that print nothing, and go with each question."""
+"""The last imports, and the last other statements without output, of a docstring go with each of its questions."""
 MAX_SETUP_CHARACTERS = 1000
 """A longer statement is not repeated."""
 
@@ -28,6 +28,7 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
     """Every >>> statement with expected output below it."""
     subject, summary, prose = layout.title, "", ""
     setup: deque[str] = deque(maxlen=MAX_SETUP)
+    imports: deque[str] = deque(maxlen=MAX_SETUP)
     paragraph: list[str] = []
     i, count = 0, len(layout.lines)
     while i < count:
@@ -37,6 +38,7 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
             if ("def " in line or "class " in line) and (match := _DEFINES.match(line)):
                 subject, summary, prose, paragraph = match[1], "", "", []
                 setup.clear()
+                imports.clear()
             elif bare.startswith(_QUOTES):
                 # A docstring opens, and what stood before it was code; or one closes.
                 paragraph = [bare.lstrip("r\"'")] if bare.strip("r\"'") else []
@@ -64,15 +66,19 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
         start, end = layout.span(first, i)
         if start == end:
             if len(statement) <= MAX_SETUP_CHARACTERS:
-                setup.append(statement)
+                (imports if statement.startswith((">>> import ", ">>> from ")) else setup).append(statement)
             continue
         output = layout.text[start:end]
         varies = _VARIES.search(output) or not output.strip(". ")
-        reason = "no fixed answer" if varies else ""
+        reason = (
+            "no fixed answer" if varies else "raises an error" if output.startswith("Traceback (") else ""
+        )
         told = (
             f"{subject}: {_last_sentence(prose)}" if subject and prose else subject or _last_sentence(prose)
         )
-        yield Candidate("\n".join(filter(None, [told, *setup, statement])), start, end, reason, dedent=True)
+        yield Candidate(
+            "\n".join(filter(None, [told, *imports, *setup, statement])), start, end, reason, dedent=True
+        )
 
 
 def _statement(layout: Layout, i: int) -> tuple[str, int]:
