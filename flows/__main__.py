@@ -12,7 +12,7 @@ from typing import Any
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput, Stopped
 from tasks.run.command import Parser, add_flags, settings_from
-from tasks.run.folder import load_settings, run_name
+from tasks.run.folder import load_settings, run_name, run_path
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
 
@@ -82,7 +82,7 @@ def _equal(arguments: argparse.Namespace) -> int:
         terminal.shown_on(display),
     ):
         summary: dict[str, Any] = equal(settings)
-        display.finish(summary)
+        display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
     return 0
 
 

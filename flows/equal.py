@@ -190,7 +190,7 @@ def _show(
             "nll_before": base["nll"],
             "nll": history[-1]["train"]["nll"] if settings.train == "rounds" else None,
             "transport_heldout": history[-1]["reward"]["transport_heldout"],
-            "arms": best[:5],
+            "clusters": [{**arm, "cluster": arm["arm"], "pairs": arm["arm_pairs"]} for arm in best[:5]],
         },
     )
 
