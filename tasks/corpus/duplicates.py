@@ -1,25 +1,20 @@
-"""Exact and near duplicates by content: what very many documents share is template and does not count."""
+"""Exact and near duplicates by content."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_64_digest, xxh3_128_digest
 
-from tasks.corpus.words import Hashes, Words
+from tasks.corpus.template import Template, content
+from tasks.corpus.words import Hashes, mix
 
-SHINGLE = 5  # words
 PERMUTATIONS = 128
-
-_COUNTERS = 1 << 22  # a row of the sketch; two rows take 32 MiB whatever the corpus
-_FEWEST_TEMPLATE_DOCUMENTS = 20
-_TEMPLATE_SHARE = 0.002  # of the documents
 
 _FEWEST_CONTENT = 8  # shingles
 _LEAST_CONTENT_SHARE = 0.05  # of a document's shingles
@@ -32,61 +27,6 @@ Thresholds = NDArray[np.float64]
 def exact_key(text: str) -> bytes:
     """A digest that texts share when they differ at most in case and white space."""
     return xxh3_128_digest(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"))
-
-
-def shingles(batch: Words) -> list[Hashes]:
-    """The distinct word 5-grams of every text, as sorted hashes."""
-    hashes, text, _ = batch.runs(SHINGLE)
-    edges = np.searchsorted(text, np.arange(len(batch.texts) + 1))
-    return [np.unique(hashes[start:end]) for start, end in pairwise(edges)]
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """The shingles that are template: in each of two rows, the counters that too many documents reached."""
-
-    counters: tuple[NDArray[np.uint32], NDArray[np.uint32]]
-
-    def lookup(self) -> list[NDArray[np.bool_]]:
-        """The rows as tables of truth values."""
-        rows = []
-        for counters in self.counters:
-            row = np.zeros(_COUNTERS, np.bool_)
-            row[counters] = True
-            rows.append(row)
-        return rows
-
-
-class DocumentFrequency:
-    """In how many documents a shingle occurs, in fixed memory.
-
-    A count-min sketch (Cormode & Muthukrishnan 2005) of two rows: an estimate is never too small, and too large only
-    where a shingle meets frequent ones in both rows.
-    """
-
-    def __init__(self) -> None:
-        self.documents = 0
-        self._rows = np.zeros((2, _COUNTERS), np.uint32)
-
-    def add(self, documents: Iterable[Hashes]) -> None:
-        """Counts the distinct shingles of documents."""
-        documents = list(documents)
-        self.documents += len(documents)
-        together = np.concatenate([*documents, np.empty(0, np.uint64)])
-        for row, counters in zip(self._rows, _counters(together), strict=True):
-            np.add.at(row, counters, np.uint32(1))
-
-    def estimate(self, hashes: Hashes) -> NDArray[np.uint32]:
-        """Documents per shingle, an upper bound."""
-        first, second = _counters(hashes)
-        counts: NDArray[np.uint32] = np.minimum(self._rows[0][first], self._rows[1][second])
-        return counts
-
-    def template(self) -> Template:
-        """The shingles in more than 0.2 % of the documents, and in at least 20."""
-        limit = max(_FEWEST_TEMPLATE_DOCUMENTS, int(np.ceil(_TEMPLATE_SHARE * self.documents)))
-        first, second = (np.flatnonzero(row >= limit).astype(np.uint32) for row in self._rows)
-        return Template((first, second))
 
 
 def signatures(
@@ -106,67 +46,95 @@ def signatures(
     Returns:
         signatures (n, 128) and thresholds (n,), infinite for documents that are compared with none.
     """
-    first, second = template.lookup()
+    tables = template.tables()
     multiply, add = _permutations()
     signed, limits = [], []
     for hashes in documents:
-        counters = _counters(hashes)
-        content = hashes[~(first[counters[0]] & second[counters[1]])]
+        own = content(hashes, tables)
         if len(hashes) < _FEWEST_CONTENT:
             limits.append(np.inf)
-        elif len(content) < max(_FEWEST_CONTENT, _LEAST_CONTENT_SHARE * len(hashes)):
-            content = hashes
+        elif len(own) < max(_FEWEST_CONTENT, _LEAST_CONTENT_SHARE * len(hashes)):
+            own = hashes
             limits.append(max(_SAME_TEXT, threshold))
         else:
             limits.append(threshold)
-        signed.append(_signature(content, multiply, add))
+        signed.append(_signature(own, multiply, add))
     return np.array(signed, np.uint32).reshape(-1, PERMUTATIONS), np.array(limits)
 
 
 class NearDuplicates:
-    """The documents kept so far, asked for one that a new document nearly repeats.
+    """Finds, in order, the documents that nearly repeat one kept before.
 
-    Candidates come from datasketch's MinHashLSH and are verified by the signatures' estimate of the Jaccard similarity.
+    First every signature is added, then every document is asked for. Signatures wait in a file, and only documents that
+    agree with another in some band can have a near duplicate: they alone enter datasketch's MinHashLSH, so that memory
+    grows by little more than 100 bytes a document. Candidates are verified by the signatures' estimate of the Jaccard
+    similarity.
 
     Source: Broder 1997 (MinHash); Lee et al. 2022, arXiv 2107.06499 (deduplication of training data).
 
     Args:
+        path: file for the signatures; the caller removes it.
         threshold: the lowest similarity that is asked for; the index is tuned to it.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, path: Path, threshold: float) -> None:
         from datasketch import MinHashLSH
 
         # False negatives weigh more: false candidates are sorted out by the estimate.
         self._index = MinHashLSH(
-            threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9), hashfunc=_short
+            threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9), hashfunc=xxh3_64_digest
         )
-        self._ids: list[str] = []
-        self._signatures = np.empty((256, PERMUTATIONS), np.uint32)
+        self._path = path
+        path.write_bytes(b"")
+        self._bands: list[Hashes] = []
+        self._limits: list[Thresholds] = []
+        self._ids: dict[int, str] = {}
 
-    def find_or_keep(self, id: str, signature: Signatures, threshold: float) -> tuple[str, float] | None:
-        """The id of the kept document that this one repeats and their similarity; else the document is kept."""
-        if np.isinf(threshold):
+    def add(self, signatures: Signatures, thresholds: Thresholds) -> None:
+        """Adds the next documents: signatures (n, 128), thresholds (n,)."""
+        with self._path.open("ab") as file:
+            file.write(np.ascontiguousarray(signatures).tobytes())
+        self._bands.append(_bands(signatures, self._index.hashranges))
+        self._limits.append(thresholds)
+
+    def freeze(self) -> None:
+        """Ends the adding."""
+        bands = np.concatenate([*self._bands, np.empty((0, len(self._index.hashranges)), np.uint64)])
+        self._thresholds = np.concatenate([*self._limits, np.empty(0)])
+        self._bands.clear()
+        compared = np.isfinite(self._thresholds)
+        self._suspect = np.zeros(len(bands), np.bool_)
+        for band in bands.T:
+            ordered = np.sort(band[compared])
+            self._suspect |= compared & np.isin(band, ordered[1:][ordered[1:] == ordered[:-1]])
+        if self._suspect.any():
+            self._signatures = np.memmap(self._path, np.uint32, "r", shape=(len(bands), PERMUTATIONS))
+
+    def find_or_keep(self, row: int, id: str) -> tuple[str, float] | None:
+        """The id of the kept document that this one repeats and their similarity; else the document is kept.
+
+        Args:
+            row: place of the document among those added; rows are asked for in ascending order.
+            id: its id.
+        """
+        if not self._suspect[row]:
             return None
+        signature = self._signatures[row]
         hashed = _minhash(signature)
         candidates = np.array(sorted(self._index.query(hashed)), np.int64)
         if len(candidates):
             similarity = (self._signatures[candidates] == signature).mean(axis=1)
             best = int(similarity.argmax())
-            if similarity[best] >= threshold:
-                return self._ids[candidates[best]], float(similarity[best])
-        row = len(self._ids)
-        if row == len(self._signatures):
-            self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
-        self._signatures[row] = signature
-        self._ids.append(id)
+            if similarity[best] >= self._thresholds[row]:
+                return self._ids[int(candidates[best])], float(similarity[best])
+        self._ids[row] = id
         self._index.insert(row, hashed, check_duplication=False)
         return None
 
 
-def _counters(hashes: Hashes) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    mask = np.uint64(_COUNTERS - 1)
-    return (hashes & mask).astype(np.uint32), ((hashes >> np.uint64(32)) & mask).astype(np.uint32)
+def _bands(signatures: Signatures, ranges: list[tuple[int, int]]) -> Hashes:
+    """A hash of each band of each signature; equal bands have equal hashes."""
+    return np.stack([mix(signatures[:, start:end].astype(np.uint64)) for start, end in ranges], axis=1)
 
 
 def _signature(hashes: Hashes, multiply: Signatures, add: Signatures) -> Signatures:
@@ -190,8 +158,3 @@ def _minhash(signature: Signatures) -> Any:
     from datasketch import MinHash
 
     return MinHash(hashvalues=signature, permutations=np.array(_permutations()), scheme="affine32")
-
-
-def _short(band: bytes) -> bytes:
-    """Bands are kept as 8 bytes each, a tenth of the memory."""
-    return xxh3_128_digest(band)[:8]

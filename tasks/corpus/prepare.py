@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tasks.corpus.decontaminate import Decontaminator
-from tasks.corpus.duplicates import DocumentFrequency, NearDuplicates, Signatures, Template, Thresholds
-from tasks.corpus.duplicates import shingles as shingles_of
-from tasks.corpus.duplicates import signatures as sign
+from tasks.corpus.duplicates import NearDuplicates
 from tasks.corpus.intake import Intake, RejectLog
 from tasks.corpus.read import Fields, read_documents
 from tasks.corpus.split import split_document
+from tasks.corpus.staging import Examine, Row, compare, stage, staged_rows
 from tasks.corpus.tokens import count_tokens
-from tasks.corpus.words import Hashes, hash_words
 from tasks.records import BadInput, Document, Example, Reject
 from tasks.run.parallel import Mapper, serial
 from tasks.run.seeds import integer
-from tasks.run.tables import CORPUS, REJECTED, TableWriter, iterate_rows
-
-_BATCH_DOCUMENTS = 256
-_BATCH_CHARACTERS = 1 << 20
-
-Row = dict[str, Any]
-Progress = Callable[[str, int], None]
-Examined = tuple[list[str | None], Signatures, Thresholds]
+from tasks.run.tables import CORPUS, REJECTED, TableWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +50,12 @@ def prepare_corpus(
     max_broken: float = 0.01,
     seed: int = 0,
     mapper: Mapper = serial,
-    progress: Progress | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> CorpusSummary:
     """Reads, normalises, deduplicates, decontaminates and splits the documents of all sources.
 
-    Two passes, because what is template is known only when every document was seen: the first writes normalised
-    documents to a file beside `output` and counts in how many documents each shingle occurs, the second compares.
-    In memory are ids, digests and the index of signatures, never the texts.
+    What is template is known only when every document was seen, so normalised documents wait in a file beside `output`.
+    In memory are ids and digests, never the texts.
 
     Args:
         sources: as for `read_documents`.
@@ -92,26 +78,26 @@ def prepare_corpus(
         BadInput: see `read_documents`; too many broken records; nothing left.
     """
     report = progress or (lambda stage, done: None)
-    staged = output.with_name(f".{output.stem}.staged.parquet")
+    staged, signed = (output.with_name(f".{output.stem}.{name}.staged") for name in ("texts", "signatures"))
     try:
         with TableWriter(rejected, REJECTED) as dropped, TableWriter(output, CORPUS) as kept:
             reject = RejectLog(dropped)
             intake = Intake(reject, corpus_share, exclude, min_characters, integer(seed, "corpus sample"))
             documents = intake.accept(read_documents(sources, fields, reject))
-            template = _stage(documents, staged, mapper, report)
+            template = stage(documents, staged, mapper, lambda done: report("read", done))
             reject.check_broken(intake.read, max_broken)
 
-            near = NearDuplicates(near_duplicates) if near_duplicates < 1 else None
+            near = NearDuplicates(signed, near_duplicates)
             decontaminator = Decontaminator(test, decontamination_ngram)
-            examine = partial(
-                _examine, template=template, decontaminator=decontaminator, threshold=near_duplicates
-            )
+            examine = Examine(template, decontaminator, near_duplicates)
+            overlaps = compare(staged, examine, near, mapper, lambda done: report("compare", done))
+
             tokens = 0
-            for row, overlap, signature, threshold in _examined(staged, examine, mapper, report):
-                if overlap is not None and count_tokens(row["text"]) <= max_tokens:
-                    reject(Reject("decontaminate", "contaminated", row["id"], overlap))
+            for number, row in enumerate(staged_rows(staged)):
+                if number in overlaps and count_tokens(row["text"]) <= max_tokens:
+                    reject(Reject("decontaminate", "contaminated", row["id"], overlaps[number]))
                     continue
-                same = near.find_or_keep(row["id"], signature, threshold) if near else None
+                same = near.find_or_keep(number, row["id"])
                 if same:
                     reject(Reject("deduplicate", "near duplicate", row["id"], f"{same[0]} ({same[1]:.2f})"))
                     continue
@@ -125,61 +111,8 @@ def prepare_corpus(
                 )
     finally:
         staged.unlink(missing_ok=True)
+        signed.unlink(missing_ok=True)
     return CorpusSummary(kept.rows, tokens, dict(reject.counts.most_common()))
-
-
-def _stage(documents: Iterable[Document], path: Path, mapper: Mapper, report: Progress) -> Template:
-    """First pass: the documents written to `path`, their shingles counted."""
-    frequency = DocumentFrequency()
-    # Small row groups: the second pass holds one of them in memory.
-    with TableWriter(path, CORPUS, rows_per_group=_BATCH_DOCUMENTS) as table:
-
-        def written() -> Iterator[Row]:
-            for document in documents:
-                row = {
-                    "id": document.id,
-                    "text": document.text,
-                    "source": document.source,
-                    "origin": document.origin,
-                    "metadata": json.dumps(document.metadata),
-                }
-                table.write(row)
-                yield row
-
-        for hashes in mapper(_shingles, (_texts(batch) for batch in _batches(written()))):
-            frequency.add(hashes)
-            report("read", frequency.documents)
-    return frequency.template()
-
-
-def _examined(
-    path: Path, examine: Callable[[list[str]], Examined], mapper: Mapper, report: Progress
-) -> Iterator[tuple[Row, str | None, Signatures, float]]:
-    """Second pass: each staged row with its overlap with the test part, its signature and its threshold."""
-    away: deque[list[Row]] = deque()  # the rows whose texts are with the mapper
-
-    def texts() -> Iterator[list[str]]:
-        for batch in _batches(iterate_rows(path, batch=_BATCH_DOCUMENTS)):
-            away.append(batch)
-            yield _texts(batch)
-
-    done = 0
-    for overlaps, signed, thresholds in mapper(examine, texts()):
-        rows = away.popleft()
-        yield from zip(rows, overlaps, signed, thresholds.tolist(), strict=True)
-        done += len(rows)
-        report("compare", done)
-
-
-def _shingles(texts: list[str]) -> list[Hashes]:
-    return shingles_of(hash_words(texts))
-
-
-def _examine(
-    texts: list[str], template: Template, decontaminator: Decontaminator, threshold: float
-) -> Examined:
-    batch = hash_words(texts)
-    return decontaminator.overlaps_of(batch), *sign(shingles_of(batch), template, threshold)
 
 
 def _parts(
@@ -203,21 +136,3 @@ def _parts(
                 "parent": part.parent,
                 "tokens": count_tokens(part.text),
             }
-
-
-def _texts(rows: list[Row]) -> list[str]:
-    return [row["text"] for row in rows]
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows in groups that are small in number and in text."""
-    held: list[Row] = []
-    characters = 0
-    for row in rows:
-        held.append(row)
-        characters += len(row["text"])
-        if len(held) == _BATCH_DOCUMENTS or characters >= _BATCH_CHARACTERS:
-            yield held
-            held, characters = [], 0
-    if held:
-        yield held

@@ -69,10 +69,10 @@ def resolve(sources: Sequence[str]) -> list[Source]:
 def fingerprint(sources: Sequence[str]) -> str:
     """A hash that changes when a source does: path, size and time of every file.
 
-    A Python package is its files; a data set on the hub counts by its name alone.
+    A Python package (python: or doctest:) is its files; a data set on the hub counts by its name alone.
     """
     marks: list[Any] = []
-    for source in resolve(sources):
+    for source in resolve([_as_python(str(source)) for source in sources]):
         if source.kind == "hub":
             marks.append(["hf", source.name])
         elif source.kind == "python":
@@ -84,6 +84,11 @@ def fingerprint(sources: Sequence[str]) -> str:
         else:
             marks += [_mark(path) for path, _, _ in source.files()]
     return hashlib.sha256(repr(marks).encode()).hexdigest()
+
+
+def _as_python(source: str) -> str:
+    """A target's doctest:MODULE lies in the same files as python:MODULE."""
+    return "python:" + source.removeprefix("doctest:") if source.startswith("doctest:") else source
 
 
 def _path(source: str, label: str) -> Source:

@@ -49,17 +49,13 @@ class Words:
         if total <= 0:
             nothing = np.empty(0, np.int64)
             return np.empty(0, np.uint64), nothing, nothing
-        # A polynomial in _STEP modulo 2**64: order matters, and equal runs hash equally wherever they stand.
-        mixed = self.hashes[:total].copy()
-        for offset in range(1, length):
-            mixed *= _STEP
-            mixed += self.hashes[offset : offset + total]
+        windows = np.lib.stride_tricks.sliding_window_view(self.hashes, length)
         sizes = np.diff(self.starts)
         text = np.repeat(np.arange(len(sizes)), sizes)
         position = np.arange(total)
         whole = text[:total] == text[length - 1 :]
         text = text[:total][whole]
-        return _finish(mixed[whole]), text, position[whole] - self.starts[text]
+        return mix(windows)[whole], text, position[whole] - self.starts[text]
 
 
 def hash_words(texts: Sequence[str]) -> Words:
@@ -71,8 +67,13 @@ def hash_words(texts: Sequence[str]) -> Words:
     return Words(split, hashes, np.cumsum([0, *map(len, split)], dtype=np.int64))
 
 
-def _finish(values: Hashes) -> Hashes:
-    """Spreads the polynomial over all bits (the finaliser of splitmix64, Steele et al. 2014)."""
+def mix(columns: Hashes) -> Hashes:
+    """One hash of each row of (n, k) values, in which their order matters."""
+    # A polynomial in _STEP modulo 2**64, then the finaliser of splitmix64 (Steele et al. 2014) to spread it over all bits.
+    values = columns[:, 0].copy()
+    for column in columns.T[1:]:
+        values *= _STEP
+        values += column
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -1,14 +1,11 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tasks.corpus.duplicates import (
-    DocumentFrequency,
-    NearDuplicates,
-    Template,
-    exact_key,
-    shingles,
-    signatures,
-)
+from tasks.corpus.duplicates import NearDuplicates, exact_key, signatures
+from tasks.corpus.template import DocumentFrequency, Template, shingles
 from tasks.corpus.words import hash_words, words
 
 NOTHING = Template((np.empty(0, np.uint32), np.empty(0, np.uint32)))
@@ -24,8 +21,12 @@ def find(texts: list[str], threshold: float = 0.8, learn: bool = True) -> dict[i
     frequency = DocumentFrequency()
     frequency.add(hashed)
     signed, limits = signatures(hashed, frequency.template() if learn else NOTHING, threshold)
-    near = NearDuplicates(threshold)
-    found = {n: near.find_or_keep(str(n), signed[n], limits[n]) for n in range(len(texts))}
+    with tempfile.TemporaryDirectory() as folder:
+        near = NearDuplicates(Path(folder, "signatures"), threshold)
+        for start in range(0, len(texts), 7):
+            near.add(signed[start : start + 7], limits[start : start + 7])
+        near.freeze()
+        found = {n: near.find_or_keep(n, str(n)) for n in range(len(texts))}
     return {n: hit[0] for n, hit in found.items() if hit}
 
 

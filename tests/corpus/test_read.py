@@ -208,7 +208,7 @@ def test_the_field_of_a_later_record_is_enough(tmp_path: Path) -> None:
 
 def test_the_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
     path = lines(tmp_path / "c.jsonl", {"text": "a"})
-    sources = [str(path), "python:json"]
+    sources = [str(path), "python:json", "doctest:json.decoder"]
     before = fingerprint(sources)
     assert fingerprint(sources) == before
     lines(path, {"text": "ab"})
