@@ -41,7 +41,7 @@ def signatures(
     Args:
         documents: distinct shingles of each of n documents.
         template: the shingles that do not count.
-        threshold: Jaccard similarity of content from which a document is a near duplicate.
+        threshold: Jaccard similarity of content from which a document is a near duplicate; 1 compares none.
 
     Returns:
         signatures (n, 128) and thresholds (n,), infinite for documents that are compared with none.
@@ -51,7 +51,7 @@ def signatures(
     signed, limits = [], []
     for hashes in documents:
         own = content(hashes, tables)
-        if len(hashes) < _FEWEST_CONTENT:
+        if len(hashes) < _FEWEST_CONTENT or threshold >= 1:
             limits.append(np.inf)
         elif len(own) < max(_FEWEST_CONTENT, _LEAST_CONTENT_SHARE * len(hashes)):
             own = hashes
@@ -82,7 +82,10 @@ class NearDuplicates:
 
         # False negatives weigh more: false candidates are sorted out by the estimate.
         self._index = MinHashLSH(
-            threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9), hashfunc=xxh3_64_digest
+            threshold=min(threshold, _SAME_TEXT),
+            num_perm=PERMUTATIONS,
+            weights=(0.1, 0.9),
+            hashfunc=xxh3_64_digest,
         )
         self._path = path
         path.write_bytes(b"")

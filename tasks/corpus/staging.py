@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.duplicates import NearDuplicates, Signatures, Thresholds, signatures
 from tasks.corpus.template import DocumentFrequency, Template, shingles
@@ -62,8 +64,8 @@ def stage(
                 )
                 yield document.text
 
-        for hashes in mapper(_shingles, _batches(written())):
-            frequency.add(hashes)
+        for hashes, count in mapper(_shingles, _batches(written())):
+            frequency.add(hashes, count)
             report(frequency.documents)
     return frequency.template()
 
@@ -93,8 +95,9 @@ def staged_rows(path: Path) -> Iterator[Row]:
     return iterate_rows(path, batch=_BATCH_DOCUMENTS)
 
 
-def _shingles(texts: list[str]) -> list[Hashes]:
-    return shingles(hash_words(texts))
+def _shingles(texts: list[str]) -> tuple[Hashes, int]:
+    """The distinct shingles of each text in one array, which travels faster than many; and how many texts."""
+    return np.concatenate(shingles(hash_words(texts))), len(texts)
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

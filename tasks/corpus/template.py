@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,12 +51,10 @@ class DocumentFrequency:
         self.documents = 0
         self._rows = np.zeros((2, _COUNTERS), np.uint32)
 
-    def add(self, documents: Iterable[Hashes]) -> None:
-        """Counts the distinct shingles of documents."""
-        documents = list(documents)
-        self.documents += len(documents)
-        together = np.concatenate([*documents, np.empty(0, np.uint64)])
-        for row, counters in zip(self._rows, _counters_of(together), strict=True):
+    def add(self, hashes: Hashes, documents: int) -> None:
+        """Counts the shingles of some documents: the distinct ones of each, all in one array."""
+        self.documents += documents
+        for row, counters in zip(self._rows, _counters_of(hashes), strict=True):
             np.add.at(row, counters, np.uint32(1))
 
     def estimate(self, hashes: Hashes) -> NDArray[np.uint32]:

@@ -19,7 +19,7 @@ def find(texts: list[str], threshold: float = 0.8, learn: bool = True) -> dict[i
     """Number of the dropped text -> id of the kept one it repeats."""
     hashed = shingles(hash_words(texts))
     frequency = DocumentFrequency()
-    frequency.add(hashed)
+    frequency.add(np.concatenate(hashed), len(hashed))
     signed, limits = signatures(hashed, frequency.template() if learn else NOTHING, threshold)
     with tempfile.TemporaryDirectory() as folder:
         near = NearDuplicates(Path(folder, "signatures"), threshold)
@@ -104,18 +104,18 @@ def test_document_frequency_is_never_underestimated() -> None:
     rng = np.random.default_rng(4)
     documents = [np.unique(rng.integers(0, 5000, 200)).astype(np.uint64) << np.uint64(40) for _ in range(300)]
     frequency = DocumentFrequency()
-    frequency.add(documents[:100])
-    frequency.add(documents[100:])
+    frequency.add(np.concatenate(documents[:100]), 100)
+    frequency.add(np.concatenate(documents[100:]), 200)
     values, counts = np.unique(np.concatenate(documents), return_counts=True)
     assert (frequency.estimate(values) >= counts).all()
     spread = [value * np.uint64(0x9E3779B97F4A7C15) for value in documents]
     frequency = DocumentFrequency()
-    frequency.add(spread)
+    frequency.add(np.concatenate(spread), 300)
     values, counts = np.unique(np.concatenate(spread), return_counts=True)
     assert (frequency.estimate(values) == counts).mean() > 0.99
 
 
-@pytest.mark.parametrize("threshold", [0.6, 0.9])
+@pytest.mark.parametrize("threshold", [0.6, 0.9, 0.99, 1.0])
 def test_the_threshold_decides(threshold: float) -> None:
     rng = np.random.default_rng(5)
     original = text(rng, 1000)
