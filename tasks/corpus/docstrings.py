@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import importlib.util
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.records import BadInput
+from tasks.run.parallel import Mapper, serial
 
 # Tests document nothing; vendored packages belong to others.
 _SKIPPED_FOLDERS = {
@@ -24,6 +26,8 @@ _SKIPPED_FOLDERS = {
     "vendored",
 }
 _SKIPPED_FILES = {"conftest.py", "setup.py"}
+
+_BATCH_BYTES = 1 << 20
 
 Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -88,31 +92,69 @@ def find_files(module: str) -> list[tuple[str, Path]]:
     return found
 
 
-def package_root(path: Path, name: str) -> Path:
-    """The folder that holds the top package of a module's file."""
-    depth = len(name.split(".")) - (0 if path.name == "__init__.py" else 1)
-    return path.parents[depth]
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """A module that is not Python which this interpreter can parse, and why."""
+
+    name: str
+    detail: str
 
 
-def read_docstrings(name: str, path: Path) -> Iterator[Docstring]:
-    """The docstrings of a module's public definitions, in the order of its source.
+def read_package(module: str, mapper: Mapper = serial) -> Iterator[Docstring | Unparsed]:
+    """The docstrings of the public definitions of a package and of all below it, in the order of its source.
+
+    Args:
+        module: an installed package, subpackage or module.
+        mapper: runs the parser, which is what takes time. Source travels to it and not paths, so that workers may be
+            machines that do not have the package.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, OSError: the file is not Python that this interpreter can parse.
+        BadInput: as `find_files`.
     """
+    for parsed in mapper(_parse_all, _batches(find_files(module))):
+        yield from parsed
+
+
+def _batches(files: list[tuple[str, Path]]) -> Iterator[list[tuple[str, str, bytes]]]:
+    """(qualified name, file below the folder that holds the package, source), a good megabyte at a time."""
+    held: list[tuple[str, str, bytes]] = []
+    size = 0
+    for name, path in files:
+        depth = len(name.split(".")) - (0 if path.name == "__init__.py" else 1)
+        held.append((name, path.relative_to(path.parents[depth]).as_posix(), path.read_bytes()))
+        size += len(held[-1][2])
+        if size >= _BATCH_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def _parse_all(files: list[tuple[str, str, bytes]]) -> list[Docstring | Unparsed]:
+    found: list[Docstring | Unparsed] = []
+    for name, file, source in files:
+        try:
+            found += _parse(name, file, source)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            found.append(Unparsed(name, f"{file}: {error}"))
+    return found
+
+
+def _parse(name: str, file: str, source: bytes) -> list[Docstring]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's sources
-        tree = ast.parse(path.read_bytes())
-    file = path.relative_to(package_root(path, name)).as_posix()
-    seen: dict[str, int] = {}
+        tree = ast.parse(source)
+    found = []
+    seen: Counter[str] = Counter()
     for qualified, node in _definitions(tree, name):
         text = ast.get_docstring(node, clean=True)
         if not text or not text.strip():
             continue
-        seen[qualified] = seen.get(qualified, 0) + 1
+        seen[qualified] += 1
         unique = qualified if seen[qualified] == 1 else f"{qualified}#{seen[qualified]}"
         kind, signature, line = _describe(node)
-        yield Docstring(unique, kind, signature, text, name.split(".")[0], file, line)
+        found.append(Docstring(unique, kind, signature, text, name.split(".")[0], file, line))
+    return found
 
 
 def _definitions(node: ast.AST, name: str) -> Iterator[tuple[str, Definition]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 from collections.abc import Callable, Iterator
 
-from tasks.corpus.docstrings import Docstring, find_files, read_docstrings
+from tasks.corpus.docstrings import Docstring, Unparsed, read_package
 from tasks.records import Example, Reject
 
 _LONGEST_ANSWER = 200  # characters
@@ -30,13 +30,10 @@ def read_doctests(modules: str, reject: Callable[[Reject], None]) -> Iterator[Ex
         BadInput: a package that is not installed.
     """
     for module in [name.strip() for name in modules.split(",") if name.strip()]:
-        for name, path in find_files(module):
-            try:
-                found = list(read_docstrings(name, path))
-            except (SyntaxError, ValueError, RecursionError, OSError) as error:
-                reject(Reject("target", "broken Python", name, f"{path}: {error}"))
-                continue
-            for docstring in found:
+        for docstring in read_package(module):
+            if isinstance(docstring, Unparsed):
+                reject(Reject("target", "broken Python", docstring.name, docstring.detail))
+            else:
                 yield from _examples(docstring, reject)
 
 

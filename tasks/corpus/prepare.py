@@ -71,7 +71,7 @@ def prepare_corpus(
         decontamination_ngram: words in a row shared with a test example for which a document is dropped.
         max_broken: share of records that may be unreadable.
         seed: of the draw.
-        mapper: runs the hashing, here or on workers.
+        mapper: runs what takes time (parsing Python, hashing), here or on workers.
         progress: called with "read" or "compare" and the documents done in it so far.
 
     Raises:
@@ -83,7 +83,7 @@ def prepare_corpus(
         with TableWriter(rejected, REJECTED) as dropped, TableWriter(output, CORPUS) as kept:
             reject = RejectLog(dropped)
             intake = Intake(reject, corpus_share, exclude, min_characters, integer(seed, "corpus sample"))
-            documents = intake.accept(read_documents(sources, fields, reject))
+            documents = intake.accept(read_documents(sources, fields, reject, mapper))
             template = stage(documents, staged, mapper, lambda done: report("read", done))
             reject.check_broken(intake.read, max_broken)
 

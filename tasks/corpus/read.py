@@ -14,6 +14,7 @@ from tasks.corpus import docstrings, folders, huggingface
 from tasks.corpus.formats import JSON, Broken, Record, Row, first_records, read_records
 from tasks.corpus.sources import fingerprint, resolve
 from tasks.records import BadInput, Document, Reject
+from tasks.run.parallel import Mapper, serial
 
 __all__ = ["Fields", "check_sources", "fingerprint", "read_documents"]
 
@@ -35,7 +36,9 @@ class Fields:
     hf_split: str = "train"
 
 
-def read_documents(sources: Sequence[str], fields: Fields, reject: Rejecter) -> Iterator[Document]:
+def read_documents(
+    sources: Sequence[str], fields: Fields, reject: Rejecter, mapper: Mapper = serial
+) -> Iterator[Document]:
     """The documents of all sources, in order, one at a time in memory; texts as they stand.
 
     Args:
@@ -43,6 +46,7 @@ def read_documents(sources: Sequence[str], fields: Fields, reject: Rejecter) -> 
             fsspec scheme such as s3://), "hf:NAME[:CONFIG]", or "python:PACKAGE,PACKAGE.SUBPACKAGE,...".
         fields: names of the fields of records.
         reject: called for every record that is no document, with stage "read".
+        mapper: parses Python sources, here or on workers.
 
     Yields:
         Documents; an id that a record does not have is made of file name and line.
@@ -52,7 +56,7 @@ def read_documents(sources: Sequence[str], fields: Fields, reject: Rejecter) -> 
     """
     for source in resolve(sources):
         if source.kind == "python":
-            yield from _python(source.name, reject)
+            yield from _python(source.name, reject, mapper)
         elif source.kind == "hub":
             rows = huggingface.stream_dataset(source.name, fields.hf_split)
             yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
@@ -156,19 +160,15 @@ def _text_file(path: UPath, label: str, group: str, reject: Rejecter) -> Iterato
         yield Document(label, text, _storable(group), {}, f"{_storable(str(path))}:1")
 
 
-def _python(module: str, reject: Rejecter) -> Iterator[Document]:
-    for name, path in docstrings.find_files(module):
-        try:
-            found = list(docstrings.read_docstrings(name, path))
-        except (SyntaxError, ValueError, RecursionError, OSError) as error:
-            reject(Reject("read", "broken Python", name, f"{path}: {error}"))
-            continue
-        for item in found:
-            if len(item.text) >= _SHORTEST_DOCSTRING:
-                code = f"`{item.signature}`\n\n" if item.signature else ""
-                metadata = {"kind": item.kind, "file": item.file, "line": item.line}
-                text = f"# {item.name.split('#')[0]}\n\n{code}{item.text}"
-                yield Document(item.name, text, item.package, metadata, f"{item.file}:{item.line}")
+def _python(module: str, reject: Rejecter, mapper: Mapper) -> Iterator[Document]:
+    for item in docstrings.read_package(module, mapper):
+        if isinstance(item, docstrings.Unparsed):
+            reject(Reject("read", "broken Python", item.name, item.detail))
+        elif len(item.text) >= _SHORTEST_DOCSTRING:
+            code = f"`{item.signature}`\n\n" if item.signature else ""
+            metadata = {"kind": item.kind, "file": item.file, "line": item.line}
+            text = f"# {item.name.split('#')[0]}\n\n{code}{item.text}"
+            yield Document(item.name, text, item.package, metadata, f"{item.file}:{item.line}")
 
 
 def _unusable(text: str) -> str:

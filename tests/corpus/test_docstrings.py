@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.corpus.docstrings import find_files, read_docstrings
+from tasks.corpus.docstrings import Docstring, find_files, read_package
 from tasks.corpus.read import Fields, read_documents
 from tasks.records import Reject
 
@@ -75,9 +75,7 @@ def test_a_subpackage_or_module_is_found_without_importing_its_parents(package: 
 
 
 def test_ids_of_an_installed_package_are_unique() -> None:
-    names = [
-        item.name for name, path in find_files("networkx.algorithms") for item in read_docstrings(name, path)
-    ]
+    names = [item.name for item in read_package("networkx.algorithms") if isinstance(item, Docstring)]
     assert len(names) > 500
     assert len(set(names)) == len(names)
     assert "networkx.algorithms.shortest_paths.generic.shortest_path" in names
