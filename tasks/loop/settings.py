@@ -159,8 +159,8 @@ class EqualSettings(RunSettings):
     learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
     """Peak of the cosine schedule; by default 1e-3 for the tiny student, 1e-5 for others, 1e-4 with LoRA."""
 
-    batch_tokens: Annotated[int, Field(ge=64, json_schema_extra=_TRAIN)] = 4096
-    """Tokens of a training batch."""
+    batch_tokens: Annotated[int | None, Field(ge=64, json_schema_extra=_TRAIN)] = None
+    """Tokens of a training batch; by default 1,024 for the tiny student, 4,096 for others."""
 
     sequence_tokens: Annotated[int, Field(ge=32, json_schema_extra=_TRAIN)] = 512
     """Longest training example; longer ones are cut at the question's start so that the answer stays."""

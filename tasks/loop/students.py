@@ -182,9 +182,7 @@ def _score(run: Path, settings: EqualSettings, student: str, test: QA) -> Facts:
     from tasks.train.evaluate import evaluate
 
     model, tokenizer = load_student(where(run, student), lora=settings.lora, seed=settings.seed)
-    scores = evaluate(
-        model, tokenizer, test, batch_tokens=settings.batch_tokens, sequence_tokens=settings.sequence_tokens
-    )
+    scores = evaluate(model, tokenizer, test, sequence_tokens=settings.sequence_tokens)
     return {"nll": scores.nll, "exact_match": scores.exact_match}
 
 
