@@ -57,12 +57,6 @@ class DocumentFrequency:
         for row, counters in zip(self._rows, _counters_of(hashes), strict=True):
             np.add.at(row, counters, np.uint32(1))
 
-    def estimate(self, hashes: Hashes) -> NDArray[np.uint32]:
-        """Documents per shingle, an upper bound."""
-        first, second = _counters_of(hashes)
-        counts: NDArray[np.uint32] = np.minimum(self._rows[0][first], self._rows[1][second])
-        return counts
-
     def template(self) -> Template:
         """The shingles in more than 0.2 % of the documents, and in at least 20."""
         limit = max(_FEWEST_DOCUMENTS, int(np.ceil(_SHARE * self.documents)))
