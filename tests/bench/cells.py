@@ -1,0 +1,169 @@
+"""The corpora and targets of the comparison, each prepared once: what all measurements of a cell share."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.corpus.decontaminate import Decontaminator
+from tasks.loop import prepare
+from tasks.loop.settings import EqualSettings
+from tasks.records import Example
+from tasks.run.seeds import generator
+from tasks.run.settings import read_yaml
+from tasks.run.tables import write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+MIXED = SHARED / "corpus" / "mixed.jsonl.gz"
+TARGETS = {
+    "demo": ("doctests",),
+    "mixed-6000": ("gsm8k", "svamp"),
+    "mixed-17980": ("gsm8k", "svamp"),
+}
+REFERENCE, TEST, TUNING = (
+    200,
+    300,
+    150,
+)  # examples that steer, that judge, and that chose the length of training
+_SHARED_FIELDS = ("corpus", "exclude", "corpus_share", "min_characters", "rounds", "target")
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A corpus and a target."""
+
+    corpus: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.corpus}-{self.target}"
+
+
+def cells(corpora: Sequence[str], targets: Sequence[str]) -> tuple[list[Cell], list[Cell]]:
+    """The cells asked for, small ones first: those whose data is on this machine, and those whose data is not."""
+    wanted = [
+        Cell(corpus, target)
+        for corpus in TARGETS
+        if corpus in corpora
+        for target in TARGETS[corpus]
+        if not targets or target in targets
+    ]
+    here = [cell for cell in wanted if cell.corpus == "demo" or MIXED.exists()]
+    return here, [cell for cell in wanted if cell not in here]
+
+
+def folder(cell: Cell, out: Path) -> Path:
+    return out / "cells" / cell.name
+
+
+def settings(cell: Cell, out: Path, **changes: Any) -> EqualSettings:
+    """The product's defaults on the cell's corpus and target; nothing is tuned for a cell.
+
+    The demo's settings are those of data/demo.yaml. The seed they are prepared with is 0, whatever the measurement's.
+    """
+    inputs = out / "inputs"
+    if cell.corpus == "demo":
+        known = read_yaml(ROOT / "data" / "demo.yaml")
+        own = {field: known[field] for field in _SHARED_FIELDS if field in known}
+    else:
+        corpus = MIXED if cell.corpus == "mixed-17980" else inputs / "mixed-6000.jsonl"
+        own = {
+            "corpus": [str(corpus)],
+            "target": str(inputs / f"{cell.target}-reference.jsonl"),
+            "test": str(inputs / f"{cell.target}-test.jsonl"),
+        }
+    return EqualSettings(**own, runs_dir=str(folder(cell, out)), **changes)
+
+
+def write_inputs(out: Path, chosen: Sequence[Cell]) -> None:
+    """The samples of the shared data that the cells read: 6,000 documents, and each target's parts; seed 0."""
+    inputs = out / "inputs"
+    if any(cell.corpus == "mixed-6000" for cell in chosen) and not (inputs / "mixed-6000.jsonl").exists():
+        with gzip.open(MIXED, "rt", encoding="utf-8") as stream:
+            lines = stream.readlines()
+        rows = generator(0, "bench", "mixed-6000").permutation(len(lines))[:6000]
+        write_text(inputs / "mixed-6000.jsonl", "".join(lines[row] for row in sorted(rows)))
+    for target in sorted({cell.target for cell in chosen} - {"doctests"}):
+        if not (inputs / f"{target}-test.jsonl").exists():
+            reference, test = gsm8k() if target == "gsm8k" else svamp()
+            for part, examples in (("reference", reference), ("test", test)):
+                lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in examples]
+                write_text(inputs / f"{target}-{part}.jsonl", "".join(lines))
+
+
+def gsm8k() -> tuple[list[Facts], list[Facts]]:
+    """Reference part out of the training file, test part out of the test file."""
+
+    def sample(name: str, count: int) -> list[Facts]:
+        lines = (SHARED / "targets" / "gsm8k" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        order = generator(0, "bench", "gsm8k", name).permutation(len(lines))[:count]
+        return [json.loads(lines[row]) for row in order]
+
+    return sample("train", REFERENCE), sample("test", TEST)
+
+
+def svamp() -> tuple[list[Facts], list[Facts]]:
+    """Disjoint parts of SVAMP; the answer is the equation with its result, as "76 - 25 = 51".
+
+    A bare number is one or two tokens of which a small student can learn nothing but digits. Many problems are variants
+    of another's text, so reference problems that share 13 words with a test problem are passed over.
+    """
+    path = SHARED / "targets" / "svamp" / "SVAMP.json"
+    problems = json.loads(path.read_text(encoding="utf-8"))
+    examples = [
+        {"question": f"{one['Body'].rstrip('. ')}. {one['Question']}", "answer": _equation(one)}
+        for one in (problems[row] for row in generator(0, "bench", "svamp").permutation(len(problems)))
+    ]
+    test = examples[:TEST]
+    judge = Decontaminator([Example(str(n), one["question"], "") for n, one in enumerate(test)], 13)
+    rest = examples[TEST:]
+    apart = [
+        one
+        for one, shared in zip(rest, judge.overlaps([one["question"] for one in rest]), strict=True)
+        if shared is None
+    ]
+    return apart[:REFERENCE], test
+
+
+def _equation(problem: Facts) -> str:
+    equation = problem["Equation"].strip()[1:-1].strip()  # always in brackets
+    return f"{equation} = {problem['Answer']}".replace(".0 ", " ").removesuffix(".0")
+
+
+def prepare_cell(cell: Cell, out: Path) -> None:
+    """Target, corpus and frozen vectors of a cell, once; facts.json is written last."""
+    at = folder(cell, out)
+    if (at / "facts.json").exists():
+        return
+    at.mkdir(parents=True, exist_ok=True)
+    own = settings(cell, out)
+    target = prepare.target(at, own, source="")
+    corpus = prepare.corpus(at, own, source="", target=target)
+    vectors = prepare.encode(at, own, corpus=corpus, target=target)
+    keep = {
+        "target": {name: target[name] for name in ("reference", "test")},
+        "corpus": {name: corpus[name] for name in ("documents", "tokens", "rejected")},
+        "vectors": {name: vectors[name] for name in ("rows", "dimensions")},
+    }
+    write_json(at / "facts.json", keep)
+
+
+def facts(cell: Cell, out: Path) -> Facts:
+    found: Facts = json.loads((folder(cell, out) / "facts.json").read_text())
+    return found
+
+
+def link(cell: Cell, out: Path, run: Path) -> None:
+    """Make `run` the folder of a run whose target, corpus and vectors are the cell's."""
+    at = folder(cell, out).resolve()
+    (run / "stages").mkdir(parents=True)
+    for name in ("target", "vectors.npy", *(f"stages/{path.name}" for path in (at / "stages").iterdir())):
+        (run / name).symlink_to(at / name)

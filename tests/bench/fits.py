@@ -1,0 +1,138 @@
+"""What a student learns from a selection: every student of a cell and seed starts from the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.target import Target
+from tasks.loop.pulls import CORPUS
+from tasks.loop.students import example_pairs
+from tasks.run.seeds import generator, integer
+from tasks.run.tables import iterate_rows, read_rows
+from tests.bench import results
+from tests.bench.cells import Cell, folder, settings
+from tests.bench.selections import kept_path
+
+Facts = dict[str, Any]
+QA = list[tuple[str, str]]
+
+# The kinds of student, besides the strategy whose pairs it saw.
+ALONE = "student"  # the selection's pairs alone, `tokens` of them
+MIXED = "student+reference"  # half of 2 x `tokens` from the selection, half from the reference
+OWN_END = "student, one epoch"  # all pairs of 'everything' once, at most OWN_END_TOKENS
+
+# One student on one core reads some 10,000 tokens a second: a longer epoch is cut here, and its row says so.
+OWN_END_TOKENS = 1_000_000
+
+
+def make_base(out: Path, cell: Cell, seed: int) -> None:
+    """The student of a cell and seed before any fine-tuning, pre-trained as the product does; and its score."""
+    from tasks.train.student import make_student
+
+    own = settings(cell, out)
+    make_student(
+        base_path(out, cell, seed),
+        (row["text"] for row in iterate_rows(folder(cell, out) / CORPUS, ["text"])),
+        vocabulary=own.student_vocabulary,
+        width=own.student_width,
+        layers=own.student_layers,
+        pretrain_tokens=own.pretrain_tokens,
+        sequence_tokens=own.sequence_tokens,
+        seed=integer(seed, "student"),
+    )
+    results.append(out, {**_key(cell, 0.0, "base", seed, ALONE), **fit(out, cell, seed, [], 0)})
+
+
+def base_path(out: Path, cell: Cell, seed: int) -> Path:
+    return out / "bases" / cell.name / str(seed)
+
+
+def train_students(
+    out: Path, cell: Cell, seed: int, wanted: Sequence[tuple[float, str, str]], tokens: int
+) -> None:
+    """Train and judge students of one base; `wanted` holds (budget, strategy, kind).
+
+    The strategy "reference" is the target's reference part; as kind MIXED it takes all 2 x `tokens`, so that mixed
+    students compare with it at equal length.
+    """
+    reference = example_pairs(Target.load(folder(cell, out) / "target").reference)
+    for budget, strategy, kind in wanted:
+        if strategy == "reference":
+            pairs, budgeted = reference, tokens * (2 if kind == MIXED else 1)
+        else:
+            pairs, budgeted = kept(out, cell, budget, strategy, seed), tokens
+        if kind == MIXED and strategy != "reference":
+            pairs, budgeted = mixture(out, cell, seed, pairs, reference, tokens), 2 * tokens
+        if kind == OWN_END:
+            whole = int(lengths(out, cell, seed, pairs).sum())
+            budgeted = min(whole, OWN_END_TOKENS)
+        row = fit(out, cell, seed, pairs, budgeted)
+        if kind == OWN_END:
+            row["share_of_epoch"] = round(budgeted / max(1, whole), 3)
+        results.append(out, {**_key(cell, budget, strategy, seed, kind), "pairs": len(pairs), **row})
+
+
+def kept(out: Path, cell: Cell, budget: float, strategy: str, seed: int) -> QA:
+    rows = read_rows(kept_path(out, cell, budget, strategy, seed), ["question", "answer"])
+    return [(row["question"], row["answer"]) for row in rows]
+
+
+def lengths(out: Path, cell: Cell, seed: int, pairs: QA) -> np.ndarray:
+    """Tokens of each pair as the student reads it."""
+    from transformers import AutoTokenizer
+
+    from tasks.train.format import encode_pairs
+
+    tokenizer = AutoTokenizer.from_pretrained(base_path(out, cell, seed))
+    return encode_pairs(tokenizer, pairs, settings(cell, out).sequence_tokens).lengths
+
+
+def mixture(out: Path, cell: Cell, seed: int, selection: QA, reference: QA, tokens: int) -> QA:
+    """`tokens` of the selection and as many of the reference, each drawn in passes of random order."""
+    drawn: QA = []
+    for name, part in (("selection", selection), ("reference", reference)):
+        if not part:
+            continue
+        sizes = lengths(out, cell, seed, part)
+        passes = -(-tokens // int(sizes.sum()))
+        random = generator(seed, "bench", "mixture", name)
+        order = np.concatenate([random.permutation(len(part)) for _ in range(passes)])
+        drawn += [part[row] for row in order[: int(np.searchsorted(np.cumsum(sizes[order]), tokens)) + 1]]
+    return drawn
+
+
+def fit(out: Path, cell: Cell, seed: int, pairs: QA, tokens: int, test: QA | None = None) -> Facts:
+    """Train a copy of the base for a number of tokens; its score on the whole test part."""
+    from tasks.train.train import train_student
+
+    log = train_student(
+        base_path(out, cell, seed),
+        None,
+        pairs,
+        example_pairs(Target.load(folder(cell, out) / "target").test) if test is None else test,
+        tokens=tokens,
+        sequence_tokens=settings(cell, out).sequence_tokens,
+        seed=integer(seed, "train"),
+        evaluate_before=False,
+    )
+    return {
+        "nll": log["nll_after"],
+        "exact_match": log["exact_match_after"],
+        "tokens": log["tokens"],
+        "seconds": round(log["seconds_training"] + log["seconds_evaluation"], 3),
+    }
+
+
+def _key(cell: Cell, budget: float, strategy: str, seed: int, kind: str) -> Facts:
+    return {
+        "corpus": cell.corpus,
+        "target": cell.target,
+        "budget": budget,
+        "strategy": strategy,
+        "seed": seed,
+        "kind": kind,
+    }

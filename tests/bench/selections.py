@@ -1,0 +1,151 @@
+"""What a strategy selects, what it costs, and how near its pairs are to held-out examples of the target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from tasks.loop import prepare, rounds
+from tasks.loop.arrays import load_array, save_array
+from tasks.loop.plan import LEARNING, make_plan
+from tasks.loop.pulls import extract_rows, round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.run.seeds import integer
+from tasks.run.tables import PAIRS, read_rows, write_json, write_table
+from tasks.select.cluster import default_clusters, kmeans
+from tests.bench import results
+from tests.bench.cells import Cell, facts, link, settings
+
+Facts = dict[str, Any]
+
+
+def kept_path(out: Path, cell: Cell, budget: float, strategy: str, seed: int) -> Path:
+    """Where the pairs of a selection are; those of 'everything' are the same for every seed."""
+    seed = 0 if strategy == "everything" else seed
+    return out / "kept" / cell.name / f"{budget:g}" / f"{strategy}-{seed}.parquet"
+
+
+def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]) -> None:
+    """Run strategies as `sluice equal` would, without its orchestration and its student.
+
+    The strategies that learn share a warm-up, the alignment learnt on it and the clusters of the aligned space. The
+    others read nothing beforehand, so their space is the encoder's own.
+    """
+    for group in (
+        [name for name in names if name not in LEARNING],
+        [name for name in names if name in LEARNING],
+    ):
+        if not group:
+            continue
+        with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
+            run = Path(temporary) / "run"
+            link(cell, out, run)
+            own = settings(cell, out, seed=seed, budget=budget, strategy=group[0], train="never")
+            began = time.perf_counter()
+            warm = prepare.warm_up(run, own, corpus=facts(cell, out)["corpus"], vectors={})
+            reading = time.perf_counter() - began
+            prepare.align(run, own, vectors={}, warm=warm)
+            clusters = cluster(run, own, facts(cell, out)["corpus"]["documents"])
+            shared = time.perf_counter() - began - reading
+            for name in group:
+                row = select_one(run, own, name, cell, out, clusters, shared)
+                write_table(
+                    kept_path(out, cell, budget, name, seed), _pairs(run / name, row.pop("rounds")), PAIRS
+                )
+                results.append(out, {**_key(cell, budget, name, seed), **row})
+
+
+def cluster(run: Path, own: EqualSettings, documents: int) -> int:
+    """The clusters of the flow, without the terms and the map, which only people look at."""
+    found = kmeans(
+        load_array(run / "stages/space.npy"),
+        own.clusters or default_clusters(documents),
+        integer(own.seed, "cluster"),
+    )
+    save_array(run / "stages/labels.npy", found.labels)
+    save_array(run / "stages/centroids.npy", found.centroids)
+    write_json(run / "stages/terms.json", [[] for _ in found.centroids])
+    return len(found.centroids)
+
+
+def select_one(
+    run: Path, own: EqualSettings, name: str, cell: Cell, out: Path, clusters: int, shared: float
+) -> Facts:
+    """A strategy through all its rounds, in a folder of its own below the run's."""
+    learns = name in LEARNING
+    # A ranked strategy's order is fixed before its first round; one round reads the same documents as twelve.
+    own = own.model_copy(update={"strategy": name} if learns else {"strategy": name, "rounds": 1})
+    clock = {"choosing": shared, "extracting": 0.0}
+
+    def timed(what: str, function: Callable[..., Facts], *given: Any, **named: Any) -> Facts:
+        began = time.perf_counter()
+        found = function(*given, **named)
+        clock[what] += time.perf_counter() - began
+        return found
+
+    warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
+    read = [timed("extracting", extract_rows, run, run / name, own, 0, warm_rows)]
+    arms = {"warm": read[0], "clusters": {}, "strategy": name, "folder": name}
+    state = timed("choosing", rounds.start, run, own, **arms)
+    plan = make_plan(facts(cell, out)["corpus"]["documents"], clusters, len(warm_rows), name, own)
+    for number in range(1, plan.rounds + 1):
+        where: Facts = {"number": number, "strategy": name, "folder": name}
+        chosen = timed("choosing", rounds.choose, run, own, plan=plan.as_dict(), before=state, **where)
+        read.append(timed("extracting", rounds.extract, run, own, number=number, chosen=chosen, folder=name))
+        state = timed("choosing", rounds.reward, run, own, before=state, extracted=read[-1], **where)
+    return {
+        **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
+        "transport_heldout": state["transport_heldout"],
+        "clusters": clusters,
+        "rounds": plan.rounds,
+        "seconds": round(clock["choosing"], 3),
+        "seconds_extracting": round(clock["extracting"], 3),
+    }
+
+
+def select_everything(out: Path, cell: Cell, seeds: Sequence[int]) -> None:
+    """Read the whole corpus once; a seed changes only which of its pairs are judged."""
+    own = settings(cell, out, strategy="everything", train="never")
+    documents = facts(cell, out)["corpus"]["documents"]
+    with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
+        run = Path(temporary) / "run"
+        link(cell, out, run)
+        began = time.perf_counter()
+        read = extract_rows(run, run, own, 0, np.arange(documents).tolist())
+        seconds = time.perf_counter() - began
+        write_table(
+            kept_path(out, cell, 1.0, "everything", 0),
+            read_rows(round_folder(run, 0) / "extracted.parquet"),
+            PAIRS,
+        )
+        kept, test = load_array(round_folder(run, 0) / "vectors.npy"), load_array(run / "stages/test.npy")
+        for seed in seeds:
+            row = {
+                **{field: read[field] for field in ("documents", "tokens", "cost", "pairs")},
+                "transport_heldout": rounds.judged_transport(kept, test, seed),
+                "seconds": 0.0,
+                "seconds_extracting": round(seconds, 3),
+            }
+            results.append(out, {**_key(cell, 1.0, "everything", seed), **row})
+
+
+def _key(cell: Cell, budget: float, name: str, seed: int) -> Facts:
+    return {
+        "corpus": cell.corpus,
+        "target": cell.target,
+        "budget": budget,
+        "strategy": name,
+        "seed": seed,
+        "kind": "selection",
+    }
+
+
+def _pairs(at: Path, last: int) -> list[Facts]:
+    return [
+        row for number in range(last + 1) for row in read_rows(round_folder(at, number) / "pairs.parquet")
+    ]

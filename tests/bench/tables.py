@@ -1,0 +1,198 @@
+"""The tables of what is measured so far, in Markdown, and what is missing in them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from tests.bench import fits, results
+from tests.bench.cells import Cell, facts, folder
+
+Facts = dict[str, Any]
+Found = Mapping[results.Key, Facts]
+
+_HEAD = (
+    "budget",
+    "strategy",
+    "tokens read",
+    "cost, $",
+    "pairs",
+    "OT to test",
+    "s",
+    "NLL",
+    "− nearest",
+    "− random",
+    "− everything",
+    "NLL with reference",
+    "− reference",
+)
+
+
+def markdown(options: argparse.Namespace, chosen: Sequence[Cell]) -> str:
+    """A summary, then a table for each cell, then what has not been measured."""
+    found = results.load(options.out)
+    missing: list[str] = []
+    parts = [
+        _LEGEND.format(tokens=options.train_tokens, own_end=fits.OWN_END_TOKENS),
+        summary(found, chosen, options, missing),
+    ]
+    parts += [cell_table(found, cell, options, missing) for cell in chosen]
+    if missing:
+        parts.append("Not measured yet: " + "; ".join(dict.fromkeys(missing)) + ".")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+_LEGEND = """\
+Mean ± standard deviation over seeds. Cost at $1 per million document tokens read. OT: transport cost of the kept pairs to
+the target's test part, smaller is better. s: seconds of aligning, clustering, choosing and rewarding, on one core. NLL of
+a test answer's token, in nats, after {tokens:,} tokens of fine-tuning from the same weights for every row of a seed;
+differences are paired by seed, ± standard error, **bold** where they exceed two of them, negative is better. With
+reference: 2 x {tokens:,} tokens, half from the selection and half from the reference, against the reference alone at
+as many. One epoch: all pairs of everything once, cut at {own_end:,} tokens."""
+
+
+def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace, missing: list[str]) -> str:
+    """ucb-prior at the smallest budget against the others, a row per cell."""
+    budget = min(options.budgets)
+    rows = []
+    for cell in chosen:
+        row = [cell.name]
+        for other, at in (("random", budget), ("everything", 1.0), ("nearest-cluster", budget)):
+            ours = students(found, cell, budget, "ucb-prior", fits.ALONE)
+            row.append(difference(ours, students(found, cell, at, other, fits.ALONE)))
+        if any(row[1:]):
+            rows.append(row)
+    if not rows:
+        return ""
+    head = [f"ucb-prior at {budget:.0%}, NLL", "− random", "− everything", "− nearest-cluster"]
+    return table(head, rows)
+
+
+def cell_table(found: Found, cell: Cell, options: argparse.Namespace, missing: list[str]) -> str:
+    if not (folder(cell, options.out) / "facts.json").exists():
+        missing.append(f"all of {cell.name}")
+        return ""
+    corpus, target = facts(cell, options.out)["corpus"], facts(cell, options.out)["target"]
+    rows = []
+    for strategy, kind in (("base", fits.ALONE), ("reference", fits.ALONE)):
+        alone = students(found, cell, 0.0, strategy, kind)
+        both = students(found, cell, 0.0, strategy, fits.MIXED)
+        if alone:
+            rows.append(["", strategy, *[""] * 5, spread(alone), *[""] * 3, spread(both), ""])
+    places = [(1.0, "everything")] if "everything" in options.strategies else []
+    places += [(b, s) for b in options.budgets for s in options.strategies if s != "everything"]
+    for budget, strategy in places:
+        row = row_of(found, cell, budget, strategy)
+        if any(row[2:]):
+            rows.append(row)
+        seeds = len(selections(found, cell, budget, strategy, "transport_heldout"))
+        taught = len(students(found, cell, budget, strategy, fits.ALONE))
+        for name, there, wanted in (
+            ("selections", seeds, options.seeds),
+            ("students", taught, options.student_seeds),
+        ):
+            if there < wanted:
+                missing.append(f"{name} of {cell.name} at {budget:.0%}")
+                row[1] += f" ({there} of {wanted} seeds)" if there else ""
+        if strategy == "everything" and any((row := _one_epoch(found, cell, missing))[2:]):
+            rows.append(row)
+    heading = (
+        f"**{cell.corpus}, target {cell.target}** ({corpus['documents']:,} documents, {corpus['tokens']:,} "
+        f"tokens; {target['reference']} reference and {target['test']} test examples)"
+    )
+    return heading + "\n\n" + table(_HEAD, rows) if rows else ""
+
+
+def row_of(found: Found, cell: Cell, budget: float, strategy: str) -> list[str]:
+    def each(field: str) -> dict[int, float]:
+        return selections(found, cell, budget, strategy, field)
+
+    alone = students(found, cell, budget, strategy, fits.ALONE)
+    both = students(found, cell, budget, strategy, fits.MIXED)
+    others = {
+        "nearest-cluster": students(found, cell, budget, "nearest-cluster", fits.ALONE),
+        "random": students(found, cell, budget, "random", fits.ALONE),
+        "everything": students(found, cell, 1.0, "everything", fits.ALONE),
+    }
+    return [
+        f"{budget:.0%}",
+        strategy,
+        _mean(each("tokens"), ",.0f"),
+        _mean(each("cost"), ".3f"),
+        _mean(each("pairs"), ",.0f"),
+        spread(each("transport_heldout")),
+        _mean(each("seconds"), ".1f"),
+        spread(alone),
+        *("" if other == strategy else difference(alone, values) for other, values in others.items()),
+        spread(both),
+        difference(both, students(found, cell, 0.0, "reference", fits.MIXED)),
+    ]
+
+
+def _one_epoch(found: Found, cell: Cell, missing: list[str]) -> list[str]:
+    own_end = students(found, cell, 1.0, "everything", fits.OWN_END)
+    shares = [
+        row["share_of_epoch"]
+        for (corpus, target, *_, kind), row in found.items()
+        if (corpus, target, kind) == (cell.corpus, cell.target, fits.OWN_END)
+    ]
+    if not own_end:
+        missing.append(f"everything for one epoch of {cell.name}")
+    name = "everything, one epoch"
+    if shares and min(shares) < 1:
+        name = f"everything, {mean(shares):.0%} of an epoch"
+    nothing = [""] * 5
+    return ["100%", name, *nothing, spread(own_end), *[""] * 5]
+
+
+def selections(found: Found, cell: Cell, budget: float, strategy: str, field: str) -> dict[int, float]:
+    return _by_seed(found, cell, budget, strategy, "selection", field)
+
+
+def students(found: Found, cell: Cell, budget: float, strategy: str, kind: str) -> dict[int, float]:
+    return _by_seed(found, cell, budget, strategy, kind, "nll")
+
+
+def _by_seed(
+    found: Found, cell: Cell, budget: float, strategy: str, kind: str, field: str
+) -> dict[int, float]:
+    return {
+        row["seed"]: row[field]
+        for row in found.values()
+        if (row["corpus"], row["target"], row["strategy"], row["kind"])
+        == (cell.corpus, cell.target, strategy, kind)
+        and row["budget"] == budget
+        and row[field] is not None
+    }
+
+
+def spread(values: Mapping[int, float]) -> str:
+    """Mean ± standard deviation."""
+    if len(values) < 2:
+        return _mean(values, ".3f")
+    return f"{mean(values.values()):.3f} ± {stdev(values.values()):.3f}"
+
+
+def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
+    """Mean paired difference ± its standard error; bold where it is more than two of them from 0."""
+    both = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    if not both:
+        return ""
+    if len(both) < 2:
+        return f"{both[0]:+.3f}"
+    error = stdev(both) / math.sqrt(len(both))
+    text = f"{mean(both):+.3f} ± {error:.3f}"
+    return f"**{text}**" if abs(mean(both)) > 2 * error else text
+
+
+def _mean(values: Mapping[int, float], form: str) -> str:
+    return format(mean(values.values()), form) if values else ""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first two columns are names, the others figures."""
+    marks = ["---", "---", *["---:"] * (len(head) - 2)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, marks, *rows))
