@@ -16,6 +16,7 @@ from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
 
 # The settings that change the result of a stage; the others may change without running it again.
+# The settings that change the result of a stage; the others may change without running it again.
 _READ = (
     "text_field",
     "id_field",
@@ -27,7 +28,16 @@ _READ = (
     "seed",
 )
 # The settings that change the result of a stage; the others may change without it being run again.
-_READ = ("text_field", "id_field", "source_field", "hf_split", "corpus_share", "exclude", "max_broken", "seed")
+_READ = (
+    "text_field",
+    "id_field",
+    "source_field",
+    "hf_split",
+    "corpus_share",
+    "exclude",
+    "max_broken",
+    "seed",
+)
 CORPUS = (*_READ, "min_characters", "max_tokens", "near_duplicates", "decontamination_ngram", "clusters")
 TARGET = ("test_share", "question_field", "answer_field", "seed", "decontamination_ngram")
 ENCODER = ("encoder", "encoder_dimensions", "encoder_max_tokens", "seed")
@@ -41,6 +51,7 @@ PLAN = ("clusters", "budget", "warmup", "rounds", "documents_per_pull", "strateg
 read_target = Stage(prepare.target, "read target", TARGET)
 read_corpus = Stage(prepare.corpus, "read corpus", CORPUS)
 encode = Stage(prepare.encode, "encode", ENCODER)
+check_documents = Stage(prepare.gate_documents, "check documents")
 warm_up = Stage(prepare.warm_up, "warm up", (*EXTRACT, "warmup", "budget", "strategy", "seed"))
 align = Stage(prepare.align, "align", (*ENCODER, "align", "align_temperature"))
 cluster = Stage(prepare.cluster, "cluster", PLAN)
@@ -61,7 +72,7 @@ compare_with = Stage(
 )
 add_reference = Stage(students.with_reference, "reference alone and with the selection", TRAIN)
 write_tables = Stage(finish.tables, "write tables")
-check_tables = Stage(finish.gates, "check tables")
+check_pairs = Stage(finish.gate_pairs, "check pairs")
 write_export = Stage(finish.export, "export")
 
 
@@ -85,6 +96,7 @@ def equal(settings: EqualSettings) -> Facts:
         target = read_target(run, settings, source=source)
         corpus = read_corpus(run, settings, source=source, target=target)
         vectors = encode(run, settings, corpus=corpus, target=target)
+        check_documents(run, settings, corpus=corpus, vectors=vectors)
         warm = warm_up(run, settings, corpus=corpus, vectors=vectors)
         space = align(run, settings, vectors=vectors, warm=warm)
         clusters = cluster(run, settings, corpus=corpus, warm=warm, space=space)
@@ -113,7 +125,7 @@ def equal(settings: EqualSettings) -> Facts:
             reference = add_reference(run, settings, rounds=count, student=base, rewarded=last, tokens=tokens)
 
         tables = write_tables(run, settings, rounds=count, target=target, rewarded=last)
-        check_tables(run, settings, tables=tables)
+        check_pairs(run, settings, tables=tables)
         summary = finish.summarise(
             run,
             settings,

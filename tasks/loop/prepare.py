@@ -102,6 +102,15 @@ def encode(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> 
     return {"files": files, "rows": rows, "dimensions": dimensions}
 
 
+def gate_documents(run: Path, settings: EqualSettings, corpus: Facts, vectors: Facts) -> Facts:
+    """Great Expectations over documents and vectors, before anything is paid for; a failed one names the rows."""
+    from tasks.run.gates import check_documents, check_vectors
+
+    check_documents(run / CORPUS, run / "expectations")
+    check_vectors(run / "vectors.npy", run / CORPUS, run / "expectations")
+    return {"files": ["expectations/docs/index.html"]}
+
+
 def warm_up(run: Path, settings: EqualSettings, corpus: Facts, vectors: Facts) -> Facts:
     """Extract a random share of the budget first; strategies that do not learn skip it."""
     budget = documents_budget(corpus["documents"], settings)

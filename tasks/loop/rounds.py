@@ -24,6 +24,7 @@ from tasks.select.transport import Reward, SimilarityReward, TransportReward, tr
 
 Facts = dict[str, Any]
 
+_REWARD_FILES = ("pairs.parquet", "space.npy", "arms.parquet", "state.json", "rewards.json")
 # For the figure that judges, bounded so that 'everything' can be judged as well: blocks of 512 pairs, 4 of them.
 _JUDGED_PAIRS, _JUDGED_BLOCK = 2048, 512
 
@@ -200,12 +201,10 @@ def _reward(
     write_table(here / "pairs.parquet", pairs, PAIRS)
     write_table(here / "arms.parquet", arms, ARMS)
     write_json(here / "state.json", strategy.state())
+    write_json(here / "rewards.json", {str(pull.arm): rewards.state(pull.arm) for pull in pulls})
     kept = kept_vectors(at, number)
     return {
-        "files": [
-            f"{here.relative_to(run)}/{name}"
-            for name in ("pairs.parquet", "space.npy", "arms.parquet", "state.json")
-        ],
+        "files": [f"{here.relative_to(run)}/{name}" for name in _REWARD_FILES],
         "pulls": pulled_before + len(pulls),
         "pairs_total": len(kept),
         "reward_best": max((arm["reward"] for arm in arms), default=None),
@@ -220,21 +219,23 @@ def _rewards(settings: EqualSettings, reference: np.ndarray) -> Reward:
 
 
 def _restore(rewards: Reward, at: Path, number: int, arms: set[int]) -> dict[int, int]:
-    """Give a fresh reward the earlier pairs of the arms just pulled; the others did not change.
+    """Continue the rewards of the arms just pulled from their earlier pairs; the others did not change.
 
     Returns:
         Number of earlier pairs of each of those arms.
     """
-    counts: dict[int, int] = {}
+    pairs: dict[int, list[np.ndarray]] = {}
+    states: dict[str, list[float]] = {}
     for earlier in range(number):
         here = round_folder(at, earlier)
         clusters = np.array([row["cluster"] for row in read_rows(here / "pairs.parquet", ["cluster"])])
         vectors = load_array(here / "space.npy")
-        for arm in sorted(arms & set(clusters.tolist())):
-            own = np.flatnonzero(clusters == arm)
-            rewards.add(arm, vectors[own])
-            counts[arm] = counts.get(arm, 0) + len(own)
-    return counts
+        for arm in arms & set(clusters.tolist()):
+            pairs.setdefault(arm, []).append(vectors[np.flatnonzero(clusters == arm)])
+        states.update(json.loads((here / "rewards.json").read_text()))
+    for arm in sorted(pairs):
+        rewards.restore(arm, states[str(arm)], np.concatenate(pairs[arm]))
+    return {arm: sum(map(len, vectors)) for arm, vectors in pairs.items()}
 
 
 def _pulls(at: Path, number: int) -> list[Pull]:

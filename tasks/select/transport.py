@@ -7,7 +7,6 @@ weights, solved exactly (network simplex of POT). The paper's score maximises, s
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -29,6 +28,14 @@ class Reward(Protocol):
 
     def reward(self, arm: int) -> float:
         """Reward over all pairs of the arm; 0.0 if it has none."""
+        ...
+
+    def state(self, arm: int) -> list[float]:
+        """What of the arm is finished and need not be computed again, JSON-serialisable."""
+        ...
+
+    def restore(self, arm: int, state: list[float], pairs: np.ndarray) -> None:
+        """Continues an arm from its state and the vectors (n, d) of all its pairs, in the order they were added."""
         ...
 
 
@@ -81,6 +88,14 @@ class TransportReward:
         total = self.block * sum(finished) + len(held) * self._open_cost.get(arm, 0.0)
         return 1.0 - total / count
 
+    def state(self, arm: int) -> list[float]:
+        """Costs of the arm's full blocks."""
+        return list(self._finished.get(arm, []))
+
+    def restore(self, arm: int, state: list[float], pairs: np.ndarray) -> None:
+        self._finished[arm] = list(state)
+        self.add(arm, pairs[len(state) * self.block :])
+
     def _solve(self, costs: list[np.ndarray]) -> float:
         self.solved += 1
         return solve_transport(np.stack(costs))
@@ -106,11 +121,12 @@ class SimilarityReward:
     def reward(self, arm: int) -> float:
         return self._sum[arm] / self._count[arm] if self._count.get(arm) else 0.0
 
+    def state(self, arm: int) -> list[float]:
+        """Sum of the pairs' similarities, and their number."""
+        return [self._sum.get(arm, 0.0), self._count.get(arm, 0)]
 
-def restore_rewards(reward: Reward, pairs_of: Mapping[int, np.ndarray]) -> None:
-    """Gives a fresh reward the vectors of the pairs kept so far, by arm and in arrival order."""
-    for arm, pairs in pairs_of.items():
-        reward.add(arm, pairs)
+    def restore(self, arm: int, state: list[float], pairs: np.ndarray) -> None:
+        self._sum[arm], self._count[arm] = state[0], int(state[1])
 
 
 def transport_cost(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment, linprog
 
-from tasks.select.transport import SimilarityReward, TransportReward, restore_rewards, transport_cost
+from tasks.select.transport import Reward, SimilarityReward, TransportReward, transport_cost
 
 
 def unit(n: int, d: int, seed: int) -> np.ndarray:
@@ -77,8 +80,29 @@ def test_incremental_reward_is_bit_for_bit_the_one_from_scratch(cuts: list[int])
         reward.reward(0)
         start += cut
     scratch = TransportReward(reference, block=10)
-    restore_rewards(scratch, {0: pairs})
+    scratch.add(0, pairs)
     assert reward.reward(0) == scratch.reward(0) == 1 - transport_cost(pairs, reference, block=10)
+
+
+@pytest.mark.parametrize("kind", [lambda ref: TransportReward(ref, block=10), SimilarityReward])
+def test_a_restored_reward_goes_on_as_if_never_stopped(kind: Callable[[np.ndarray], Reward]) -> None:
+    reference, pairs = unit(20, 16, 9), unit(33, 16, 10)
+    whole, before, after = kind(reference), kind(reference), kind(reference)
+    whole.add(0, pairs)
+    before.add(0, pairs[:24])
+    after.restore(0, json.loads(json.dumps(before.state(0))), pairs[:24])
+    after.add(0, pairs[24:])
+    assert after.reward(0) == whole.reward(0)
+
+
+def test_a_restored_reward_solves_no_finished_block_again() -> None:
+    reference, pairs = unit(20, 16, 9), unit(30, 16, 10)
+    before, after = TransportReward(reference, block=10), TransportReward(reference, block=10)
+    before.add(0, pairs[:25])
+    after.restore(0, before.state(0), pairs[:25])
+    after.add(0, pairs[25:29])
+    after.reward(0)
+    assert (before.solved, after.solved, after.costed) == (2, 1, 9)
 
 
 def test_nearer_pairs_earn_more_and_no_pairs_earn_zero() -> None:
