@@ -76,7 +76,7 @@ check_pairs = Stage(finish.gate_pairs, "check pairs")
 write_export = Stage(finish.export, "export")
 
 
-@flow(name="equal", flow_run_name=lambda: f"equal {_settings_of_run().run or 'from schedule'}")
+@flow(name="equal", flow_run_name=lambda: f"equal {_named(_settings_of_run()).run}")
 def equal(settings: EqualSettings) -> Facts:
     """Run the loop of EQUAL in the run's folder. Returns the figures that are written to summary.json.
 

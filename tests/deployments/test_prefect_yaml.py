@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.loop.settings import EqualSettings
+from tasks.run.settings import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_every_deployment_has_valid_settings_and_a_paused_schedule() -> None:
+    for deployment in read("deployments/prefect.yaml")["deployments"]:
+        file, _, function = deployment["entrypoint"].partition(":")
+        assert f"def {function}(" in (ROOT / file).read_text()
+        parse(EqualSettings, deployment["parameters"]["settings"])
+        assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
+
+
+def test_the_deployment_is_the_demo() -> None:
+    deployment = read("deployments/prefect.yaml")["deployments"][0]
+    assert deployment["parameters"]["settings"] == read("data/demo.yaml")
