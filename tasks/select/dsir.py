@@ -1,7 +1,8 @@
 """DSIR's importance weights: how much likelier a text's n-grams are in the target than in the corpus.
 
 Xie et al., Data Selection for Language Models via Importance Resampling, arXiv 2302.03169: bags of hashed words and
-word pairs, log weight = sum over n-grams of log p_target - log p_corpus.
+word pairs, log weight = sum over n-grams of log p_target - log p_corpus. The paper's texts are chunks of equal length;
+the sum over documents of unequal length would choose the shortest ones, so a document weighs what a chunk of it would.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tasks.run.parallel import Mapper, serial
 from tasks.select.partitions import Partition, partitions, read_texts
 
 BUCKETS = 10_000
+CHUNK = 255  # n-grams of the 128 words that a text has in the paper
 SMOOTHING = (
     1e-8  # of the published implementation: an n-gram the target never has weighs heavily against a text
 )
@@ -86,4 +88,5 @@ def _count(buckets: int, piece: Partition) -> np.ndarray:
 
 
 def _weigh(ratio: np.ndarray, piece: Partition) -> np.ndarray:
-    return np.asarray(hashed_ngrams(read_texts(piece), len(ratio)) @ ratio)
+    counts = hashed_ngrams(read_texts(piece), len(ratio))
+    return np.asarray(counts @ ratio) * CHUNK / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)

@@ -45,7 +45,7 @@ def literal() -> list[float]:
             in_target = target[bucket] / sum(target.values())
             in_corpus = corpus[bucket] / sum(corpus.values())
             total += count * (math.log(in_target + 1e-8) - math.log(in_corpus + 1e-8))
-        weights.append(total)
+        weights.append(total * 255 / max(1, sum(buckets(text).values())))
     return weights
 
 
