@@ -1,9 +1,8 @@
-"""The `sluice` command: one subcommand per flow. Exit codes: 0 done, 2 bad input, 3 stopped and resumable."""
+"""The `sluice` command: one subcommand per flow. Exit codes: 0 done, 1 a fault, 2 bad input, 3 stopped and resumable."""
 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput, Stopped
 from tasks.run.command import Parser, add_flags, settings_from
+from tasks.run.disk import is_full
 from tasks.run.folder import load_settings, run_name, run_path
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
@@ -25,13 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as error:
         return _say(str(error), 2)
     except Stopped as error:
-        return _say(str(error), 3)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _say(str(error), 2 if is_full(error) else 3)
+    except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        if is_full(error):
             return _say(
-                f"the disk is full ({error.filename or 'while writing'}); free some space and use --resume", 2
+                f"the disk is full ({_first_line(error)}); free some space, then use --resume NAME", 2
             )
-        raise
+        if not notes:
+            raise
+        return _say(f"{type(error).__name__}: {_first_line(error)}; {notes[-1]}", 1)
     except KeyboardInterrupt:
         return _say("interrupted; nothing that was read is lost, continue with --resume NAME", 130)
 
@@ -95,6 +98,10 @@ def _prefect_environment(verbose: bool) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "without a message")
 
 
 def _say(message: str, code: int) -> int:

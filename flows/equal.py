@@ -15,62 +15,25 @@ from tasks.run.folder import open_run, run_name
 from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
 
-# The settings that change the result of a stage; the others may change without running it again.
-# The settings that change the result of a stage; the others may change without running it again.
-_READ = (
-    "text_field",
-    "id_field",
-    "source_field",
-    "hf_split",
-    "corpus_share",
-    "exclude",
-    "max_broken",
-    "seed",
-)
-# The settings that change the result of a stage; the others may change without it being run again.
-_READ = (
-    "text_field",
-    "id_field",
-    "source_field",
-    "hf_split",
-    "corpus_share",
-    "exclude",
-    "max_broken",
-    "seed",
-)
-CORPUS = (*_READ, "min_characters", "max_tokens", "near_duplicates", "decontamination_ngram", "clusters")
-TARGET = ("test_share", "question_field", "answer_field", "seed", "decontamination_ngram")
-ENCODER = ("encoder", "encoder_dimensions", "encoder_max_tokens", "seed")
-EXTRACT = ("extractor", "min_answer_characters", "max_pairs_per_document", "decontamination_ngram", "price")
-SELECT = ("alpha", "reward", "seed", "price")
-_TINY = ("student_vocabulary", "student_width", "student_layers", "pretrain_tokens")
-STUDENT = ("train", "student", *_TINY, "sequence_tokens", "batch_tokens", "lora", "learning_rate", "seed")
-TRAIN = (*STUDENT, "train_tokens", "epochs", "round_examples")
-PLAN = ("clusters", "budget", "warmup", "rounds", "documents_per_pull", "strategy", "seed")
-
-read_target = Stage(prepare.target, "read target", TARGET)
-read_corpus = Stage(prepare.corpus, "read corpus", CORPUS)
-encode = Stage(prepare.encode, "encode", ENCODER)
+read_target = Stage(prepare.target, "read target")
+read_corpus = Stage(prepare.corpus, "read corpus")
+encode = Stage(prepare.encode, "encode")
 check_documents = Stage(prepare.gate_documents, "check documents")
-warm_up = Stage(prepare.warm_up, "warm up", (*EXTRACT, "warmup", "budget", "strategy", "seed"))
-align = Stage(prepare.align, "align", (*ENCODER, "align", "align_temperature"))
-cluster = Stage(prepare.cluster, "cluster", PLAN)
-start_arms = Stage(rounds.start, "start arms", SELECT)
-make_student = Stage(students.base, "make student", STUDENT)
+warm_up = Stage(prepare.warm_up, "warm up")
+align = Stage(prepare.align, "align")
+cluster = Stage(prepare.cluster, "cluster")
+make_student = Stage(students.base, "make student")
+start_arms = Stage(rounds.start, "start arms")
 
-choose = Stage(rounds.choose, "choose in round {number}", SELECT)
-extract = Stage(rounds.extract, "extract in round {number}", EXTRACT)
-reward = Stage(rounds.reward, "reward in round {number}", SELECT)
-train = Stage(students.train_round, "train in round {number}", TRAIN)
+choose = Stage(rounds.choose, "choose in round {number}")
+extract = Stage(rounds.extract, "extract in round {number}")
+reward = Stage(rounds.reward, "reward in round {number}")
+train = Stage(students.train_round, "train in round {number}")
 
-judge = Stage(students.judge, "judge student", STUDENT)
-train_at_end = Stage(students.train_at_end, "train at the end", TRAIN)
-compare_with = Stage(
-    compare.strategy,
-    "compare with {name}",
-    (*SELECT, *EXTRACT, *TRAIN, "budget", "warmup", "rounds", "documents_per_pull"),
-)
-add_reference = Stage(students.with_reference, "reference alone and with the selection", TRAIN)
+train_at_end = Stage(students.train_at_end, "train at the end")
+judge = Stage(students.judge, "judge student")
+compare_with = Stage(compare.strategy, "compare with {name}")
+add_reference = Stage(students.with_reference, "reference alone and with the selection")
 write_tables = Stage(finish.tables, "write tables")
 check_pairs = Stage(finish.gate_pairs, "check pairs")
 write_export = Stage(finish.export, "export")

@@ -9,6 +9,7 @@ from tasks.corpus.target import check_target
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
 from tasks.run.folder import run_path
+from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student
 
@@ -56,6 +57,7 @@ def check_inputs(settings: EqualSettings) -> None:
         answer_field=settings.answer_field,
     )
     check_sources(settings.corpus, fields(settings))
+    check_scheduler(settings.scheduler)
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)
     elif settings.align == "full":

@@ -116,7 +116,9 @@ def train_at_end(
     """Train the student once, on all pairs."""
     output = str(Path(folder) / "students/end")
     kept = kept_pairs(run / folder, rounds)
-    log = _train(run, settings, student["student"], output, kept, tokens=tokens or settings.train_tokens, test=[])
+    log = _train(
+        run, settings, student["student"], output, kept, tokens=tokens or settings.train_tokens, test=[]
+    )
     write_json(run / folder / "students/training.json", log)
     return {**log, "files": [output, str(Path(folder) / "students/training.json")]}
 

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from tasks.records import BadInput
-from tasks.run.settings import RunSettings, parse, read_yaml
+from tasks.run.log import logged
+from tasks.run.settings import PLACE, RunSettings, parse, read_yaml
 from tasks.run.tables import write_text
 
 _RECORDED = (
@@ -31,8 +32,6 @@ _RECORDED = (
     "numpy",
     "pyarrow",
 )
-# What may differ when a run is continued: where the work is done, never what is computed.
-_FREE_ON_RESUME = {"workers", "scheduler", "runs_dir", "run"}
 
 
 def versions() -> dict[str, str]:
@@ -94,16 +93,14 @@ def load_settings(
         raise BadInput(f"--resume {name}: no such run in {path.parent}{known}")
     saved = read_yaml(path / "settings.yaml")
     refused = sorted(
-        field
-        for field, value in changes.items()
-        if field not in _FREE_ON_RESUME and saved.get(field) != value
+        field for field, value in changes.items() if field not in PLACE and saved.get(field) != value
     )
     if refused:
         flags = ", ".join("--" + field.replace("_", "-") for field in refused)
         raise BadInput(
             f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run"
         )
-    kept = {field: value for field, value in changes.items() if field in _FREE_ON_RESUME}
+    kept = {field: value for field, value in changes.items() if field in PLACE}
     return parse(model, {**saved, **kept, "run": name, "runs_dir": runs_dir})
 
 
@@ -125,7 +122,8 @@ def open_run(flow: str, settings: RunSettings) -> Iterator[Path]:
         except OSError:
             raise BadInput(f"run {path.name} is being worked on by another process") from None
         discard_torn_results(path / ".results")
-        yield path
+        with logged(path):
+            yield path
 
 
 def digest(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,8 @@ from tasks.records import BadInput
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+CONNECT_SECONDS = 15
 
 
 class Mapper(Protocol):
@@ -59,11 +62,9 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
     from distributed import Client, LocalCluster
 
     if scheduler:
-        try:
-            with Client(scheduler, timeout=15):
-                yield
-        except OSError as error:
-            raise BadInput(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
+        # Not in one `with` with the work: an OSError of the work is not the scheduler's.
+        with _connect(scheduler):
+            yield
         return
     with (
         LocalCluster(
@@ -76,6 +77,38 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
         Client(cluster),
     ):
         yield
+
+
+def check_scheduler(address: str) -> None:
+    """Whether something listens at a scheduler's address; found out at once, where Dask would try for a while.
+
+    Raises:
+        BadInput: nothing does.
+    """
+    scheme, _, rest = address.rpartition("://")
+    if not address or scheme not in ("", "tcp", "tls"):
+        return
+    host, _, port = rest.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            pass
+    except ValueError:
+        raise _no_scheduler(address, "expected tcp://host:port") from None
+    except OSError as error:
+        raise _no_scheduler(address, error.strerror or str(error)) from None
+
+
+def _connect(address: str) -> Any:
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise _no_scheduler(address, " ".join(str(error).split())) from None
+
+
+def _no_scheduler(address: str, why: str) -> BadInput:
+    return BadInput(f"--scheduler {address}: no Dask scheduler answers there ({why})")
 
 
 def current_mapper() -> Mapper:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tasks.records import BadInput
 
+# Fields that say where the work is done, never what is computed: a continued run may change them.
+PLACE = frozenset({"run", "runs_dir", "resume", "workers", "scheduler"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -1,7 +1,7 @@
 """From a plain function to a Prefect task: a name, retries, and a cache key made of what goes in.
 
 A stage writes files below the run's folder and returns a small dict of facts. The key of its cached result is the hash
-of the settings it uses and of its other arguments, among which are the results (so the file hashes) of the stages
+of the settings that change what is computed and of its other arguments, among which are the results (so the file hashes) of the stages
 before it. So a continued run, or a retry in the Prefect UI, runs only what is missing.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from prefect.context import TaskRunContext
 
 from tasks.records import BadInput, Stopped
 from tasks.run import terminal
+from tasks.run.disk import is_full
 from tasks.run.folder import digest
+from tasks.run.settings import PLACE
 
 Facts = dict[str, Any]
 
@@ -28,7 +30,7 @@ Facts = dict[str, Any]
 def worth_retrying(task: Any, run: Any, state: Any) -> bool:
     """A retry helps against a passing fault, not against bad input, a spent budget or a full disk."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, BadInput | Stopped | OSError | KeyboardInterrupt)
+    return not (isinstance(error, BadInput | Stopped | OSError | KeyboardInterrupt) or is_full(error))
 
 
 _timed: list[dict[str, float]] = []
@@ -52,13 +54,10 @@ class Stage:
         function: called as function(run: Path, settings, **arguments) -> facts; the files it names under "files"
             (relative to the run's folder) are hashed into its result.
         name: shown in the UI; may use the arguments, as "extract in round {number}".
-        uses: the settings fields that change its result.
     """
 
-    def __init__(
-        self, function: Callable[..., Facts], name: str, uses: Sequence[str] = (), retries: int = 2
-    ) -> None:
-        self.function, self.name, self.uses = function, name, tuple(uses)
+    def __init__(self, function: Callable[..., Facts], name: str, retries: int = 2) -> None:
+        self.function, self.name = function, name
         self.stage = name.split(" in round")[0].partition(" {")[0]
         self.task: Any = task(  # type: ignore[call-overload]
             self._run,
@@ -98,7 +97,7 @@ class Stage:
         settings, arguments = parameters["settings"], parameters["arguments"]
         what = {
             "stage": self.name,
-            "settings": {field: getattr(settings, field) for field in self.uses},
+            "settings": settings.model_dump(mode="json", exclude=PLACE),
             "arguments": _without_seconds(arguments),
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
