@@ -89,4 +89,5 @@ def _count(buckets: int, piece: Partition) -> np.ndarray:
 
 def _weigh(ratio: np.ndarray, piece: Partition) -> np.ndarray:
     counts = hashed_ngrams(read_texts(piece), len(ratio))
-    return np.asarray(counts @ ratio) * CHUNK / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
+    grams = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
+    return np.asarray(counts @ ratio * CHUNK / grams)
