@@ -1,0 +1,280 @@
+"""The command as a person meets it: what is wrong is one line on standard error and exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_corpus import documents
+
+from flows.__main__ import main
+from tasks.run.tables import read_rows
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def sluice(corpus, tmp_path, capfd, monkeypatch) -> Command:
+    """Runs `sluice equal` in this process. Returns the exit code, standard output and standard error.
+
+    The flags given replace or extend those of a tiny run.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(**flags: Any) -> tuple[int, str, str]:
+        given = {
+            "corpus": corpus[0],
+            "target": corpus[1],
+            "runs_dir": tmp_path / "runs",
+            "run": "r",
+            "budget": 0.3,
+            "rounds": 2,
+            "workers": 1,
+            "train": "never",
+            **flags,
+        }
+        words = ["equal"]
+        for name, value in given.items():
+            words += ["--" + name.replace("_", "-"), str(value)]
+        # A list without values: compare with nothing.
+        code = main([*words, "--compare"])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+def only_line(result: tuple[int, str, str], code: int = 2) -> str:
+    """The one line that says what is wrong."""
+    assert result[0] == code, result
+    lines = result[2].splitlines()
+    assert len(lines) == 1, result[2]
+    assert lines[0].startswith("sluice: ")
+    assert "Traceback" not in result[1] + result[2]
+    return lines[0].removeprefix("sluice: ")
+
+
+def file_of(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# --- found before anything starts
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"corpus": "nowhere.jsonl"}, r"nowhere\.jsonl"),
+        ({"corpus": "empty-folder"}, r"empty-folder.*no documents"),
+        ({"corpus": "python:no_such_package"}, r"no_such_package"),
+        ({"text_field": "body"}, r"corpus\.jsonl.*body.*text"),
+        ({"target": "nowhere.jsonl"}, r"nowhere\.jsonl"),
+        ({"target": "no-answers.jsonl"}, r"no-answers\.jsonl.*answer"),
+        ({"question_field": "prompt"}, r"target\.jsonl.*prompt.*question"),
+        ({"budget": "0"}, r"--budget: .*greater than 0"),
+        ({"budget": "1.5"}, r"--budget: .*less than or equal to 1"),
+        ({"budget": "much"}, r"--budget: .*number"),
+        ({"strategy": "best"}, r"--strategy: .*'random'"),
+        ({"run": "a/b"}, r"--run: use letters"),
+        ({"train": "end", "student": "empty-folder"}, r"--student .*empty-folder.*config\.json"),
+        ({"train": "end", "student": "./nowhere"}, r"--student .*nowhere.*no such folder"),
+        ({"encoder": "empty-folder"}, r"--encoder .*empty-folder.*config\.json"),
+        ({"encoder": "./nowhere"}, r"--encoder .*nowhere.*no such folder"),
+        ({"align": "full"}, r"--align full.*transformers encoder"),
+        ({"config": "nowhere.yaml"}, r"--config nowhere\.yaml: No such file"),
+        ({"config": "list.yaml"}, r"--config list\.yaml: expected lines"),
+        ({"config": "broken.yaml"}, r"--config broken\.yaml: not YAML"),
+        ({"config": "unknown.yaml"}, r"--budgget: "),
+        ({"scheduler": "tcp://127.0.0.1:1"}, r"--scheduler tcp://127\.0\.0\.1:1: no Dask scheduler"),
+        ({"scheduler": "here"}, r"--scheduler here: no Dask scheduler"),
+        ({"runs_dir": "list.yaml"}, r"list\.yaml"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_starts(sluice, tmp_path, flags, said):
+    (tmp_path / "empty-folder").mkdir()
+    file_of(tmp_path, "no-answers.jsonl", '{"question": "How many?"}\n' * 4)
+    file_of(tmp_path, "list.yaml", "- budget\n")
+    file_of(tmp_path, "broken.yaml", "budget: [0.1\n")
+    file_of(tmp_path, "unknown.yaml", "budgget: 0.1\n")
+    line = only_line(sluice(**flags))
+    assert re.search(said, line), line
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["equal", "--budgget", "0.1"], "unrecognized arguments: --budgget"),
+        (["unequal"], "unequal"),
+        ([], "FLOW"),
+        (["equal"], "--corpus: field required; --target: field required"),
+        (["equal", "--resume", "never-begun"], "--resume never-begun: no such run"),
+        (["equal", "--corpus", "a", "--target", "b", "--resume", "x", "--config", "y"], "leave out --config"),
+    ],
+)
+def test_a_wrong_command_is_one_line(capfd, tmp_path, monkeypatch, argv, said):
+    monkeypatch.chdir(tmp_path)
+    code = main(argv)
+    assert said in only_line((code, *capfd.readouterr()))
+
+
+def test_a_used_name_is_refused_and_the_run_is_left_alone(sluice, tmp_path):
+    kept = file_of(tmp_path, "runs/equal/r/settings.yaml", "run: r\n")
+    assert "this name is used already" in only_line(sluice())
+    assert kept.read_text() == "run: r\n"
+
+
+def test_a_resumed_run_keeps_its_settings(capfd, tmp_path):
+    file_of(tmp_path, "runs/equal/r/settings.yaml", "corpus: [a]\ntarget: b\nbudget: 0.3\nseed: 4\n")
+    code = main(["equal", "--resume", "r", "--runs-dir", str(tmp_path / "runs"), "--seed", "5"])
+    assert "leave out --seed" in only_line((code, *capfd.readouterr()))
+
+
+def test_help_imports_nothing_heavy():
+    heavy = [
+        "prefect",
+        "torch",
+        "transformers",
+        "sklearn",
+        "ot",
+        "great_expectations",
+        "distributed",
+        "pandas",
+    ]
+    code = (
+        "import sys\nfrom flows.__main__ import main\n"
+        "try:\n    main(['equal', '--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        f"print(sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "--budget" in done.stdout
+
+
+# --- found while the corpus is read
+
+
+@pytest.mark.server
+def test_a_few_broken_lines_are_counted_with_their_numbers_and_the_run_goes_on(
+    prefect_server, without_dask, sluice, tmp_path
+):
+    good = [json.dumps(row) for row in documents()]
+    lines = [
+        *good[:30],
+        '{"id": "torn", "text": "The',
+        *good[30:],
+        json.dumps({"id": "blank", "text": " \n"}),
+    ]
+    corpus = file_of(tmp_path, "mixed.jsonl", "\n".join(lines) + "\n")
+    code, out, err = sluice(corpus=corpus, max_broken=0.05)
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    rejected = read_rows(tmp_path / "runs/equal/r/rejected.parquet")
+    assert any("mixed.jsonl:31" in row["id"] for row in rejected)
+    assert any("blank" in row["id"] or "mixed.jsonl:122" in row["id"] for row in rejected)
+    summary = json.loads((tmp_path / "runs/equal/r/summary.json").read_text())
+    assert sum(summary["rejected"].values()) == len(rejected)
+    assert summary["documents"] == 120
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("name", "flags", "said"),
+    [
+        ("broken", {}, r"broken\.jsonl.*unreadable|unreadable.*--max-broken|--max-broken"),
+        ("empty", {}, r"no document"),
+        ("binary", {}, r"binary\.jsonl"),
+        ("few", {"clusters": 50}, r"--clusters 50: more than the 24 documents"),
+        ("equal", {}, r"the same examples as --target"),
+    ],
+)
+def test_what_the_corpus_shows_to_be_wrong_is_one_line(
+    prefect_server, without_dask, sluice, corpus, tmp_path, name, flags, said
+):
+    rows = [json.dumps(row) for row in documents(8)]
+    contents: dict[str, str | bytes] = {
+        "binary": bytes(range(256)) * 40,
+        "broken": "\n".join([*rows, *["{torn"] * 5]),
+        "empty": '{"id": "a", "text": ""}\n{"id": "b", "text": "  "}\n',
+        "few": "\n".join(rows),
+        "equal": "\n".join(rows),
+    }
+    path = file_of(tmp_path, f"{name}.jsonl", contents[name])
+    line = only_line(sluice(corpus=path, **flags, **({"test": corpus[1]} if name == "equal" else {})))
+    assert re.search(said, line), line
+
+
+@pytest.mark.server
+def test_a_full_disk_is_one_line_and_the_run_can_be_continued(
+    prefect_server, without_dask, sluice, tmp_path, capfd, monkeypatch
+):
+    replace, free = os.replace, []
+
+    def full(source: Any, target: Any) -> None:
+        if Path(target).name == "arms.parquet" and not free:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    line = only_line(sluice())
+    assert "the disk is full" in line
+    assert "--resume" in line
+    run = tmp_path / "runs/equal/r"
+    assert "Traceback" in (run / "log.txt").read_text()
+    assert not (run / "summary.json").exists()
+    assert not list(run.rglob("*.tmp"))
+
+    free.append(True)
+    code = main(["equal", "--resume", "r", "--runs-dir", str(tmp_path / "runs")])
+    assert (code, capfd.readouterr().err) == (0, "")
+    assert json.loads((run / "summary.json").read_text())["extracted_documents"] == 36
+
+
+@pytest.mark.server
+def test_a_failed_gate_stops_with_code_3_and_names_the_rows_until_it_is_mended(
+    prefect_server, without_dask, sluice, tmp_path, monkeypatch
+):
+    import flows.equal
+    from tasks.run.tables import PAIRS, write_table
+
+    work = flows.equal.write_tables.function
+
+    def spoils(run: Path, *arguments: Any, **named: Any) -> dict[str, Any]:
+        facts = work(run, *arguments, **named)
+        pairs = read_rows(run / "pairs.parquet")
+        pairs[1]["end"] = 10**6
+        write_table(run / "pairs.parquet", pairs, PAIRS)
+        return facts
+
+    monkeypatch.setattr(flows.equal.write_tables, "function", spoils)
+    line = only_line(sluice(), code=3)
+    assert "pairs.parquet" in line or "pairs" in line
+    assert "1 of" in line
+
+
+@pytest.mark.server
+def test_a_fault_is_one_line_that_names_the_log_with_its_traceback(
+    prefect_server, without_dask, sluice, tmp_path, monkeypatch
+):
+    import flows.equal
+
+    def fails(*arguments: Any, **named: Any) -> dict[str, Any]:
+        raise OSError("the network went away\nand more")
+
+    monkeypatch.setattr(flows.equal.read_target, "function", fails)
+    line = only_line(sluice(), code=1)
+    assert line.startswith("OSError: the network went away; the traceback is in ")
+    log = Path(line.rpartition(" ")[2])
+    assert "Traceback (most recent call last)" in log.read_text()
