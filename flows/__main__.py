@@ -77,13 +77,15 @@ def _equal(arguments: argparse.Namespace) -> int:
     check_inputs(settings)
 
     _prefect_environment(arguments.verbose)
-    from flows.equal import equal
     from tasks.run import terminal
 
     with (
         terminal.make_display(sys.stdout, settings.run, settings.strategy) as display,
         terminal.shown_on(display),
     ):
+        display.stage("start Prefect")
+        from flows.equal import equal
+
         summary: dict[str, Any] = equal(settings)
         display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
     return 0
@@ -92,6 +94,7 @@ def _equal(arguments: argparse.Namespace) -> int:
 def _prefect_environment(verbose: bool) -> None:
     """What Prefect reads from the environment when it is imported; what the user has set stays."""
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     # Threads that spin while they wait starve the other processes of the run, and each other.

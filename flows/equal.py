@@ -86,9 +86,17 @@ def equal(settings: EqualSettings) -> Facts:
         reference = None
         if settings.train_reference and settings.train != "never":
             reference = add_reference(run, settings, rounds=count, student=base, rewarded=last, tokens=tokens)
+            terminal.current().note(
+                f"student NLL: reference alone {reference['nll_reference']:.3f}, "
+                f"reference and selection {reference['nll_reference_selection']:.3f}"
+            )
 
         tables = write_tables(run, settings, rounds=count, target=target, rewarded=last)
         check_pairs(run, settings, tables=tables)
+        if not tables["pairs"]:
+            terminal.current().note(
+                "no pairs: the documents that were read hold no structure the extractor knows"
+            )
         summary = finish.summarise(
             run,
             settings,
