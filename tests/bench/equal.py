@@ -61,15 +61,14 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
         for cell, seed in product(chosen, students)
         if missing(cell, 0.0, "base", seed, fits.ALONE)
     ]
-    free = [(0.0, "reference", fits.ALONE), (0.0, "reference", fits.MIXED)]
-    whole = [(1.0, "everything", kind) for kind in (fits.ALONE, fits.MIXED)]
     for number, budget in enumerate(budgets):
-        students_of = [(budget, name, kind) for name in selected for kind in (fits.ALONE, fits.MIXED)]
-        if number == 0:
-            students_of = [*free, *(whole if "everything" in names else []), *students_of]
-        yield _student_jobs(options, chosen, students_of, missing)
-        if number == 0 and "everything" in names:
-            yield _student_jobs(options, chosen, [(1.0, "everything", fits.OWN_END)], missing)
+        for kind in options.kinds:
+            shared = [(0.0, "reference", kind), (1.0, "everything", kind)] if number == 0 else []
+            of_budget = [(budget, name, kind) for name in selected]
+            if kind == fits.OWN_END:  # only 'everything' has an end of its own
+                shared, of_budget = shared[1:], []
+            shared = [one for one in shared if one[1] in ("reference", *names)]
+            yield _student_jobs(options, chosen, [*shared, *of_budget], missing)
 
 
 def _student_jobs(
@@ -137,6 +136,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--strategies", type=words, default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5, help="of the selections")
     parser.add_argument("--student-seeds", type=int, default=3, help="of the students, the first ones")
+    parser.add_argument("--kinds", type=words, default=list(fits.KINDS), help="of students")
     parser.add_argument("--train-tokens", type=int, default=60_000, help="of a student on a selection")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-equal"))

@@ -23,7 +23,8 @@ QA = list[tuple[str, str]]
 # The kinds of student, besides the strategy whose pairs it saw.
 ALONE = "student"  # the selection's pairs alone, `tokens` of them
 MIXED = "student+reference"  # half of 2 x `tokens` from the selection, half from the reference
-OWN_END = "student, one epoch"  # all pairs of 'everything' once, at most OWN_END_TOKENS
+OWN_END = "one-epoch"  # all pairs of 'everything' once, at most OWN_END_TOKENS
+KINDS = (ALONE, MIXED, OWN_END)
 
 # One student on one core reads some 10,000 tokens a second: a longer epoch is cut here, and its row says so.
 OWN_END_TOKENS = 1_000_000
