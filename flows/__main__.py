@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as error:
         return _say(str(error), 2 if is_full(error) else 3)
     except Exception as error:
-        notes = getattr(error, "__notes__", [])
+        notes = _notes(error)
         if is_full(error):
             return _say(
                 f"the disk is full ({_first_line(error)}); free some space, then use --resume NAME", 2
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _say(f"{type(error).__name__}: {_first_line(error)}; {notes[-1]}", 1)
     except KeyboardInterrupt:
-        return _say("interrupted; nothing that was read is lost, continue with --resume NAME", 130)
+        return _say("interrupted", 130)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,8 +85,15 @@ def _equal(arguments: argparse.Namespace) -> int:
     ):
         display.stage("start Prefect")
         from flows.equal import equal
+        from tasks.run.server import own_server
 
-        summary: dict[str, Any] = equal(settings)
+        try:
+            with own_server():
+                summary: dict[str, Any] = equal(settings)
+        except KeyboardInterrupt:
+            return _say(
+                f"interrupted; nothing that was read is lost, continue with --resume {settings.run}", 130
+            )
         display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
     return 0
 
@@ -101,6 +108,16 @@ def _prefect_environment(verbose: bool) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """Notes of an error, or of what it was raised from or while handling."""
+    while error is not None:
+        if notes := getattr(error, "__notes__", None):
+            return list(notes)
+        error = error.__cause__ or error.__context__
+    return []
 
 
 def _first_line(error: BaseException) -> str:

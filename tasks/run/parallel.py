@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from tasks.records import BadInput
+from tasks.run.interrupts import without_interrupts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,6 +60,8 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
     Raises:
         BadInput: no scheduler answers at the address.
     """
+    from multiprocessing import resource_tracker
+
     from distributed import Client, LocalCluster
 
     if scheduler:
@@ -66,16 +69,17 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
         with _connect(scheduler):
             yield
         return
-    with (
-        LocalCluster(
+    # Started by the first worker it would let SIGINT through again.
+    resource_tracker.ensure_running()
+    with without_interrupts():
+        cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
             silence_logs="ERROR",
-        ) as cluster,
-        Client(cluster),
-    ):
+        )
+    with cluster, Client(cluster):
         yield
 
 

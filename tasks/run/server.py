@@ -1,0 +1,49 @@
+"""The Prefect server of a run started by hand: it survives Ctrl-C, so that the run can say goodbye, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tasks.run.interrupts import without_interrupts
+
+_WATCH = 'read -r _; kill "$@" 2>/dev/null'
+
+
+@contextmanager
+def own_server() -> Iterator[None]:
+    """Starts Prefect's temporary server unless a server's address is configured, and ends it whenever we end.
+
+    Prefect's server would take a Ctrl-C from the terminal as its own and leave the run without anybody to report to;
+    and it would outlive a run that is killed.
+    """
+    import psutil
+
+    us = psutil.Process()
+    before = {child.pid for child in us.children()}
+    with without_interrupts():
+        _connect()
+    started = [str(child.pid) for child in us.children() if child.pid not in before]
+    if not started:
+        yield
+        return
+    # The pipe closes with this process, however it ends; in a session of its own, out of reach of Ctrl-C.
+    watch = subprocess.Popen(
+        ["sh", "-c", _WATCH, "sh", *started], stdin=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        # Prefect ends its server itself when the interpreter exits; from here on the pids may be somebody else's.
+        watch.terminate()
+        watch.wait()
+        assert watch.stdin is not None
+        watch.stdin.close()
+
+
+def _connect() -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.api_healthcheck()
