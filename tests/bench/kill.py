@@ -27,10 +27,17 @@ from example_corpus import write_corpus  # noqa: E402
 
 TABLES = ("documents.parquet", "pairs.parquet", "arms.parquet", "rejected.parquet")
 NAME = "run"
-SETTINGS = (
-    "--budget 0.3 --rounds 3 --documents-per-pull 4 --workers 2 --compare nearest-cluster --student-vocabulary 400 "
-    "--student-width 32 --student-layers 1 --pretrain-tokens 2000"
-).split()
+SETTINGS = {
+    "budget": 0.3,
+    "rounds": 3,
+    "documents-per-pull": 4,
+    "workers": 2,
+    "compare": "nearest-cluster",
+    "student-vocabulary": 400,
+    "student-width": 32,
+    "student-layers": 1,
+    "pretrain-tokens": 2000,
+}
 PATIENCE = 300.0  # seconds that one part of a run may take
 
 Ready = Callable[[Path, float], bool]
@@ -124,6 +131,8 @@ def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            # A shell that runs this in the background has Ctrl-C ignored, which a child would inherit.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
@@ -144,22 +153,27 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def wait_for(process: subprocess.Popen[bytes], runs: Path, moment: Moment, log: Path) -> bool:
+    """Wait for a moment of a run. Returns whether the run still works."""
+    began = time.monotonic()
+    while process.poll() is None and not moment.ready(runs, time.monotonic() - began):
+        if time.monotonic() - began > PATIENCE:
+            raise RuntimeError(f"'{moment.name}' did not come:\n{log.read_text()}")
+        time.sleep(0.002)
+    return process.poll() is None
+
+
 def kill_and_resume(corpus: Path, target: Path, runs: Path, moment: Moment, want: dict[str, str]) -> Outcome:
     """Kill a run at a moment, resume it, and compare its tables with those wanted."""
     runs.mkdir(parents=True)
     log = runs / "output.txt"
-    began = time.monotonic()
     process = start(first_arguments(corpus, target, runs), log)
     try:
-        while process.poll() is None and not moment.ready(runs, time.monotonic() - began):
-            if time.monotonic() - began > PATIENCE:
-                raise RuntimeError(f"'{moment.name}' did not come:\n{log.read_text()}")
-            time.sleep(0.002)
+        killed = wait_for(process, runs, moment, log)
     finally:
-        killed = process.poll() is None
         stop(process)
     began = time.monotonic()
-    finish(start(["--resume", NAME, "--runs-dir", str(runs)], log), log)
+    finish(start(resume_arguments(runs), log), log)
     found = hashes(runs)
     return Outcome(
         moment.name,
@@ -171,17 +185,12 @@ def kill_and_resume(corpus: Path, target: Path, runs: Path, moment: Moment, want
 
 
 def first_arguments(corpus: Path, target: Path, runs: Path) -> list[str]:
-    return [
-        "--corpus",
-        str(corpus),
-        "--target",
-        str(target),
-        "--runs-dir",
-        str(runs),
-        "--run",
-        NAME,
-        *SETTINGS,
-    ]
+    given = {"corpus": corpus, "target": target, "runs-dir": runs, "run": NAME, **SETTINGS}
+    return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+
+
+def resume_arguments(runs: Path) -> list[str]:
+    return ["--resume", NAME, "--runs-dir", str(runs)]
 
 
 def spread(count: int, seconds: float) -> list[Moment]:

@@ -1,0 +1,60 @@
+"""A run that is killed, and killed again, ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.bench import kill
+
+pytestmark = pytest.mark.server
+
+
+def test_a_killed_and_an_interrupted_run_is_continued_without_extracting_twice(
+    prefect_server, settings, corpus, tmp_path, without_dask, monkeypatch
+):
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.equal import equal
+
+    # Less to start: no student, so nothing of PyTorch is loaded.
+    changes = {"budget": 0.3, "rounds": 3, "documents_per_pull": 4, "train": "never"}
+    monkeypatch.setattr(kill, "SETTINGS", {name.replace("_", "-"): value for name, value in changes.items()})
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    equal(settings(tmp_path / "whole", kill.NAME, compare=["random"], **changes))
+    runs, log = tmp_path / "runs", tmp_path / "log"
+
+    process = kill.start(kill.first_arguments(*corpus, runs), log)
+    try:
+        assert kill.wait_for(process, runs, kill.extracted(6), log)
+    finally:
+        kill.stop(process)
+    assert not (runs / "equal" / kill.NAME / "summary.json").exists()
+
+    process = kill.start(kill.resume_arguments(runs), log)
+    try:
+        assert kill.wait_for(process, runs, kill.file("rounds/02/pulls.json"), log)
+        # As a terminal does it: to every process of the group.
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        kill.stop(process)
+    assert _complaints(log) == [
+        f"sluice: interrupted; nothing that was read is lost, continue with --resume {kill.NAME}"
+    ]
+
+    kill.finish(kill.start(kill.resume_arguments(runs), log), log)
+    assert kill.hashes(runs) == kill.hashes(tmp_path / "whole")
+    assert set(kill.calls(runs).values()) == {1}
+    assert kill.calls(runs).keys() == kill.calls(tmp_path / "whole").keys()
+
+
+def _complaints(log: Path) -> list[str]:
+    """Lines that are neither a stage nor a round."""
+    lines = log.read_text().splitlines()
+    return [
+        line for line in lines if not line.endswith(" ...") and not line.startswith(("sluice run", "round "))
+    ]
