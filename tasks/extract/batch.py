@@ -20,6 +20,7 @@ class ExtractionJob:
     Args:
         extractor: name for `make_extractor`.
         store: path of the store.
+        payer: the run that pays for what the store does not hold.
         documents: (id, text) of each.
         settings: of the extractor.
     """
@@ -28,11 +29,12 @@ class ExtractionJob:
     store: str
     documents: list[tuple[str, str]]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    payer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractedDocument:
-    """What came of one document; `cached` says that the store had it."""
+    """What came of one document; `cached` says that another payer had paid for it."""
 
     id: str
     pairs: list[QAPair]
@@ -54,9 +56,11 @@ def extract_batch(job: ExtractionJob) -> list[ExtractedDocument]:
     results = []
     with ExtractionStore(job.store) as store:
         known = store.get_many(keys)
+        # A payer that was killed and asks again has paid for what it finds.
+        own = store.paid_by(job.payer, list(known))
         for (document_id, text), key in zip(job.documents, keys, strict=True):
-            cached = key in known
-            if not cached:
+            cached = key in known and key not in own
+            if key not in known:
                 try:
                     known[key] = extractor.extract(Document(document_id, text))
                 except (BadInput, Stopped):
@@ -64,7 +68,7 @@ def extract_batch(job: ExtractionJob) -> list[ExtractedDocument]:
                 except Exception as error:
                     results.append(_failed(document_id, error))
                     continue
-                store.put(key, known[key], extractor.name)
+                store.put(key, known[key], extractor.name, job.payer)
             extraction: Extraction = known[key].of(document_id)
             results.append(ExtractedDocument(document_id, extraction.pairs, extraction.rejects, cached))
     return results
@@ -77,6 +81,7 @@ def extract_documents(
     mapper: Mapper = serial,
     settings: Mapping[str, Any] | None = None,
     documents_per_job: int = 32,
+    payer: str = "",
 ) -> Iterator[ExtractedDocument]:
     """Extract documents through a mapper, in their order.
 
@@ -84,10 +89,11 @@ def extract_documents(
         documents: (id, text), read as they are needed.
         mapper: runs the jobs, here or on workers.
         documents_per_job: a worker's unit of work.
+        payer: the run that pays.
     """
     source = iter(documents)
     jobs = (
-        ExtractionJob(extractor, store, chunk, settings or {})
+        ExtractionJob(extractor, store, chunk, settings or {}, payer)
         for chunk in iter(lambda: list(islice(source, documents_per_job)), [])
     )
     # Held open here because SQLite writes its log back whenever the last connection closes: once, not once a job.

@@ -21,7 +21,9 @@ _REJECT = [field.name for field in fields(Reject)]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS extractions (
     key TEXT PRIMARY KEY, value TEXT NOT NULL, extractor TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS calls (key TEXT NOT NULL, extractor TEXT NOT NULL, created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS calls (
+    key TEXT NOT NULL, extractor TEXT NOT NULL, created REAL NOT NULL, payer TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS calls_of_key ON calls (key);
 """
 
 
@@ -74,8 +76,18 @@ class ExtractionStore:
             found.update({key: _from_json(value) for key, value in self._connection.execute(query, some)})
         return found
 
-    def put(self, key: str, extraction: Extraction, extractor: str) -> None:
-        """Commit one extraction. The first result of a key stays; every call is counted.
+    def paid_by(self, payer: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys whose first extraction this payer (a run) paid for."""
+        paid = set()
+        for first in range(0, len(keys), KEYS_PER_QUERY):
+            some = keys[first : first + KEYS_PER_QUERY]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, payer, min(created) FROM calls WHERE key IN ({marks}) GROUP BY key"
+            paid |= {key for key, who, _ in self._connection.execute(query, some) if who == payer}
+        return paid
+
+    def put(self, key: str, extraction: Extraction, extractor: str, payer: str = "") -> None:
+        """Commit one extraction. The first result of a key stays; every call is counted, with the run that paid it.
 
         Raises:
             Stopped: the row cannot be written, say on a full disk.
@@ -85,7 +97,7 @@ class ExtractionStore:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("INSERT OR IGNORE INTO extractions VALUES (?, ?, ?, ?)", row)
-            self._connection.execute("INSERT INTO calls VALUES (?, ?, ?)", (key, extractor, now))
+            self._connection.execute("INSERT INTO calls VALUES (?, ?, ?, ?)", (key, extractor, now, payer))
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             if self._connection.in_transaction:

@@ -58,6 +58,7 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
         str(store_path(settings)),
         current_mapper(),
         documents_per_job=DOCUMENTS_PER_JOB,
+        payer=str(Path(run.name) / folder.relative_to(run)),
     )
     for row, document, extracted in zip(rows, documents, extractions, strict=True):
         kept, dropped = keep.split(extracted.pairs)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,14 +34,22 @@ def run(code: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def test_second_run_takes_everything_from_the_store(tmp_path: Path) -> None:
-    job = ExtractionJob("rules", str(tmp_path / "s.sqlite"), documents(5))
-    first, second = extract_batch(job), extract_batch(job)
+    job = ExtractionJob("rules", str(tmp_path / "s.sqlite"), documents(5), payer="first")
+    first, second = extract_batch(job), extract_batch(replace(job, payer="second"))
     assert [done.cached for done in first] == [False] * 5
     assert [done.cached for done in second] == [True] * 5
     assert [(d.id, d.pairs, d.rejects) for d in first] == [(d.id, d.pairs, d.rejects) for d in second]
     assert first[3].pairs[0].id == "d3#0"
     assert first[3].rejects[0].id == "d3"
     assert set(ExtractionStore(job.store).calls().values()) == {1}
+
+
+def test_a_run_that_asks_again_has_still_paid_itself(tmp_path: Path) -> None:
+    job = ExtractionJob("rules", str(tmp_path / "s.sqlite"), documents(5), payer="first")
+    extract_batch(replace(job, documents=documents(3)))
+    assert [done.cached for done in extract_batch(job)] == [False] * 5
+    assert set(ExtractionStore(job.store).calls().values()) == {1}
+    assert [done.cached for done in extract_batch(replace(job, payer="second"))] == [True] * 5
 
 
 def test_same_text_under_another_id_is_the_same_work(tmp_path: Path) -> None:
@@ -175,7 +184,7 @@ def test_two_processes_share_a_store(tmp_path: Path) -> None:
     calls = ExtractionStore(path).calls()
     assert len(calls) == 400
     assert set(calls.values()) <= {1, 2}  # both may hold the same document at the same time
-    job = ExtractionJob("rules", str(path), documents(400))
+    job = ExtractionJob("rules", str(path), documents(400), payer="another")
     assert all(document.cached for document in extract_batch(job))
 
 
