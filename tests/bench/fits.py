@@ -35,16 +35,17 @@ def make_base(out: Path, cell: Cell, seed: int) -> None:
     from tasks.train.student import make_student
 
     own = settings(cell, out)
-    make_student(
-        base_path(out, cell, seed),
-        (row["text"] for row in iterate_rows(folder(cell, out) / CORPUS, ["text"])),
-        vocabulary=own.student_vocabulary,
-        width=own.student_width,
-        layers=own.student_layers,
-        pretrain_tokens=own.pretrain_tokens,
-        sequence_tokens=own.sequence_tokens,
-        seed=integer(seed, "student"),
-    )
+    if not base_path(out, cell, seed).exists():
+        make_student(
+            base_path(out, cell, seed),
+            (row["text"] for row in iterate_rows(folder(cell, out) / CORPUS, ["text"])),
+            vocabulary=own.student_vocabulary,
+            width=own.student_width,
+            layers=own.student_layers,
+            pretrain_tokens=own.pretrain_tokens,
+            sequence_tokens=own.sequence_tokens,
+            seed=integer(seed, "student"),
+        )
     results.append(out, {**_key(cell, 0.0, "base", seed, ALONE), **fit(out, cell, seed, [], 0)})
 
 
