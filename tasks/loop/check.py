@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tasks.corpus.read import Fields, check_sources
@@ -50,6 +51,7 @@ def check_inputs(settings: EqualSettings) -> None:
         raise BadInput(
             f"--run {settings.run}: this name is used already; choose another, or continue it with --resume {settings.run}"
         )
+    _check_runs_dir(settings)
     check_target(
         settings.target,
         settings.test,
@@ -66,3 +68,11 @@ def check_inputs(settings: EqualSettings) -> None:
         )
     if settings.train != "never":
         check_student(settings.student, lora=settings.lora)
+
+
+def _check_runs_dir(settings: EqualSettings) -> None:
+    """Whether the run's folder can be made: found out before a server and workers are started."""
+    path = run_path("equal", settings)
+    nearest = next(parent for parent in path.parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise BadInput(f"--runs-dir {settings.runs_dir}: {nearest} is not a folder that can be written to")
