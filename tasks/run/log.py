@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.records import BadInput, Stopped
@@ -22,7 +22,7 @@ def logged(run: Path) -> Iterator[None]:
     An error that ends the block is logged, with its traceback unless its message is all there is to say, and gets a
     note that names the log.
     """
-    handler = logging.FileHandler(run / LOG, encoding="utf-8")
+    handler = _LogFile(run / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_FORMAT))
     # Prefect's loggers do not hand their records on to the root.
     loggers = [logging.getLogger(), logging.getLogger("prefect")]
@@ -42,4 +42,12 @@ def logged(run: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         for logger in loggers:
             logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that keeps quiet when it cannot be written to: on a full disk the run has already said so."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass

@@ -16,6 +16,7 @@ import pytest
 from example_corpus import documents
 
 from flows.__main__ import main
+from tasks.run.log import LOG, logged
 from tasks.run.tables import read_rows
 
 Command = Callable[..., tuple[int, str, str]]
@@ -240,6 +241,15 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_continued(
     code = main(["equal", "--resume", "r", "--runs-dir", str(tmp_path / "runs")])
     assert (code, capfd.readouterr().err) == (0, "")
     assert json.loads((run / "summary.json").read_text())["extracted_documents"] == 36
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_the_error(tmp_path, capfd):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    (tmp_path / LOG).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"), logged(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.server
