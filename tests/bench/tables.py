@@ -14,6 +14,7 @@ from tests.bench.cells import Cell, facts, folder
 Facts = dict[str, Any]
 Found = Mapping[results.Key, Facts]
 
+DEFAULT = "ucb-prior"
 _HEAD = (
     "budget",
     "strategy",
@@ -37,7 +38,7 @@ def markdown(options: argparse.Namespace, chosen: Sequence[Cell]) -> str:
     missing: list[str] = []
     parts = [
         _LEGEND.format(tokens=options.train_tokens, own_end=fits.OWN_END_TOKENS),
-        summary(found, chosen, options, missing),
+        summary(found, chosen, options),
     ]
     parts += [cell_table(found, cell, options, missing) for cell in chosen]
     if missing:
@@ -54,21 +55,25 @@ reference: 2 x {tokens:,} tokens, half from the selection and half from the refe
 as many. One epoch: all pairs of everything once, cut at {own_end:,} tokens."""
 
 
-def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace, missing: list[str]) -> str:
-    """ucb-prior at the smallest budget against the others, a row per cell."""
+def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
+    """The default strategy at the smallest budget against what is free to know, a row per cell."""
     budget = min(options.budgets)
+    others = (
+        ("random", budget),
+        ("everything", 1.0),
+        ("nearest-cluster", budget),
+        ("mean-similarity", budget),
+    )
     rows = []
     for cell in chosen:
-        row = [cell.name]
-        for other, at in (("random", budget), ("everything", 1.0), ("nearest-cluster", budget)):
-            ours = students(found, cell, budget, "ucb-prior", fits.ALONE)
-            row.append(difference(ours, students(found, cell, at, other, fits.ALONE)))
-        if any(row[1:]):
-            rows.append(row)
+        ours = students(found, cell, budget, DEFAULT, fits.ALONE)
+        row = [difference(ours, students(found, cell, at, name, fits.ALONE)) for name, at in others]
+        if any(row):
+            rows.append([cell.corpus, cell.target, *row])
     if not rows:
         return ""
-    head = [f"ucb-prior at {budget:.0%}, NLL", "− random", "− everything", "− nearest-cluster"]
-    return table(head, rows)
+    head = ["corpus", "target", *(f"{DEFAULT} − {name}" for name, _ in others)]
+    return f"NLL at {budget:.0%} of the documents, paired differences:\n\n" + table(head, rows)
 
 
 def cell_table(found: Found, cell: Cell, options: argparse.Namespace, missing: list[str]) -> str:
