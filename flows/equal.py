@@ -32,8 +32,7 @@ train = Stage(students.train_round, "train in round {number}")
 
 train_at_end = Stage(students.train_at_end, "train at the end")
 judge = Stage(students.judge, "judge student")
-compare_with = Stage(compare.strategy, "compare with {name}")
-add_reference = Stage(students.with_reference, "reference alone and with the selection")
+compare_with_others = Stage(compare.others, "compare with others")
 write_tables = Stage(finish.tables, "write tables")
 check_pairs = Stage(finish.gate_pairs, "check pairs")
 write_export = Stage(finish.export, "export")
@@ -80,17 +79,21 @@ def equal(settings: EqualSettings) -> Facts:
         trained = history[-1]["train"] if history and settings.train == "rounds" else base
         if settings.train == "end":
             trained = train_at_end(run, settings, rounds=count, student=base, rewarded=last)
-        tokens = finish.trained_tokens(history, trained, settings)
-        shared: Facts = {"corpus": corpus, "clusters": clusters, "student": base, "tokens": tokens}
-        others = [compare_with(run, settings, name=name, **shared) for name in settings.compare]
-        reference = None
-        if settings.train_reference and settings.train != "never":
-            reference = add_reference(run, settings, rounds=count, student=base, rewarded=last, tokens=tokens)
+        others = compare_with_others(
+            run,
+            settings,
+            corpus=corpus,
+            clusters=clusters,
+            student=base,
+            rounds=count,
+            rewarded=last,
+            tokens=finish.trained_tokens(history, trained, settings),
+        )
+        if others["reference"]:
             terminal.current().note(
-                f"student NLL: reference alone {reference['nll_reference']:.3f}, "
-                f"reference and selection {reference['nll_reference_selection']:.3f}"
+                "student NLL: reference alone {nll_reference:.3f}, reference and selection "
+                "{nll_reference_selection:.3f}".format_map(others["reference"])
             )
-
         tables = write_tables(run, settings, rounds=count, target=target, rewarded=last)
         check_pairs(run, settings, tables=tables)
         if not tables["pairs"]:
@@ -108,8 +111,8 @@ def equal(settings: EqualSettings) -> Facts:
             history=history,
             trained=trained,
             scores=(judge(run, settings, student=base), judge(run, settings, student=trained)),
-            comparison=others,
-            reference=reference,
+            comparison=others["comparison"],
+            reference=others["reference"],
             tables=tables,
         )
         write_export(run, settings, tables=tables, summary=summary)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,46 @@ from tasks.loop.arrays import load_array
 from tasks.loop.plan import LEARNING, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.run import terminal
+from tasks.run.parallel import current_mapper, serial
 from tasks.run.tables import read_rows
 
 Facts = dict[str, Any]
+
+
+def others(
+    run: Path,
+    settings: EqualSettings,
+    corpus: Facts,
+    clusters: Facts,
+    student: Facts,
+    rounds: int,
+    rewarded: Facts,
+    tokens: int,
+) -> Facts:
+    """Every strategy of `compare`, and the students of the reference: side by side on the workers, if they are tiny.
+
+    Returns:
+        comparison: a row per strategy, see `strategy`; reference: see `students.with_reference`, or None.
+    """
+    jobs: list[Callable[[], Facts]] = []
+    if settings.train_reference and settings.train != "never":
+        given: Facts = {"rounds": rounds, "student": student, "rewarded": rewarded, "tokens": tokens}
+        jobs.append(partial(students.with_reference, run, settings, **given))
+    with_reference = bool(jobs)
+    jobs += [
+        partial(strategy, run, settings, name, corpus, clusters, student, tokens) for name in settings.compare
+    ]
+    mapper = current_mapper() if settings.student == "tiny" else serial
+    found = list(mapper(_call, jobs))
+    return {
+        "files": [],
+        "reference": found[0] if with_reference else None,
+        "comparison": found[1:] if with_reference else found,
+    }
+
+
+def _call(job: Callable[[], Facts]) -> Facts:
+    return job()
 
 
 def strategy(
@@ -44,7 +82,6 @@ def strategy(
     plan = make_plan(corpus["documents"], clusters["clusters"], warm["documents"], name, settings)
     curve, read, trained = [], [warm], student
     for number in range(1, plan.rounds + 1):
-        terminal.current().progress(f"compare with {name}", number)
         context: Facts = {"number": number, "strategy": name, "folder": folder}
         chosen = rounds.choose(run, settings, plan=plan.as_dict(), before=state, **context)
         read.append(rounds.extract(run, settings, number=number, chosen=chosen, folder=folder))
@@ -72,7 +109,6 @@ def strategy(
     shutil.rmtree(at / "students", ignore_errors=True)
     kept = rounds.kept_vectors(at, plan.rounds)
     return {
-        "files": [],
         "strategy": name,
         **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
         "transport": rounds.judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tasks.loop.settings import EqualSettings
 from tasks.records import Example
 from tasks.run import terminal
 from tasks.run.folder import digest
+from tasks.run.parallel import current_mapper, serial
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows, write_json
 
@@ -22,6 +24,25 @@ QA = list[tuple[str, str]]
 BASE = "students/base"
 
 
+def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
+    """Makes a stage run in a Dask worker when the student is the tiny one, and here otherwise.
+
+    A tiny student is fastest on one thread of a process of its own (two threads wait for each other more than they
+    work), and the same whatever the number of cores. A large one takes the whole machine, or its GPU.
+    """
+
+    @wraps(function)
+    def stage(run: Path, settings: EqualSettings, **arguments: Any) -> Facts:
+        mapper = current_mapper()
+        if settings.student != "tiny" or mapper is serial:
+            return function(run, settings, **arguments)
+        # The worker has no workers of its own, so there this same call runs the function.
+        return next(mapper(partial(stage, settings=settings, **arguments), [run]))
+
+    return stage
+
+
+@on_worker
 def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Facts:
     """The student before any training: the tiny one made on the corpus's raw text, or a model by path or name."""
     from tasks.train.student import make_student
@@ -49,6 +70,7 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
     }
 
 
+@on_worker
 def judge(run: Path, settings: EqualSettings, student: Facts) -> Facts:
     """Score a student on the whole test part."""
     if student["student"] is None:
@@ -56,6 +78,7 @@ def judge(run: Path, settings: EqualSettings, student: Facts) -> Facts:
     return {"files": [], **_score(run, settings, student["student"], test_pairs(run))}
 
 
+@on_worker
 def train_round(
     run: Path,
     settings: EqualSettings,
@@ -104,6 +127,7 @@ def train_round(
     }
 
 
+@on_worker
 def train_at_end(
     run: Path,
     settings: EqualSettings,
@@ -128,16 +152,17 @@ def share(total: int, number: int, rounds: int) -> int:
     return total * number // rounds - total * (number - 1) // rounds
 
 
+@on_worker
 def with_reference(
     run: Path, settings: EqualSettings, rounds: int, student: Facts, rewarded: Facts, tokens: int
 ) -> Facts:
     """What the selection adds to the examples in hand: one student on the reference, one on reference and selection.
 
-    The first trains `epochs` passes over the reference; the second that many tokens and the run's `tokens` on top,
-    drawn from both parts together.
+    The first trains on `train_tokens`, or `epochs` passes over the reference; the second on that many tokens and the
+    run's `tokens` on top, drawn from both parts together.
     """
     reference = example_pairs(Target.load(run / "target").reference)
-    alone = _train(run, settings, student["student"], None, reference, tokens=None)
+    alone = _train(run, settings, student["student"], None, reference, tokens=settings.train_tokens)
     both = _train(
         run,
         settings,
