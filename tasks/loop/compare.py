@@ -103,7 +103,7 @@ def strategy(
             )
     if settings.train == "end":
         trained = students.train_at_end(
-            run, settings, plan.rounds, student, state, folder=folder, tokens=tokens
+            run, settings, rounds=plan.rounds, student=student, rewarded=state, folder=folder, tokens=tokens
         )
     scores = students.judge(run, settings, student=trained)
     shutil.rmtree(at / "students", ignore_errors=True)
