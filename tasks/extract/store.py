@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from tasks.extract.extractor import Extraction
 from tasks.records import BadInput, QAPair, Reject, Stopped
 
-BUSY_SECONDS = 60.0
+BUSY_SECONDS = 60.0  # how long a process waits for the others before it gives up
 KEYS_PER_QUERY = 500
 _PAIR = [field.name for field in fields(QAPair)]
 _REJECT = [field.name for field in fields(Reject)]
@@ -45,14 +46,12 @@ class ExtractionStore:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            # Survives a killed process; only a power cut can lose the last rows, and never the file.
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.executescript(_SCHEMA)
+            self._connection = _connect(self.path)
         except (OSError, sqlite3.DatabaseError) as error:
+            if _is_busy(error):
+                raise BadInput(
+                    f"{path}: another process has held this store for {BUSY_SECONDS:.0f} s; end it, then try again"
+                ) from None
             raise BadInput(
                 f"{path}: not a store of extractions ({error}); move it away or choose another folder"
             ) from None
@@ -107,6 +106,32 @@ class ExtractionStore:
     def calls(self) -> dict[str, int]:
         """How often each key was extracted, by all processes ever."""
         return dict(self._connection.execute("SELECT key, count(*) FROM calls GROUP BY key"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the file and make its tables, waiting for processes that do the same."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            # Survives a killed process; only a power cut can lose the last rows, and never the file.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(_SCHEMA)
+            return connection
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            # SQLite's own timeout does not cover the change to WAL: of two processes that both hold a new file for
+            # reading and want it for writing, one is refused at once.
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _to_json(extraction: Extraction) -> str:

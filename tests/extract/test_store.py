@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any, ClassVar
 
 import pytest
 
-from tasks.extract import batch
+from tasks.extract import batch, store
 from tasks.extract.batch import ExtractionJob, extract_batch, extract_documents
 from tasks.extract.extractor import Extraction, make_extractor, work_key
 from tasks.extract.store import ExtractionStore
@@ -175,6 +179,32 @@ from tests.extract.test_store import documents
 from tasks.extract.batch import ExtractionJob, extract_batch
 extract_batch(ExtractionJob("rules", sys.argv[1], documents(int(sys.argv[2]))))
 """
+
+
+def test_a_new_store_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    """SQLite refuses some of those that turn one new file to WAL together, without waiting."""
+    barrier = Barrier(8)
+
+    def open_and_put(name: str) -> None:
+        for number in range(60):
+            barrier.wait(60)
+            with ExtractionStore(tmp_path / str(number)) as store:
+                store.put(name, Extraction([], []), "x/1")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(open_and_put, "abcdefgh"))
+    for number in range(60):
+        assert ExtractionStore(tmp_path / str(number)).calls() == dict.fromkeys("abcdefgh", 1)
+
+
+def test_a_store_that_another_process_holds_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BUSY_SECONDS", 0.05)
+    path = tmp_path / "s.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BadInput, match="another process has held this store"):
+            ExtractionStore(path)
+    ExtractionStore(path).close()
 
 
 def test_two_processes_share_a_store(tmp_path: Path) -> None:
