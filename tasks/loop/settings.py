@@ -163,7 +163,8 @@ class EqualSettings(RunSettings):
     """Tokens of a training batch; by default 1,024 for the tiny student, 4,096 for others."""
 
     sequence_tokens: Annotated[int, Field(ge=32, json_schema_extra=_TRAIN)] = 512
-    """Longest training example; longer ones are cut at the question's start so that the answer stays."""
+    """Longest training example, tokens; in longer ones the question loses its start and the answer stays, but an answer
+    of more than half this length loses its end to leave the question up to half."""
 
     student_vocabulary: Annotated[int, Field(ge=300, json_schema_extra=_TRAIN)] = 1024
     """Tokens of the tiny student's byte-level BPE, learnt from the corpus."""

@@ -50,13 +50,16 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], sequence_toke
     """Pairs as token sequences: the question is the prompt; the answer and the end-of-text token bear the loss.
 
     With a chat template the pair is a user's and an assistant's turn; otherwise "Question: ...\\nAnswer: ...". Texts
-    are untrusted: a special token spelt out in one is encoded as ordinary characters. Too long a pair loses the start
-    of its question; only when the answer alone is too long does it lose its end (and with it the end-of-text token).
+    are untrusted: a special token spelt out in one is encoded as ordinary characters.
+
+    Too long a pair loses the start of its question, so that the whole answer stays. Beside an answer of more than half
+    a sequence the prompt keeps up to half, and the answer loses its end (and with it the end-of-text token): an answer
+    without its question teaches nothing about answering.
 
     Args:
         tokenizer: a transformers tokenizer with an end-of-text token.
         pairs: (question, answer).
-        sequence_tokens: longest sequence.
+        sequence_tokens: longest sequence, tokens.
 
     Returns:
         Examples, one per pair, in order.
@@ -124,19 +127,18 @@ def _encode(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> tuple[list[list
 def _shorten(
     tokenizer: Any, pair: tuple[str, str], prompt: list[int], answer: list[int], sequence_tokens: int
 ) -> tuple[list[int], list[int]]:
+    """Prompt and answer that fit together, by the rule of `encode_pairs`."""
     question = pair[0]
-    while question and len(prompt) + len(answer) > sequence_tokens:
-        excess = len(prompt) + len(answer) - sequence_tokens
-        kept = encode_texts(tokenizer, [question])[0][excess:]
+    room = max(sequence_tokens // 2, sequence_tokens - len(answer))  # for the prompt
+    while question and len(prompt) > room:
+        kept = encode_texts(tokenizer, [question])[0][len(prompt) - room :]
         # A character cut in the middle decodes to replacement characters at the start. The text gets shorter at every
         # turn, though tokens may grow where it is cut, hence the loop.
         shorter = tokenizer.decode(kept).lstrip("\ufffd")
         question = shorter if len(shorter) < len(question) else question[1:]
         prompt = _encode(tokenizer, [(question, pair[1])])[0][0]
-    if len(prompt) + len(answer) > sequence_tokens:
-        prompt = prompt[-(sequence_tokens // 2) :]
-        answer = answer[: sequence_tokens - len(prompt)]
-    return prompt, answer
+    prompt = prompt[-room:]  # a template that is too long by itself
+    return prompt, answer[: sequence_tokens - len(prompt)]
 
 
 def plan_batches(

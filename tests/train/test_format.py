@@ -89,6 +89,31 @@ def test_too_long_an_answer_loses_its_end_and_its_end_of_text(tokenizer: Any) ->
     assert tokenizer.eos_token not in kept
 
 
+@pytest.mark.parametrize("name", ["tokenizer", "chat_tokenizer"])
+@pytest.mark.parametrize("steps", [12, 100])  # an answer longer than half a sequence, and than a whole one
+def test_beside_a_long_answer_a_long_question_keeps_half_the_sequence(
+    name: str, steps: int, request: pytest.FixtureRequest
+) -> None:
+    tokenizer = request.getfixturevalue(name)
+    question = " ".join(f"Unit {number} of a story." for number in range(60)) + " How many?"
+    answer = " ".join(f"step {number}" for number in range(steps))
+    examples = encode_pairs(tokenizer, [(question, answer)], 128)
+    prompt, kept = parts(tokenizer, examples)
+    assert len(sequence(examples, 0)) == 128
+    assert 48 < examples.prompts[0] <= 64
+    assert "How many?" in prompt
+    assert prompt.startswith(("Question:", "<|im_start|>user"))
+    assert answer.startswith(kept.strip())
+    assert tokenizer.eos_token not in kept
+
+
+def test_beside_a_long_answer_a_short_question_stays_whole(tokenizer: Any) -> None:
+    answer = " ".join(f"step {number}" for number in range(100))
+    examples = encode_pairs(tokenizer, [("What are the steps?", answer)], 128)
+    assert parts(tokenizer, examples)[0] == "Question: What are the steps?\nAnswer:"
+    assert len(sequence(examples, 0)) == 128
+
+
 def test_no_pairs_make_no_examples(tokenizer: Any) -> None:
     assert len(encode_pairs(tokenizer, [], 64)) == 0
 
