@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import pairwise
 
-from tasks.corpus.tokens import count_tokens
+from tasks.corpus.tokens import count_bytes, count_tokens
 from tasks.records import Document
 
-_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[^\n]*$", re.MULTILINE | re.DOTALL)
+_FENCE_LINE = re.compile(r"^(`{3,}|~{3,})[^\n]*", re.MULTILINE)
 _MAJOR_HEADING = re.compile(r"^(?=#{1,2} )", re.MULTILINE)
 _HEADING = re.compile(r"^(?=#{1,6} )", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n+")
@@ -62,33 +63,72 @@ def split_document(document: Document, max_tokens: int) -> list[Document]:
 
 
 def _pack(text: str, room: int, level: int) -> Iterator[str]:
-    """Neighbouring pieces joined as long as they fit into `room` tokens."""
-    held = ""
+    """Neighbouring pieces joined as long as they fit into `room` tokens; headings go with what follows them."""
+    most = 4 * room  # bytes
+    held: list[str] = []
+    held_size = 0
     for piece in _pieces(text, room, level):
-        if count_tokens(held + piece) <= room:
-            held += piece
+        size = count_bytes(piece)
+        if held_size + size <= most:
+            held.append(piece)
+            held_size += size
             continue
-        if held:
-            yield held
-            held = ""
-        if count_tokens(piece) <= room:
-            held = piece
+        # A piece that fits alone is cut for its heading only where the next cuts still respect fenced code.
+        may_cut = level < len(_LEVELS) and (size > most or level + 1 < _RESPECTS_FENCES)
+        if held and not (may_cut and held_size <= most // 4 and _only_headings(held)):
+            yield "".join(held)
+            held, held_size = [], 0
+        if held_size + size <= most:
+            held, held_size = [piece], size
         else:
-            yield from _pack(piece, room, level + 1)
+            yield from _pack("".join([*held, piece]), room, level + 1)
+            held, held_size = [], 0
     if held:
-        yield held
+        yield "".join(held)
+
+
+def _only_headings(pieces: list[str]) -> bool:
+    return all(line.startswith("#") or not line.strip() for piece in pieces for line in piece.split("\n"))
 
 
 def _pieces(text: str, room: int, level: int) -> list[str]:
     if level == len(_LEVELS):
         size = max(1, room)  # a character has at most four bytes, hence at most one token
         return [text[start : start + size] for start in range(0, len(text), size)]
-    inside = _inside_fence(text) if level < _RESPECTS_FENCES else lambda position: False
-    cuts = [match.end() for match in _LEVELS[level].finditer(text) if not inside(match.end())]
+    cuts = [match.end() for match in _LEVELS[level].finditer(text)]
+    if level < _RESPECTS_FENCES:
+        cuts = _outside(cuts, _fences(text))
     edges = sorted({0, *cuts, len(text)})
     return [text[start:end] for start, end in pairwise(edges)]
 
 
-def _inside_fence(text: str) -> Callable[[int], bool]:
-    spans = [match.span() for match in _FENCE.finditer(text)]
-    return lambda position: any(start < position < end for start, end in spans)
+def _outside(cuts: list[int], fences: list[tuple[int, int]]) -> list[int]:
+    """The cuts that do not lie within a fence; at its edges they may."""
+    starts = [start for start, _ in fences]
+    ends = [0, *(end for _, end in fences)]
+    # The last fence that begins before the cut is the only one that can hold it.
+    return [cut for cut in cuts if cut >= ends[bisect_right(starts, cut - 1)]]
+
+
+def _fences(text: str) -> list[tuple[int, int]]:
+    """Start and end of fenced code: from a row of marks to the next row of the same mark that is as long.
+
+    A row that is never closed is text: otherwise one stray mark would hide the rest of the document.
+    """
+    rows = [(match.start(), match.end(), match[1]) for match in _FENCE_LINE.finditer(text)]
+    longest_after: list[dict[str, int]] = [{}] * len(rows)  # of each mark, so that no search is in vain
+    longest: dict[str, int] = {}
+    for number in range(len(rows) - 1, -1, -1):
+        marks = rows[number][2]
+        longest_after[number] = longest
+        longest = {**longest, marks[0]: max(len(marks), longest.get(marks[0], 0))}
+    spans: list[tuple[int, int]] = []
+    opening: tuple[int, str] | None = None
+    for (start, end, marks), after in zip(rows, longest_after, strict=True):
+        if opening is None:
+            if after.get(marks[0], 0) >= len(marks):
+                opening = start, marks
+        elif marks.startswith(opening[1]):
+            spans.append((opening[0], end))
+            opening = None
+    return spans

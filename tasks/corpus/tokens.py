@@ -10,5 +10,9 @@ def count_tokens(text: str) -> int:
     tokens than it says, and each model counts differently. It is used for budgets and for splitting, where what
     matters is that every strategy is charged by the same measure.
     """
-    characters = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return -(-characters // 4)
+    return -(-count_bytes(text) // 4)
+
+
+def count_bytes(text: str) -> int:
+    """Bytes of a text in UTF-8; unlike its tokens they add up over pieces."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

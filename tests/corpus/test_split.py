@@ -62,3 +62,20 @@ def test_no_part_is_too_long_and_no_word_is_lost(lines: list[str], max_tokens: i
         assert all(part.startswith("A plain first line\n\n") for part in rest)
         bodies = [first, *(part.removeprefix("A plain first line\n\n") for part in rest)]
         assert "".join("".join(bodies).split()) == "".join(text.split())
+
+
+def test_a_heading_goes_with_the_long_section_below_it() -> None:
+    parts = cut("# Manual\n\n## Install\n\n" + "Words to install by. " * 60, 80)
+    assert parts[0].text.startswith("# Manual\n\n## Install\n\nWords to install by.")
+    assert all(len(part.text) > 100 for part in parts)
+
+
+def test_headings_that_hold_nothing_are_cut_like_any_text() -> None:
+    parts = cut("# one of many heads\n\n" * 200, 64)
+    assert all(count_tokens(part.text) <= 64 for part in parts)
+
+
+def test_a_row_of_marks_that_is_never_closed_does_not_hide_the_headings_below_it() -> None:
+    sections = [f"## Part {n}\n\n" + f"Words of part {n}. " * 9 for n in range(4)]
+    parts = cut("````\nstray\n\n" + "\n\n".join(sections), 80)
+    assert sum("\n## Part" in part.text[:20] or part.text.startswith("## Part") for part in parts) >= 3
