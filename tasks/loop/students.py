@@ -154,12 +154,17 @@ def train_at_end(
     folder: str = "",
     tokens: int | None = None,
 ) -> Facts:
-    """Train the student once, on all pairs."""
+    """Train the student once, on all pairs.
+
+    Args:
+        folder: below the run's, of a strategy the run is compared with.
+        tokens: to train on; by default `train_tokens`, else `epochs` passes over the pairs.
+    """
     output = str(Path(folder) / "students/end")
     kept = kept_pairs(run / folder, rounds)
-    log = _train(
-        run, settings, student["student"], output, kept, tokens=tokens or settings.train_tokens, test=[]
-    )
+    if tokens is None:
+        tokens = settings.train_tokens
+    log = _train(run, settings, student["student"], output, kept, tokens=tokens, test=[])
     write_json(run / folder / "students/training.json", log)
     return {**log, "files": [output, str(Path(folder) / "students/training.json")]}
 
@@ -175,18 +180,20 @@ def with_reference(
 ) -> Facts:
     """What the selection adds to the examples in hand: one student on the reference, one on reference and selection.
 
-    The first trains on `train_tokens`, or `epochs` passes over the reference; the second on that many tokens and the
-    run's `tokens` on top, drawn from both parts together.
+    Both train on the same number of tokens, or the longer training would pass for the selection's gain: what the
+    reference alone would train on (`train_tokens`, or `epochs` passes over it) and the run's `tokens` on top. The second
+    draws them from both parts together.
     """
+    from tasks.train.train import count_tokens
+
     reference = example_pairs(Target.load(run / "target").reference)
-    alone = _train(run, settings, student["student"], None, reference, tokens=settings.train_tokens)
-    both = _train(
-        run,
-        settings,
-        student["student"],
-        None,
-        reference + kept_pairs(run, rounds),
-        tokens=alone["tokens"] + tokens,
+    own = settings.train_tokens
+    if own is None:
+        base = where(run, student["student"])
+        own = round(settings.epochs * count_tokens(base, reference, settings.sequence_tokens))
+    alone, both = (
+        _train(run, settings, student["student"], None, pairs, tokens=own + tokens)
+        for pairs in (reference, reference + kept_pairs(run, rounds))
     )
     return {"files": [], "nll_reference": alone["nll"], "nll_reference_selection": both["nll"]}
 

@@ -26,6 +26,16 @@ def default_rates(model: Any, *, lora: bool) -> tuple[float, int]:
     return (1e-4 if lora else 1e-3 if small else 1e-5), (1024 if small else 4096)
 
 
+def count_tokens(base: str | Path, pairs: Pairs, sequence_tokens: int) -> int:
+    """Tokens of one pass over (question, answer) pairs, as the student of a folder or hub name reads them."""
+    from transformers import AutoTokenizer
+
+    from tasks.train.format import encode_pairs
+
+    tokenizer = AutoTokenizer.from_pretrained(str(base), trust_remote_code=False)
+    return int(encode_pairs(tokenizer, pairs, sequence_tokens).lengths.sum())
+
+
 def train_student(
     base: str | Path,
     output: Path | None,

@@ -1,0 +1,87 @@
+"""The trainings of a run: on how many tokens, and on what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.corpus.target import Target
+from tasks.loop import students
+from tasks.loop.pulls import round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.records import Example
+from tasks.run.tables import PAIRS, write_table
+from tasks.train import train
+from tasks.train.student import make_student
+from tasks.train.train import count_tokens
+
+REFERENCE = [(f"What is {a} plus {a}?", f"The sum is {2 * a}.") for a in range(11, 17)]
+KEPT = [(f"What is {a} plus 3?", f"The sum is {a + 3}.") for a in range(11, 41)]
+LONGEST = 64  # tokens of a pair, at most: a training may stop short by one that no longer fits
+
+
+def settings(**fields: Any) -> EqualSettings:
+    return EqualSettings(corpus=["c"], target="t", **fields)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run with a base student, a target and the pairs of one round."""
+    texts = [f"{question} {answer}" for question, answer in REFERENCE] * 3
+    make_student(
+        tmp_path / students.BASE, texts, vocabulary=320, width=32, layers=1, pretrain_tokens=0, seed=0
+    )
+    examples = [Example(str(row), *pair) for row, pair in enumerate(REFERENCE)]
+    Target(reference=examples, test=examples[:2]).save(tmp_path / "target")
+    blank = {field.name: 0 if str(field.type)[0] in "ifd" else "" for field in PAIRS}
+    rows = [{**blank, "question": question, "answer": answer} for question, answer in KEPT]
+    write_table(round_folder(tmp_path, 1) / "pairs.parquet", rows, PAIRS)
+    return tmp_path
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """(pairs, tokens) of each training that is made."""
+    made = []
+    original = train.train_student
+
+    def spy(base: Any, output: Any, pairs: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
+        log = original(base, output, pairs, *arguments, **named)
+        made.append((len(pairs), log["tokens"]))
+        return log
+
+    monkeypatch.setattr(train, "train_student", spy)
+    return made
+
+
+@pytest.mark.parametrize("own", [{"epochs": 3.0}, {"train_tokens": 400}])
+def test_reference_alone_and_with_the_selection_train_on_as_many_tokens(
+    run: Path, trained: list[tuple[int, int]], own: dict[str, Any]
+) -> None:
+    facts = students.with_reference(
+        run, settings(**own), rounds=1, student={"student": students.BASE}, rewarded={}, tokens=1000
+    )
+    planned = 1000 + round(own.get("train_tokens") or 3 * count_tokens(run / students.BASE, REFERENCE, 512))
+    assert [pairs for pairs, _ in trained] == [len(REFERENCE), len(REFERENCE) + len(KEPT)]
+    assert all(planned - LONGEST < tokens <= planned for _, tokens in trained)
+    assert facts["nll_reference"] != facts["nll_reference_selection"]
+
+
+def test_a_compared_strategy_of_a_run_that_trained_on_nothing_trains_on_nothing(
+    run: Path, trained: list[tuple[int, int]]
+) -> None:
+    student = {"student": students.BASE}
+    students.train_at_end(run, settings(), rounds=1, student=student, rewarded={}, tokens=0)
+    assert trained == [(len(KEPT), 0)]
+
+
+def test_training_at_the_end_is_as_long_as_the_settings_say(
+    run: Path, trained: list[tuple[int, int]]
+) -> None:
+    student = {"student": students.BASE}
+    students.train_at_end(run, settings(train_tokens=500), rounds=1, student=student, rewarded={})
+    students.train_at_end(run, settings(epochs=2.0), rounds=1, student=student, rewarded={})
+    assert 500 - LONGEST < trained[0][1] <= 500
+    assert trained[1][1] == 2 * count_tokens(run / students.BASE, KEPT, 512)
