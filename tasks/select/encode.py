@@ -135,12 +135,14 @@ def encode_table(
     total = pieces[-1].stop if pieces else 0
     parts = output.with_name(f".{output.name}.parts-{_fingerprint(spec, corpus, rows_per_partition)}")
     parts.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output) as temporary:
-        table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(total, dimensions))
+    # Appended, never mapped: a sparse file that meets a full disk is a SIGBUS, which no one can catch.
+    with atomic_path(output) as temporary, temporary.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (total, dimensions)}
+        np.lib.format.write_array_header_1_0(file, header)
         for piece, part in zip(pieces, mapper(partial(_encode_partition, spec, parts), pieces), strict=True):
-            table[piece.start : piece.stop] = np.load(part, allow_pickle=False)
-        table.flush()
-        del table
+            vectors = np.load(part, allow_pickle=False)
+            assert vectors.shape == (piece.stop - piece.start, dimensions)
+            file.write(vectors.astype("<f4", copy=False).tobytes())
     for stale in output.parent.glob(f".{output.name}.parts-*"):
         shutil.rmtree(stale)
     return total, dimensions

@@ -160,6 +160,23 @@ def test_an_interrupted_table_encodes_only_the_parts_that_are_missing(
     assert done == [0, 0, 1]
 
 
+def test_the_table_grows_with_its_parts_because_a_mapped_file_on_a_full_disk_kills_the_process(
+    spec: EncoderSpec, tmp_path: Path
+) -> None:
+    corpus, sizes = tmp_path / "documents.parquet", []
+    write_table(corpus, ({"id": str(i), "text": "butter"} for i in range(1200)), CORPUS)
+
+    def looks(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            sizes.extend(file.stat().st_size for file in tmp_path.glob(".vectors.npy.*.tmp"))
+            yield function(item)
+
+    encode_table(spec, corpus, tmp_path / "vectors.npy", looks, rows_per_partition=400)
+    whole = (tmp_path / "vectors.npy").stat().st_size
+    assert len(sizes) == 3
+    assert max(sizes) < whole * 2 / 3 + 1
+
+
 def test_a_refitted_encoder_is_loaded_anew(spec: EncoderSpec) -> None:
     assert load_encoder(spec) is load_encoder(spec)
     LSAEncoder.fit(texts(90), 4, seed=1).save(Path(spec.name))
