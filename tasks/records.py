@@ -52,7 +52,7 @@ class QAPair:
     Args:
         id: document id, "#", and the number of the pair in it.
         start, end: character offsets in the document's text; the span holds the answer.
-        extractor: name and version of the extractor, "rules/1".
+        extractor: name and version of the extractor, "rules/2".
         rule: what in the extractor found it ("problem-solution"), or the model's name.
         prompt_hash: hash of the prompt that asked for it; empty for rules.
     """

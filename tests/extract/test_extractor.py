@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.extract.extractor import Extraction, make_extractor, work_key
+from tasks.extract.extractor import make_extractor, work_key
 from tasks.records import BadInput, Document
+from tests.extract.extracted import assert_sound
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 LINES = [
@@ -62,20 +63,6 @@ LINES = [
 texts = st.lists(st.sampled_from(LINES) | st.text(max_size=60), max_size=40).map("\n".join) | st.text(
     alphabet="QA:#>*`\"'\n\r\t .-=?~def(", max_size=400
 )
-
-
-def assert_sound(text: str, extraction: Extraction) -> None:
-    end = 0
-    for pair in extraction.pairs:
-        assert end <= pair.start < pair.end <= len(text)
-        end = pair.end
-        span = text[pair.start : pair.end]
-        assert span == span.strip()
-        assert span.split() == pair.answer.split()
-        assert pair.question.strip()
-    asked = [" ".join(pair.question.lower().split()) for pair in extraction.pairs]
-    assert len(set(asked)) == len(asked)
-    assert [pair.id for pair in extraction.pairs] == [f"d#{n}" for n in range(len(extraction.pairs))]
 
 
 @given(texts)

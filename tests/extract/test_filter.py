@@ -7,7 +7,7 @@ from tasks.records import QAPair, Reject
 
 
 def pair(question: str, answer: str, document: str = "d", number: int = 0) -> QAPair:
-    return QAPair(f"{document}#{number}", document, 0, len(answer), question, answer, "rules/1")
+    return QAPair(f"{document}#{number}", document, 0, len(answer), question, answer, "rules/2")
 
 
 def clean(text: str) -> str | None:

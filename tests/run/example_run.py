@@ -211,7 +211,7 @@ def _pairs(
                 "end": end,
                 "question": text[asked : text.index("\n", asked)],
                 "answer": text[start:end],
-                "extractor": "rules/1",
+                "extractor": "rules/2",
                 "rule": "question-answer",
                 "prompt_hash": "",
                 "source": document["source"],

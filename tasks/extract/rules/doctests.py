@@ -60,6 +60,8 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
             continue
         paragraph = []
         statement, i = _statement(layout, i)
+        if i < count and _is_quoted_mail(layout.lines[i]):
+            continue
         first = i
         while i < count and _is_output(layout.lines[i]):
             i += 1
@@ -92,6 +94,12 @@ def _statement(layout: Layout, i: int) -> tuple[str, int]:
         lines.append(bare)
         i += 1
     return "\n".join(lines), i
+
+
+def _is_quoted_mail(line: str) -> bool:
+    """Whether a line below >>> is a quotation of lesser depth: then the >>> is one too, and no prompt."""
+    bare = line.lstrip()
+    return bare.startswith(">") and not bare.startswith(">>>")
 
 
 def _is_output(line: str) -> bool:

@@ -39,7 +39,7 @@ class RuleExtractor:
 
     @property
     def name(self) -> str:
-        return "rules/1"
+        return "rules/2"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -124,6 +124,9 @@ def _text(text: str, candidate: Candidate) -> str:
     answer = text[candidate.start : candidate.end]
     if not candidate.dedent or "\n" not in answer:
         return answer
-    line_start = text.rfind("\n", 0, candidate.start) + 1
-    indent = text[line_start : candidate.start]
-    return dedent((indent if indent.isspace() else "") + answer).strip("\n")
+    before = text[text.rfind("\n", 0, candidate.start) + 1 : candidate.start]
+    if before.strip():
+        # It starts behind something else, as a field's text does: only the lines below share an indentation.
+        first, _, below = answer.partition("\n")
+        return f"{first}\n{dedent(below)}"
+    return dedent(before + answer).strip("\n")
