@@ -67,7 +67,7 @@ def test_no_part_is_too_long_and_no_word_is_lost(lines: list[str], max_tokens: i
 def test_a_heading_goes_with_the_long_section_below_it() -> None:
     parts = cut("# Manual\n\n## Install\n\n" + "Words to install by. " * 60, 80)
     assert parts[0].text.startswith("# Manual\n\n## Install\n\nWords to install by.")
-    assert all(len(part.text) > 100 for part in parts)
+    assert all(len(part.text) > 100 for part in parts[:-1])
 
 
 def test_headings_that_hold_nothing_are_cut_like_any_text() -> None:
