@@ -10,11 +10,12 @@ from typing import Any
 
 from tasks.loop import rounds, students
 from tasks.loop.arrays import load_array
-from tasks.loop.plan import LEARNING, make_plan
+from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.run.parallel import current_mapper, serial
 from tasks.run.tables import read_rows
+from tasks.select.bandit import BANDITS
 
 Facts = dict[str, Any]
 
@@ -77,7 +78,7 @@ def strategy(
     folder = f"compare/{name}"
     at = run / folder
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
-    warm = extract_rows(run, at, settings, 0, warm_rows if name in LEARNING else [])
+    warm = extract_rows(run, at, settings, 0, warm_rows if name in BANDITS else [])
     state = rounds.start(run, settings, warm=warm, clusters=clusters, strategy=name, folder=folder)
     plan = make_plan(corpus["documents"], clusters["clusters"], warm["documents"], name, settings)
     curve, read, trained = [], [warm], student

@@ -9,9 +9,6 @@ from typing import Any
 
 from tasks.loop.settings import EqualSettings
 
-# The strategies that learn from what they read; the others rank documents by what is free to know.
-LEARNING = frozenset({"ucb", "ucb-paper", "ucb-prior", "thompson"})
-
 
 @dataclass(frozen=True)
 class Plan:

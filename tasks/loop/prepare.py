@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasks.corpus.prepare import prepare_corpus
-from tasks.corpus.read import fingerprint
 from tasks.corpus.target import Target, read_target
-from tasks.loop.arrays import load_array, save_array
+from tasks.loop.arrays import load_array, save_array, save_rows
 from tasks.loop.check import fields
-from tasks.loop.plan import LEARNING, documents_budget, make_plan
+from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import CORPUS, extract_rows, read_documents, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.loop.space import ALIGNED, FROZEN, aligned_encoder, frozen_encoder, pair_text, to_space
+from tasks.loop.space import (
+    ALIGNED,
+    FROZEN,
+    HEAD,
+    REFERENCE,
+    SPACE,
+    aligned_encoder,
+    document_space,
+    frozen_encoder,
+    pair_text,
+    to_space,
+)
 from tasks.records import BadInput
 from tasks.run import terminal
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows, write_json
-from tasks.select.align import apply_head, fit_linear_head
+from tasks.select.align import Alignment, apply_head, fit_linear_head
+from tasks.select.bandit import BANDITS
 from tasks.select.cluster import default_clusters, kmeans, map_2d, top_terms
 from tasks.select.encode import encode_table, encode_texts
 from tasks.select.finetune import finetune_encoder
@@ -29,13 +42,10 @@ from tasks.select.lsa import LSAEncoder
 
 Facts = dict[str, Any]
 
-
-def source_fingerprint(settings: EqualSettings) -> str:
-    """Fingerprint of what the run reads: files' names, sizes and times, versions of packages."""
-    return fingerprint([*settings.corpus, *filter(None, [settings.target, settings.test])])
+CHUNK = 65_536  # documents whose vectors are in memory at a time
 
 
-def target(run: Path, settings: EqualSettings, source: str) -> Facts:
+def target(run: Path, settings: EqualSettings, source: Facts) -> Facts:
     """Read the target and part it into the reference, which steers, and the test part, which judges."""
     found = read_target(
         settings.target,
@@ -55,7 +65,7 @@ def target(run: Path, settings: EqualSettings, source: str) -> Facts:
     }
 
 
-def corpus(run: Path, settings: EqualSettings, source: str, target: Facts) -> Facts:
+def corpus(run: Path, settings: EqualSettings, source: Facts, target: Facts) -> Facts:
     """Read, split, normalise, deduplicate and decontaminate the documents."""
     summary = prepare_corpus(
         settings.corpus,
@@ -115,20 +125,25 @@ def warm_up(run: Path, settings: EqualSettings, corpus: Facts, vectors: Facts) -
     """Extract a random share of the budget first; strategies that do not learn skip it."""
     budget = documents_budget(corpus["documents"], settings)
     documents = 0
-    if settings.warmup and settings.strategy in LEARNING:
+    if settings.warmup and settings.strategy in BANDITS:
         documents = min(max(1, round(settings.warmup * budget)), budget - 1)
     rows = generator(settings.seed, "warm-up").permutation(corpus["documents"])[:documents]
     return extract_rows(run, run, settings, 0, rows.tolist())
 
 
 def align(run: Path, settings: EqualSettings, vectors: Facts, warm: Facts) -> Facts:
-    """Contrastive alignment on the warm-up's (document, pair); clusters and rewards live in the space it gives."""
+    """Contrastive alignment on the warm-up's (document, pair); clusters and rewards live in the space it gives.
+
+    An alignment that ranks the pairs of held-out documents no better than before is not used.
+    """
     pairs = read_rows(round_folder(run, 0) / "extracted.parquet")
     row_of = {read["document_id"]: read["row"] for read in read_rows(round_folder(run, 0) / "reads.parquet")}
     rows = np.array([row_of[pair["document_id"]] for pair in pairs], dtype=np.int64)
-    documents, space = load_array(run / "vectors.npy"), "stages/space.npy"
-    files = [space, "stages/space-reference.npy"]
-    facts: Facts = {"align": settings.align}
+    for left in (HEAD, SPACE, REFERENCE):  # of an attempt that was killed
+        (run / left).unlink(missing_ok=True)
+    shutil.rmtree(run / ALIGNED, ignore_errors=True)
+    files: list[str] = []
+    report = None
     if settings.align == "full" and len(pairs) > 1:
         report = finetune_encoder(
             settings.encoder,
@@ -140,34 +155,44 @@ def align(run: Path, settings: EqualSettings, vectors: Facts, warm: Facts) -> Fa
             max_tokens=settings.encoder_max_tokens,
             seed=integer(settings.seed, "align"),
         )
-        encode_table(aligned_encoder(run, settings), run / CORPUS, run / space, current_mapper())
-        files.append(ALIGNED)
-    else:
-        head = np.eye(documents.shape[1], dtype=np.float32)
-        if settings.align == "linear" and len(pairs) > 1:
-            head, report = fit_linear_head(
-                np.asarray(documents[rows]),
-                np.asarray(load_array(round_folder(run, 0) / "vectors.npy")),
-                groups=rows,
-                temperature=settings.align_temperature,
-                seed=integer(settings.seed, "align"),
+        if report.helped:
+            encode_table(aligned_encoder(run, settings), run / CORPUS, run / SPACE, current_mapper())
+            files = [ALIGNED, SPACE, REFERENCE]
+        else:
+            shutil.rmtree(run / ALIGNED)
+    elif settings.align == "linear" and len(pairs) > 1:
+        documents = load_array(run / "vectors.npy")
+        head, report = fit_linear_head(
+            np.asarray(documents[rows]),
+            np.asarray(load_array(round_folder(run, 0) / "vectors.npy")),
+            groups=rows,
+            temperature=settings.align_temperature,
+            seed=integer(settings.seed, "align"),
+        )
+        if report.helped:
+            save_array(run / HEAD, head)
+            parts = (
+                apply_head(documents[first : first + CHUNK], head)
+                for first in range(0, len(documents), CHUNK)
             )
-            facts.update(loss_before=report.loss_before, loss_after=report.loss_after, helped=report.helped)
-        save_array(run / "stages/head.npy", head)
-        save_array(run / space, apply_head(documents, head))
-        files.append("stages/head.npy")
-    examples = Target.load(run / "target").reference
-    texts = [pair_text(example.question, example.answer) for example in examples]
-    save_array(
-        run / "stages/space-reference.npy",
-        to_space(run, settings, load_array(run / "stages/reference.npy"), texts),
-    )
-    return {"files": files, **facts}
+            save_rows(run / SPACE, parts, documents.shape)
+            files = [HEAD, SPACE, REFERENCE]
+    if files:
+        examples = Target.load(run / "target").reference
+        texts = [pair_text(example.question, example.answer) for example in examples]
+        save_array(run / REFERENCE, to_space(run, settings, load_array(run / "stages/reference.npy"), texts))
+    return {"files": files, "align": settings.align, **_alignment(report)}
+
+
+def _alignment(report: Alignment | None) -> Facts:
+    """Loss before and after on held-out documents; None where there were too few of them to try."""
+    found = asdict(report) if report else {"loss_before": None, "loss_after": None, "epochs": 0}
+    return {name: None if value is None or np.isnan(value) else value for name, value in found.items()}
 
 
 def cluster(run: Path, settings: EqualSettings, corpus: Facts, warm: Facts, space: Facts) -> Facts:
     """k-means in the aligned space, readable terms per cluster, a map, and the plan of the rounds."""
-    vectors = load_array(run / "stages/space.npy")
+    vectors = document_space(run)
     wanted = settings.clusters or default_clusters(corpus["documents"])
     found = kmeans(vectors, wanted, integer(settings.seed, "cluster"))
     clusters = len(found.centroids)

@@ -14,16 +14,25 @@ from tasks.loop.arrays import load_array, save_array
 from tasks.loop.plan import Plan
 from tasks.loop.pulls import CORPUS, extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.loop.space import pair_text, to_space
+from tasks.loop.space import document_space, is_aligned, pair_text, reference_space, to_space
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import ARMS, PAIRS, read_rows, write_json, write_table
 from tasks.select.arms import Pull, Strategy
-from tasks.select.bandit import arms_of, make_strategy
-from tasks.select.transport import Reward, SimilarityReward, TransportReward, transport_cost
+from tasks.select.bandit import BANDITS, WITH_PRIOR, arms_of, cluster_prior, make_strategy
+from tasks.select.cluster import kmeans
+from tasks.select.ranked import gumbel_scores, similarity_to
+from tasks.select.transport import (
+    Reward,
+    SimilarityReward,
+    TransportReward,
+    similarity_cost,
+    transport_cost,
+)
 
 Facts = dict[str, Any]
 
+KNOWN = "known.npy"
 _REWARD_FILES = ("pairs.parquet", "space.npy", "arms.parquet", "state.json", "rewards.json")
 # For the figure that judges, bounded so that 'everything' can be judged as well: blocks of 512 pairs, 4 of them.
 _JUDGED_PAIRS, _JUDGED_BLOCK = 2048, 512
@@ -39,14 +48,14 @@ def start(
         folder: that strategy's folder below the run's.
     """
     at = run / folder
-    if strategy == "dsir":
-        _save_importance(run, at)
+    save_array(round_folder(at, 0) / KNOWN, _known(run, settings, strategy))
     made = _strategy(run, settings, strategy, at)
     read = [row["row"] for row in read_rows(round_folder(at, 0) / "reads.parquet", ["row"])]
     made.mark_read(read)
     labels = load_array(run / "stages/labels.npy")
     pulls = [Pull(arm, rows, 0.0, 0.0) for arm, rows in arms_of(read, labels).items()]
-    return _reward(run, settings, at, 0, made, pulls, pulled_before=0)
+    facts = _reward(run, settings, at, 0, made, pulls, pulled_before=0)
+    return {**facts, "files": [*facts["files"], str((round_folder(at, 0) / KNOWN).relative_to(run))]}
 
 
 def choose(
@@ -63,10 +72,6 @@ def choose(
     spread = Plan.from_dict(plan)
     made = _strategy(run, settings, strategy, at)
     made.restore(json.loads((round_folder(at, number - 1) / "state.json").read_text()))
-    whole, rest = divmod(spread.documents[number - 1], spread.per_pull)
-    chosen = made.choose(whole, spread.per_pull) if whole else []
-    if rest:
-        chosen += made.choose(1, rest)
     pulls: list[Facts] = [
         {
             "arm": pull.arm,
@@ -75,30 +80,13 @@ def choose(
             "bonus": None if np.isinf(pull.bonus) else pull.bonus,
             "pulls": pull.pulls,
         }
-        for pull in merged(chosen)
+        for pull in made.choose(spread.documents[number - 1], spread.per_pull)
     ]
     write_json(round_folder(at, number) / "pulls.json", {"pulls": pulls, "strategy": made.state()})
     return {
         "files": [f"{round_folder(at, number).relative_to(run)}/pulls.json"],
         "documents": sum(len(pull["rows"]) for pull in pulls),
     }
-
-
-def merged(pulls: Sequence[Pull]) -> list[Pull]:
-    """One pull per arm: the scores of its first pick, the documents of all."""
-    by_arm: dict[int, list[Pull]] = {}
-    for pull in pulls:
-        by_arm.setdefault(pull.arm, []).append(pull)
-    return [
-        Pull(
-            arm,
-            np.concatenate([p.rows for p in picks]),
-            picks[0].exploit,
-            picks[0].bonus,
-            sum(p.pulls for p in picks),
-        )
-        for arm, picks in by_arm.items()
-    ]
 
 
 def extract(run: Path, settings: EqualSettings, number: int, chosen: Facts, folder: str = "") -> Facts:
@@ -124,22 +112,28 @@ def reward(
     return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"])
 
 
-def judged_transport(vectors: np.ndarray, examples: np.ndarray, seed: int) -> float | None:
+def judged_transport(parts: Sequence[np.ndarray], examples: np.ndarray, seed: int) -> float | None:
     """Transport cost between kept pairs and a part of the target, in the encoder's own space; None without pairs.
 
-    On a seeded sample of at most 2,048 pairs in random order, so that selections of any size compare.
+    On a seeded sample of at most 2,048 pairs in random order. The cost of a few pairs is higher than that of many of the
+    same kind, until there are some 256.
+
+    Args:
+        parts: vectors of the pairs, one array (n_i, d) per round; may be memory-mapped.
+        examples: (m, d).
     """
-    if not len(vectors):
+    starts = np.cumsum([0, *map(len, parts)])
+    order = generator(seed, "judge").permutation(starts[-1])[:_JUDGED_PAIRS]
+    if not len(order):
         return None
-    order = generator(seed, "judge").permutation(len(vectors))[:_JUDGED_PAIRS]
-    return transport_cost(np.asarray(vectors)[order], np.asarray(examples), block=_JUDGED_BLOCK, seed=seed)
+    part = np.searchsorted(starts, order, side="right") - 1
+    vectors = np.stack([parts[which][row - starts[which]] for which, row in zip(part, order, strict=True)])
+    return transport_cost(vectors, np.asarray(examples), block=_JUDGED_BLOCK, seed=seed)
 
 
-def kept_vectors(folder: Path, last: int) -> np.ndarray:
-    """Vectors of the pairs kept up to a round, in the encoder's own space, (n, d)."""
-    return np.concatenate(
-        [load_array(round_folder(folder, number) / "vectors.npy") for number in range(last + 1)]
-    )
+def kept_vectors(folder: Path, last: int) -> list[np.ndarray]:
+    """Vectors of the pairs kept in each round up to `last`, in the encoder's own space, memory-mapped (n_i, d)."""
+    return [load_array(round_folder(folder, number) / "vectors.npy") for number in range(last + 1)]
 
 
 def _reward(
@@ -153,7 +147,7 @@ def _reward(
 ) -> Facts:
     here = round_folder(at, number)
     labels = load_array(run / "stages/labels.npy")
-    reference = load_array(run / "stages/space-reference.npy")
+    reference = reference_space(run)
     terms = json.loads((run / "stages/terms.json").read_text())
     sizes = np.bincount(labels, minlength=len(terms))
     pairs = read_rows(here / "extracted.parquet")
@@ -206,7 +200,7 @@ def _reward(
     return {
         "files": [f"{here.relative_to(run)}/{name}" for name in _REWARD_FILES],
         "pulls": pulled_before + len(pulls),
-        "pairs_total": len(kept),
+        "pairs_total": sum(map(len, kept)),
         "reward_best": max((arm["reward"] for arm in arms), default=None),
         "transport_heldout": judged_transport(kept, load_array(run / "stages/test.npy"), settings.seed),
     }
@@ -253,23 +247,42 @@ def _pulls(at: Path, number: int) -> list[Pull]:
 
 
 def _strategy(run: Path, settings: EqualSettings, name: str, at: Path) -> Strategy:
-    importance = at / "importance.npy"
     return make_strategy(
         name,
-        labels=load_array(run / "stages/labels.npy"),
-        vectors=load_array(run / "stages/space.npy"),
-        centroids=load_array(run / "stages/centroids.npy"),
-        reference=load_array(run / "stages/space-reference.npy"),
-        importance=load_array(importance) if importance.exists() else None,
+        load_array(run / "stages/labels.npy"),
+        np.asarray(load_array(round_folder(at, 0) / KNOWN)),
         alpha=settings.alpha,
         seed=settings.seed,
     )
 
 
-def _save_importance(run: Path, at: Path) -> None:
-    from tasks.select.dsir import importance
+def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
+    """What a strategy knows before it reads anything: documents' scores (n,) if it ranks them, else arms' priors (k,).
 
-    target = [
-        pair_text(example.question, example.answer) for example in Target.load(run / "target").reference
-    ]
-    save_array(at / "importance.npy", importance(run / CORPUS, target, current_mapper()))
+    A strategy that ranks reads nothing beforehand, so it has the encoder's own space and clusters, not those that were
+    learnt on a warm-up.
+    """
+    if name in BANDITS:
+        count = len(load_array(run / "stages/centroids.npy"))
+        if name not in WITH_PRIOR:
+            return np.zeros(count)
+        labels, reference = load_array(run / "stages/labels.npy"), reference_space(run)
+        cost = similarity_cost if settings.reward == "similarity" else transport_cost
+        return cluster_prior(document_space(run), labels, count, reference, settings.seed, cost)
+    vectors, reference = load_array(run / "vectors.npy"), load_array(run / "stages/reference.npy")
+    if name == "mean-similarity":
+        return similarity_to(reference, vectors)
+    if name == "nearest-cluster":
+        labels, centroids = load_array(run / "stages/labels.npy"), load_array(run / "stages/centroids.npy")
+        if is_aligned(run):
+            found = kmeans(vectors, len(centroids), integer(settings.seed, "cluster"))
+            labels, centroids = found.labels, found.centroids
+        return np.asarray(similarity_to(reference, centroids)[labels])
+    if name == "dsir":
+        from tasks.select.dsir import importance
+
+        examples = Target.load(run / "target").reference
+        target = [pair_text(example.question, example.answer) for example in examples]
+        weights = importance(run / CORPUS, target, current_mapper())
+        return gumbel_scores(weights, generator(settings.seed, "gumbel"))
+    return np.zeros(len(vectors))  # random and everything: all alike, in random order

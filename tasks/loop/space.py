@@ -13,6 +13,7 @@ from tasks.select.align import apply_head
 from tasks.select.encode import EncoderSpec, encode_texts
 
 FROZEN, ALIGNED = "stages/encoder", "stages/aligned-encoder"
+HEAD, SPACE, REFERENCE = "stages/head.npy", "stages/space.npy", "stages/space-reference.npy"
 
 
 def pair_text(question: str, answer: str) -> str:
@@ -32,6 +33,21 @@ def aligned_encoder(run: Path, settings: EqualSettings) -> EncoderSpec:
     return EncoderSpec(str(run / ALIGNED), settings.encoder_max_tokens)
 
 
+def is_aligned(run: Path) -> bool:
+    """Whether an alignment changed anything; otherwise both spaces are one, and it is kept once."""
+    return (run / SPACE).exists()
+
+
+def document_space(run: Path) -> np.ndarray:
+    """Vectors of the documents in the aligned space, unit rows (n, d), memory-mapped."""
+    return load_array(run / (SPACE if is_aligned(run) else "vectors.npy"))
+
+
+def reference_space(run: Path) -> np.ndarray:
+    """Vectors of the reference examples in the aligned space, unit rows (m, d)."""
+    return load_array(run / (REFERENCE if is_aligned(run) else "stages/reference.npy"))
+
+
 def to_space(run: Path, settings: EqualSettings, vectors: np.ndarray, texts: Sequence[str]) -> np.ndarray:
     """Texts in the aligned space, unit rows (n, d).
 
@@ -40,4 +56,4 @@ def to_space(run: Path, settings: EqualSettings, vectors: np.ndarray, texts: Seq
     """
     if (run / ALIGNED).exists():
         return encode_texts(aligned_encoder(run, settings), texts)
-    return apply_head(vectors, load_array(run / "stages/head.npy"))
+    return apply_head(vectors, load_array(run / HEAD)) if (run / HEAD).exists() else np.asarray(vectors)

@@ -35,8 +35,8 @@ class Strategy(Protocol):
 
     name: str
 
-    def choose(self, pulls: int, per_pull: int) -> list[Pull]:
-        """The next pulls x per_pull documents (fewer only when fewer are left), marked as read, one Pull per arm."""
+    def choose(self, documents: int, per_pull: int) -> list[Pull]:
+        """The next documents (fewer only when fewer are left), at most per_pull a pick, marked as read; a Pull per arm."""
         ...
 
     def mark_read(self, rows: Sequence[int] | np.ndarray) -> None:

@@ -6,30 +6,28 @@ import numpy as np
 
 from tasks.select.arms import Armed, Arms, Pull
 
+RANKED = ("random", "everything", "mean-similarity", "dsir", "nearest-cluster")
+
 
 class Ranked(Armed):
-    """Reads documents in a fixed order.
+    """Reads documents in a fixed order, the highest score first.
 
     Args:
         labels: cluster of each document, (n,); for reporting, and as arms of the documents read.
-        order: all rows, the first to read first.
-        score: what each document was ranked by, (n,).
-        count: number of clusters.
+        shuffled: all rows in a random order, which is that of rows of equal score.
+        score: of each document, (n,).
     """
 
-    def __init__(
-        self, name: str, labels: np.ndarray, order: np.ndarray, score: np.ndarray, count: int
-    ) -> None:
-        super().__init__(name, Arms(labels, order, count))
+    def __init__(self, name: str, labels: np.ndarray, shuffled: np.ndarray, score: np.ndarray) -> None:
+        super().__init__(name, Arms(labels, shuffled[np.argsort(-score[shuffled], kind="stable")]))
         self.score = score
         self._next = 0  # everything before it in the order is read; only saves time
 
-    def choose(self, pulls: int, per_pull: int) -> list[Pull]:
-        wanted = pulls * per_pull
+    def choose(self, documents: int, per_pull: int) -> list[Pull]:
         rows: list[int] = []
         order, read = self.arms.order, self.arms.read
         position = self._next
-        while len(rows) < wanted and position < len(order):
+        while len(rows) < documents and position < len(order):
             if not read[order[position]]:
                 rows.append(int(order[position]))
             position += 1
@@ -56,9 +54,9 @@ def similarity_to(reference: np.ndarray, vectors: np.ndarray, chunk: int = 65_53
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
-def gumbel_top_k(log_weights: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """An order whose first k rows are a sample without replacement, weights exp(log_weights), for every k.
+def gumbel_scores(log_weights: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Scores (n,) whose k highest are a sample without replacement, weights exp(log_weights), for every k.
 
-    Adding independent Gumbel noise and sorting (Xie et al., arXiv 2302.03169, section 3).
+    Independent Gumbel noise added to the log weights (Xie et al., arXiv 2302.03169, section 3).
     """
-    return np.argsort(-(log_weights + random.gumbel(size=len(log_weights))), kind="stable")
+    return np.asarray(log_weights + random.gumbel(size=len(log_weights)))

@@ -156,6 +156,11 @@ def transport_cost(
     return 1.0 - costs.reward(0)
 
 
+def similarity_cost(pairs: np.ndarray, reference: np.ndarray) -> float:
+    """1 - mean cosine between two sets of unit vectors, (n, d) and (m, d): what SimilarityReward is 1 minus."""
+    return 1.0 - float(pairs.mean(axis=0, dtype=np.float64) @ reference.mean(axis=0, dtype=np.float64))
+
+
 def sample_rows(vectors: np.ndarray, size: int, seed: int) -> np.ndarray:
     """At most `size` rows in their order, float32; the same rows for the same seed.
 

@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 
 from tasks.records import BadInput
+from tasks.select.arms import Arms, Strategy
 from tasks.select.bandit import (
     BANDITS,
-    RANKED,
-    Arms,
+    WITH_PRIOR,
     Bandit,
     arms_of,
     cluster_prior,
     make_strategy,
+    thompson,
     ucb,
     ucb_prior,
 )
+from tasks.select.ranked import RANKED, gumbel_scores, similarity_to
+from tasks.select.transport import similarity_cost
 
 K, N = 6, 120
 
@@ -37,13 +40,22 @@ def corpus() -> dict[str, Any]:
     labels = np.tile(np.arange(K), N // K)
     vectors = unit(centroids[labels] + 0.15 * random.normal(size=(N, 16)))
     reference = unit(centroids[4] + 0.15 * random.normal(size=(15, 16)))
-    return {
-        "labels": labels,
-        "vectors": vectors,
-        "centroids": centroids,
-        "reference": reference,
-        "importance": vectors @ centroids[4] * 10.0,
-    }
+    return {"labels": labels, "vectors": vectors, "centroids": centroids, "reference": reference}
+
+
+def made(name: str, corpus: dict[str, Any], seed: int = 0) -> Strategy:
+    """A strategy that knows of the corpus what `rounds.start` lets it know."""
+    labels, vectors, reference = corpus["labels"], corpus["vectors"], corpus["reference"]
+    known = np.zeros(K if name in BANDITS else N)
+    if name in WITH_PRIOR:
+        known = cluster_prior(vectors, labels, K, reference, seed)
+    elif name == "mean-similarity":
+        known = similarity_to(reference, vectors)
+    elif name == "nearest-cluster":
+        known = similarity_to(reference, corpus["centroids"])[labels]
+    elif name == "dsir":
+        known = gumbel_scores(10.0 * vectors @ corpus["centroids"][4], np.random.default_rng(seed))
+    return make_strategy(name, labels, known, seed=seed)
 
 
 def bandit(index: Any, sizes: list[int]) -> Bandit:
@@ -51,8 +63,11 @@ def bandit(index: Any, sizes: list[int]) -> Bandit:
     return Bandit("ucb", Arms(labels, np.arange(len(labels))), index, np.arange(len(sizes)))
 
 
+PULLS = np.array([3, 1, 0])
+
+
 def test_ucb_scores_are_the_formula_worked_by_hand() -> None:
-    exploit, bonus = ucb(0.5)(np.array([3, 1, 0]), np.array([0.7, 0.2, 0.0]), 0)
+    exploit, bonus = ucb(0.5)(PULLS, PULLS, np.array([0.7, 0.2, 0.0]), 0)
     assert exploit.tolist() == [0.7, 0.2, 0.0]
     assert bonus[0] == pytest.approx(0.5 * math.sqrt(2 * math.log(4) / 3))
     assert bonus[1] == pytest.approx(0.5 * math.sqrt(2 * math.log(4) / 1))
@@ -60,12 +75,13 @@ def test_ucb_scores_are_the_formula_worked_by_hand() -> None:
 
 
 def test_the_papers_alpha_falls_with_the_pulls() -> None:
-    _, bonus = ucb(None)(np.array([3, 1]), np.zeros(2), 0)
+    _, bonus = ucb(None)(PULLS[:2], PULLS[:2], np.zeros(2), 0)
     assert bonus[1] == pytest.approx(1 / 5 * math.sqrt(2 * math.log(4)))
 
 
 def test_a_prior_counts_as_one_pull() -> None:
-    exploit, bonus = ucb_prior(0.1, np.array([0.8, 0.4]))(np.array([0, 3]), np.array([0.0, 0.6]), 0)
+    pulls = np.array([0, 3])
+    exploit, bonus = ucb_prior(0.1, np.array([0.8, 0.4]))(pulls, pulls, np.array([0.0, 0.6]), 0)
     assert exploit == pytest.approx([0.8, (0.4 + 3 * 0.6) / 4])
     assert bonus == pytest.approx(
         [0.1 * math.sqrt(2 * math.log(5) / 1), 0.1 * math.sqrt(2 * math.log(5) / 4)]
@@ -77,13 +93,13 @@ def test_the_latest_reward_replaces_the_one_before() -> None:
     strategy.update(0, 0.9)
     strategy.update(1, 0.5)
     strategy.update(0, 0.1)
-    assert [pull.arm for pull in strategy.choose(1, 2)] == [1]
+    assert [pull.arm for pull in strategy.choose(2, 2)] == [1]
     assert strategy.pulls(0) == 2
 
 
 def test_unpulled_arms_come_first_in_an_order_of_the_seed(corpus: dict[str, Any]) -> None:
     def first(seed: int) -> list[int]:
-        return [pull.arm for pull in make_strategy("ucb", **corpus, seed=seed).choose(K, 2)]
+        return [pull.arm for pull in made("ucb", corpus, seed).choose(2 * K, 2)]
 
     assert sorted(first(0)) == list(range(K))
     assert first(0) == first(0)
@@ -94,33 +110,57 @@ def test_a_clear_leader_is_picked_again_within_a_batch_and_merged() -> None:
     strategy = bandit(ucb(0.01), [20, 20, 20])
     for arm, reward in enumerate([0.9, 0.1, 0.1]):
         strategy.update(arm, reward)
-    pulls = strategy.choose(4, 3)
+    pulls = strategy.choose(12, 3)
     assert [(pull.arm, pull.pulls, len(pull.rows)) for pull in pulls] == [(0, 4, 12)]
     assert strategy.pulls(0) == 1  # hallucinated pulls are not kept; update tells the real ones
+
+
+def test_a_pick_does_not_make_an_unread_arm_look_worthless() -> None:
+    """The reward of a pick is not known yet: the arm keeps its prior until it is."""
+    strategy = bandit(ucb_prior(0.05, np.array([0.6, 0.45, 0.4])), [20, 20, 20])
+    assert [(pull.arm, pull.exploit) for pull in strategy.choose(6, 2)] == [(0, 0.6)]
+
+
+def test_picks_shrink_the_bonus_alone() -> None:
+    pulls, picked = np.array([1, 1]), np.array([4, 1])
+    exploit, bonus = ucb_prior(0.1, np.array([0.5, 0.5]))(pulls, picked, np.array([0.7, 0.7]), 0)
+    assert exploit.tolist() == [0.6, 0.6]
+    assert bonus == pytest.approx(0.1 * np.sqrt(2 * math.log(7) / np.array([5, 2])))
+
+
+def test_thompsons_draws_have_the_posteriors_mean_and_deviation() -> None:
+    pulls = np.array([0, 3])
+    index = thompson(0.3, np.array([0.8, 0.4]), seed=0)
+    exploit, noise = zip(
+        *(index(pulls, pulls, np.array([0.0, 0.6]), pick) for pick in range(2000)), strict=True
+    )
+    assert exploit[0] == pytest.approx([0.8, (0.4 + 3 * 0.6) / 4])
+    assert np.std(noise, axis=0) == pytest.approx([0.3, 0.15], rel=0.1)
+    assert np.mean(noise, axis=0) == pytest.approx([0, 0], abs=0.03)
 
 
 def test_uncertain_arms_share_a_batch() -> None:
     strategy = bandit(ucb(1.0), [20, 20, 20])
     for arm in range(3):
         strategy.update(arm, 0.5)
-    assert sorted(pull.arm for pull in strategy.choose(3, 2)) == [0, 1, 2]
+    assert sorted(pull.arm for pull in strategy.choose(6, 2)) == [0, 1, 2]
 
 
 def test_an_exhausted_arm_gives_way_to_the_next_best() -> None:
     strategy = bandit(ucb(0.0), [3, 10])
     strategy.update(0, 0.9)
     strategy.update(1, 0.1)
-    pulls = strategy.choose(4, 2)
+    pulls = strategy.choose(8, 2)
     assert [(pull.arm, len(pull.rows)) for pull in pulls] == [(0, 3), (1, 5)]
     assert strategy.remaining(0) == 0
 
 
 @pytest.mark.parametrize("name", [*RANKED, *BANDITS])
 def test_every_document_is_read_once_and_never_more_than_asked(corpus: dict[str, Any], name: str) -> None:
-    strategy = make_strategy(name, **corpus, seed=1)
+    strategy = made(name, corpus, 1)
     strategy.mark_read([5, 6, 7])
     seen = [5, 6, 7]
-    while pulls := strategy.choose(3, 4):
+    while pulls := strategy.choose(12, 4):
         rows = np.concatenate([pull.rows for pull in pulls])
         assert len(rows) <= 12
         assert all((corpus["labels"][pull.rows] == pull.arm).all() for pull in pulls)
@@ -135,31 +175,31 @@ def test_state_through_json_gives_the_same_next_choices(corpus: dict[str, Any], 
     def play(strategy: Any, rounds: int) -> list[Any]:
         log = []
         for _ in range(rounds):
-            for pull in strategy.choose(3, 2):
+            for pull in strategy.choose(6, 2):
                 strategy.update(pull.arm, 0.1 * pull.arm, pull.pulls)
                 log.append((pull.arm, pull.rows.tolist(), pull.exploit, pull.bonus, pull.pulls))
         return log
 
-    original = make_strategy(name, **corpus, seed=3)
+    original = made(name, corpus, 3)
     original.mark_read([0, 1])
     play(original, 4)
-    resumed = make_strategy(name, **corpus, seed=3)
+    resumed = made(name, corpus, 3)
     resumed.restore(json.loads(json.dumps(original.state())))
     assert play(resumed, 5) == play(original, 5)
     assert resumed.state() == original.state()
 
 
 def test_a_state_of_other_arms_is_refused_in_one_line(corpus: dict[str, Any]) -> None:
-    state = make_strategy("ucb", **corpus).state()
+    state = made("ucb", corpus).state()
     with pytest.raises(BadInput, match="of strategy ucb"):
-        make_strategy("ucb-paper", **corpus).restore(state)
+        made("ucb-paper", corpus).restore(state)
     with pytest.raises(BadInput, match="120 documents, here are"):
         bandit(ucb(0.1), [3, 3]).restore(state)
 
 
 def test_an_unknown_strategy_names_the_known(corpus: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="nearest-cluster"):
-        make_strategy("greedy", **corpus)
+        made("greedy", corpus)
 
 
 @pytest.mark.parametrize("name", BANDITS)
@@ -179,15 +219,10 @@ def test_regret_is_below_randoms(name: str, draw: str) -> None:
         )
 
     def regret(strategy_name: str, seed: int) -> float:
-        strategy = make_strategy(
-            strategy_name,
-            labels=labels,
-            vectors=centroids[labels],
-            centroids=centroids,
-            reference=centroids,  # tells nothing of the arms: every prior is alike but for its geometry
-            alpha=0.3,
-            seed=seed,
-        )
+        # Tells nothing of the arms: every prior is alike but for its geometry.
+        known = cluster_prior(centroids[labels], labels, 8, centroids, seed)
+        known = known if strategy_name in BANDITS else np.zeros(len(labels))
+        strategy = make_strategy(strategy_name, labels, known, alpha=0.3, seed=seed)
         random = np.random.default_rng(seed)
         sums, counts, total = np.zeros(8), np.zeros(8), 0.0
         for _ in range(pulls):
@@ -206,41 +241,40 @@ def test_the_prior_favours_the_cluster_at_the_reference(corpus: dict[str, Any]) 
     prior = cluster_prior(corpus["vectors"], corpus["labels"], K + 1, corpus["reference"], seed=0)
     assert prior.argmax() == 4
     assert prior[K] == 0.0  # a cluster without documents
-    assert make_strategy("ucb-prior", **corpus).choose(1, 4)[0].arm == 4
+    assert made("ucb-prior", corpus).choose(4, 4)[0].arm == 4
 
 
 def test_random_orders_differ_by_seed_only(corpus: dict[str, Any]) -> None:
     def order(seed: int) -> list[int]:
-        return np.concatenate(
-            [p.rows for p in make_strategy("random", **corpus, seed=seed).choose(1, 30)]
-        ).tolist()
+        return np.concatenate([p.rows for p in made("random", corpus, seed).choose(30, 30)]).tolist()
 
     assert order(0) == order(0) != order(1)
 
 
 def test_mean_similarity_reads_the_documents_nearest_to_the_mean_reference(corpus: dict[str, Any]) -> None:
     similarity = corpus["vectors"] @ corpus["reference"].mean(axis=0)
-    pulls = make_strategy("mean-similarity", **corpus).choose(2, 5)
+    pulls = made("mean-similarity", corpus).choose(10, 5)
     assert {int(row) for pull in pulls for row in pull.rows} == set(np.argsort(-similarity)[:10].tolist())
 
 
 def test_nearest_cluster_exhausts_one_cluster_before_the_next(corpus: dict[str, Any]) -> None:
-    strategy = make_strategy("nearest-cluster", **corpus)
+    strategy = made("nearest-cluster", corpus)
     ranks = np.argsort(-(corpus["centroids"] @ corpus["reference"].mean(axis=0)))
-    arms = [[pull.arm for pull in strategy.choose(1, 10)] for _ in range(4)]
+    arms = [[pull.arm for pull in strategy.choose(10, 10)] for _ in range(4)]
     assert arms == [[ranks[0]], [ranks[0]], [ranks[1]], [ranks[1]]]
 
 
-def test_everything_reads_in_the_order_of_the_table(corpus: dict[str, Any]) -> None:
-    rows = np.concatenate([pull.rows for pull in make_strategy("everything", **corpus).choose(1, 7)])
-    assert sorted(rows.tolist()) == list(range(7))
+def test_the_similarity_prior_is_the_mean_cosine(corpus: dict[str, Any]) -> None:
+    given = corpus["vectors"], corpus["labels"], K, corpus["reference"]
+    prior = cluster_prior(*given, seed=0, cost=similarity_cost)
+    cosines = corpus["vectors"] @ corpus["reference"].T
+    assert prior == pytest.approx([cosines[corpus["labels"] == arm].mean() for arm in range(K)], abs=1e-6)
 
 
-def test_gumbel_top_k_first_draws_follow_the_weights() -> None:
-    from tasks.select.ranked import gumbel_top_k
-
+def test_gumbel_scores_draw_by_the_weights() -> None:
     weights = np.array([0.6, 0.3, 0.1])
-    firsts = [gumbel_top_k(np.log(weights), np.random.default_rng(seed))[0] for seed in range(3000)]
+    scores = [gumbel_scores(np.log(weights), np.random.default_rng(seed)) for seed in range(3000)]
+    firsts = np.argmax(scores, axis=1)
     assert np.bincount(firsts, minlength=3) / 3000 == pytest.approx(weights, abs=0.03)
 
 
