@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.records import Stopped
+from tasks.run.tables import atomic_folder
 
 _SHOWN = 5  # ids that a message names
 _GROUP = 4096  # rows held as Python objects
@@ -34,6 +36,20 @@ def frame_of(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> Any:
 
 def validate(gate: str, frame: Any, expectations: list[Any], pages: Path) -> None:
     """Validate a frame, renew the data docs, and stop at the first expectation that is not met."""
+    # Great Expectations writes in place, and what a kill or a full disk leaves torn it cannot load ever after.
+    with atomic_folder(pages) as renewed:
+        if pages.exists():
+            shutil.copytree(pages, renewed, dirs_exist_ok=True)
+        failed = _failed(gate, frame, expectations, renewed)
+    if failed:
+        more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise GateFailed(
+            f"gate '{gate}' failed: {_message(failed[0], frame)}{more}; see {pages / 'docs' / 'index.html'}"
+        )
+
+
+def _failed(gate: str, frame: Any, expectations: list[Any], pages: Path) -> list[Any]:
+    """The outcomes of the expectations that are not met."""
     import great_expectations as gx
 
     context = _context(pages)
@@ -59,24 +75,18 @@ def validate(gate: str, frame: Any, expectations: list[Any], pages: Path) -> Non
         )
     )
     result = checkpoint.run(batch_parameters={"dataframe": frame})
-    failed = [
+    return [
         outcome
         for validated in result.run_results.values()
         for outcome in validated.results
         if not outcome.success
     ]
-    if failed:
-        more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
-        raise GateFailed(
-            f"gate '{gate}' failed: {_message(failed[0], frame)}{more}; see {pages / 'docs' / 'index.html'}"
-        )
 
 
 def _context(pages: Path) -> Any:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
 
-    pages.mkdir(parents=True, exist_ok=True)
     context = gx.get_context(mode="file", project_root_dir=pages.resolve())
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     site = {

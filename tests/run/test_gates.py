@@ -1,5 +1,7 @@
+import errno
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +144,27 @@ def test_data_docs_show_ids_of_strangers_as_text(run, tmp_path):
     shown = [path.read_text() for path in (tmp_path / "e" / "docs").rglob("*.html")]
     assert any("&lt;script&gt;alert" in page for page in shown)
     assert not any("<script>alert" in page for page in shown)
+
+
+def test_a_gate_that_is_cut_short_leaves_the_pages_as_they_were(run, tmp_path, monkeypatch):
+    from great_expectations.data_context.store.tuple_store_backend import TupleFilesystemStoreBackend
+
+    pages = tmp_path / "expectations"
+    check_documents(run / "documents.parquet", pages)
+    before = {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()}
+
+    def torn(self, key, value, **options):
+        path = Path(self.full_base_directory, self._convert_key_to_filepath(key))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(TupleFilesystemStoreBackend, "_set", torn)
+        with pytest.raises(OSError, match="No space left"):
+            check_vectors(run / "vectors.npy", run / "documents.parquet", pages)
+    assert {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()} == before
+    check_vectors(run / "vectors.npy", run / "documents.parquet", pages)
+    index = (pages / "docs" / "index.html").read_text()
+    assert all(f"expectations/{gate}.html" in index for gate in ("documents", "vectors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["expectations"]
