@@ -8,10 +8,10 @@ from pathlib import Path
 from prefect import flow, runtime
 
 from tasks.loop import compare, finish, prepare, rounds, students
-from tasks.loop.check import check_inputs
+from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.run import artifacts, terminal
-from tasks.run.folder import open_run, run_name
+from tasks.run.folder import open_run, run_name, run_path
 from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
 
@@ -49,20 +49,21 @@ def equal(settings: EqualSettings) -> Facts:
     settings = _named(settings)
     check_inputs(settings)
     began = time.monotonic()
+    source = input_fingerprints(settings)
     with (
-        open_run("equal", settings) as run,
+        open_run("equal", settings, source) as run,
         workers(settings.workers, settings.scheduler),
         timed() as seconds,
     ):
-        source = prepare.source_fingerprint(settings)
         target = read_target(run, settings, source=source)
         corpus = read_corpus(run, settings, source=source, target=target)
         vectors = encode(run, settings, corpus=corpus, target=target)
         check_documents(run, settings, corpus=corpus, vectors=vectors)
+        # A student that cannot be loaded shows before anything is paid.
+        base = make_student(run, settings, corpus=corpus, target=target)
         warm = warm_up(run, settings, corpus=corpus, vectors=vectors)
         space = align(run, settings, vectors=vectors, warm=warm)
         clusters = cluster(run, settings, corpus=corpus, warm=warm, space=space)
-        base = make_student(run, settings, corpus=corpus, target=target)
         arms = start_arms(run, settings, warm=warm, clusters=clusters, strategy=settings.strategy)
 
         history: list[dict[str, Facts]] = []
@@ -71,14 +72,14 @@ def equal(settings: EqualSettings) -> Facts:
         for number in range(1, count + 1):
             before = history[-1] if history else {"reward": arms, "train": base}
             named = one_round.with_options(flow_run_name=f"round {number} of {count}")
-            history.append(named(settings, str(run), number, count, clusters["plan"], before, base))
+            history.append(named(settings, str(run), number, count, clusters["plan"], before))
             artifacts.advance(bar, number / count)
             _show(run, settings, number, corpus, clusters, base, warm, history)
 
-        last = history[-1]["reward"] if history else arms
-        trained = history[-1]["train"] if history and settings.train == "rounds" else base
+        last, trained = history[-1]["reward"], history[-1]["train"]
         if settings.train == "end":
             trained = train_at_end(run, settings, rounds=count, student=base, rewarded=last)
+        tokens = finish.trained_tokens(history, trained, settings)
         others = compare_with_others(
             run,
             settings,
@@ -87,7 +88,7 @@ def equal(settings: EqualSettings) -> Facts:
             student=base,
             rounds=count,
             rewarded=last,
-            tokens=finish.trained_tokens(history, trained, settings),
+            tokens=tokens,
         )
         if others["reference"]:
             terminal.current().note(
@@ -116,8 +117,10 @@ def equal(settings: EqualSettings) -> Facts:
             tables=tables,
         )
         write_export(run, settings, tables=tables, summary=summary)
-        finish.keep_last_student(run, trained)
-        summary["seconds"] = {**seconds, "all": round(time.monotonic() - began, 3)}
+        finish.keep_last_student(run, trained["student"], tokens)
+        # Of a continued run this clock saw the end alone; its stages, found in the cache, took their time before.
+        whole = max(time.monotonic() - began, sum(seconds.values()))
+        summary["seconds"] = {**seconds, "all": round(whole, 3)}
         finish.report(run, summary)
         return summary
 
@@ -130,7 +133,6 @@ def one_round(
     count: int,
     plan: Facts,
     before: dict[str, Facts],
-    base: Facts,
 ) -> dict[str, Facts]:
     """One round: choose arms, extract their documents, reward the arms, train the student a stretch further."""
     folder = Path(run)
@@ -146,7 +148,7 @@ def one_round(
         extracted=extracted,
         strategy=settings.strategy,
     )
-    trained = before.get("train", base)
+    trained = before["train"]
     if settings.train == "rounds":
         trained = train(folder, settings, number=number, rounds=count, student=trained, rewarded=rewarded)
     artifacts.arms_table(number, finish.arms_of_round(folder, number))
@@ -190,4 +192,7 @@ def _named(settings: EqualSettings) -> EqualSettings:
     """A scheduled run takes its name from its time, so that a retry of it finds its folder."""
     retried = (runtime.flow_run.run_count or 1) > 1
     name = settings.run or run_name(runtime.flow_run.scheduled_start_time)
-    return settings.model_copy(update={"run": name, "resume": settings.resume or retried})
+    settings = settings.model_copy(update={"run": name})
+    # What failed before its folder was made begins anew.
+    began = (run_path("equal", settings) / "settings.yaml").is_file()
+    return settings.model_copy(update={"resume": settings.resume or (retried and began)})

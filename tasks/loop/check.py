@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
-from tasks.corpus.read import Fields, check_sources
+from tasks.corpus.read import Fields, check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
-from tasks.run.folder import run_path
+from tasks.run.folder import check_unused, run_path, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student
@@ -25,9 +26,14 @@ def fields(settings: EqualSettings) -> Fields:
 
 
 def absolute(settings: EqualSettings) -> EqualSettings:
-    """Local paths made absolute, so that a run can be continued from another folder."""
+    """Local paths made absolute, so that a run can be continued from another folder.
 
-    def full(path: str) -> str:
+    The names of what is built in stay, whatever lies in this folder.
+    """
+
+    def full(path: str, built_in: str = "") -> str:
+        if path == built_in:
+            return path
         return str(Path(path).expanduser().resolve()) if path and Path(path).expanduser().exists() else path
 
     return settings.model_copy(
@@ -35,10 +41,34 @@ def absolute(settings: EqualSettings) -> EqualSettings:
             "corpus": [full(source) for source in settings.corpus],
             "target": full(settings.target),
             "test": full(settings.test),
-            "student": full(settings.student),
-            "encoder": full(settings.encoder),
+            "student": full(settings.student, "tiny"),
+            "encoder": full(settings.encoder, "lsa"),
         }
     )
+
+
+def input_fingerprints(settings: EqualSettings) -> dict[str, str]:
+    """Fingerprint of everything that a run reads, by name: files' names, sizes and times; Sluice's own version.
+
+    Models and data sets on a hub count by their names, which are settings.
+    """
+    return {
+        "corpus": fingerprint(settings.corpus),
+        "target": fingerprint([settings.target]),
+        "test": fingerprint([settings.test]) if settings.test else "",
+        "encoder": "" if settings.encoder == "lsa" else _model_fingerprint(settings.encoder),
+        "student": "" if settings.student == "tiny" else _model_fingerprint(settings.student),
+        "Sluice's version": versions()["sluice"],
+    }
+
+
+def _model_fingerprint(name_or_path: str) -> str:
+    folder = Path(name_or_path).expanduser()
+    if not folder.is_dir():
+        return ""
+    files = [(file, file.stat()) for file in sorted(folder.rglob("*")) if file.is_file()]
+    marks = [(str(file.relative_to(folder)), status.st_size, status.st_mtime_ns) for file, status in files]
+    return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
 def check_inputs(settings: EqualSettings) -> None:
@@ -47,10 +77,8 @@ def check_inputs(settings: EqualSettings) -> None:
     Raises:
         BadInput: one line.
     """
-    if not settings.resume and run_path("equal", settings).exists():
-        raise BadInput(
-            f"--run {settings.run}: this name is used already; choose another, or continue it with --resume {settings.run}"
-        )
+    if not settings.resume:
+        check_unused("equal", settings)
     _check_runs_dir(settings)
     check_target(
         settings.target,

@@ -21,6 +21,7 @@ from tasks.run.tables import (
     PAIRS,
     REJECTED,
     TableWriter,
+    atomic_folder,
     iterate_rows,
     read_rows,
     write_json,
@@ -171,11 +172,15 @@ def report(run: Path, summary: Facts) -> None:
     write_report(run)
 
 
-def keep_last_student(run: Path, trained: Facts) -> None:
-    """The student under one name, whenever it was trained."""
-    if trained["student"] and (run / trained["student"]).exists() and trained["tokens"]:
-        shutil.rmtree(run / "student", ignore_errors=True)
-        shutil.copytree(run / trained["student"], run / "student")
+def keep_last_student(run: Path, student: str | None, tokens: int) -> None:
+    """The student under one name, whenever it was trained; none if it was never trained.
+
+    Args:
+        tokens: it was trained on in all; the last round alone may have had nothing new for it.
+    """
+    if student and tokens and (run / student).exists():
+        with atomic_folder(run / "student") as copy:
+            shutil.copytree(run / student, copy, dirs_exist_ok=True)
 
 
 def _concatenated(folders: Sequence[Path], name: str) -> Iterator[dict[str, Any]]:

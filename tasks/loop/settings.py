@@ -190,6 +190,6 @@ class EqualSettings(RunSettings):
 
     @model_validator(mode="after")
     def _compare_with_others(self) -> EqualSettings:
-        if self.strategy in self.compare:
-            object.__setattr__(self, "compare", [name for name in self.compare if name != self.strategy])
+        others = [name for name in dict.fromkeys(self.compare) if name != self.strategy]
+        object.__setattr__(self, "compare", others)
         return self

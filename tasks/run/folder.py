@@ -1,12 +1,19 @@
-"""A run is a folder: runs/<flow>/<name>/, made once, owned by one process at a time, continued by name."""
+"""A run is a folder: runs/<flow>/<name>/, made once, owned by one process at a time, continued by name.
+
+It reads the same inputs from its first round to its last: their fingerprints are kept in it, and a run whose inputs have
+changed is not continued, because finished rounds would then speak of other documents than those to come.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
+import os
 import platform
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,8 +25,11 @@ import yaml
 from tasks.records import BadInput
 from tasks.run.log import logged
 from tasks.run.settings import PLACE, RunSettings, parse, read_yaml
-from tasks.run.tables import write_text
+from tasks.run.tables import write_json, write_text
 
+_INPUTS = ".inputs.json"
+# What a kill leaves of writes that were not done: see tables.atomic_path and atomic_folder.
+_LEFT_OVER = re.compile(r"\..+\.\d+\.(tmp|old)")
 _RECORDED = (
     "sluice",
     "prefect",
@@ -54,27 +64,42 @@ def run_path(flow: str, settings: RunSettings) -> Path:
     return Path(settings.runs_dir).expanduser().resolve() / flow / settings.run
 
 
-def create(flow: str, settings: RunSettings) -> Path:
-    """Make the run's folder and save its settings in it.
+def check_unused(flow: str, settings: RunSettings) -> None:
+    """Whether the name of a new run is free.
+
+    Raises:
+        BadInput: there is a run of this name.
+    """
+    path = run_path(flow, settings)
+    if path.exists():
+        raise BadInput(
+            f"--run {settings.run}: this name is used already ({path}); choose another, or continue it with --resume {settings.run}"
+        )
+
+
+def create(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Path:
+    """Make the run's folder with its settings and the fingerprints of its inputs; it is there with both or not at all.
 
     Raises:
         BadInput: the name is used already, or the folder cannot be made.
     """
+    check_unused(flow, settings)
     path = run_path(flow, settings)
+    making = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    heading = "# " + ", ".join(f"{name} {number}" for name, number in versions().items()) + "\n"
     try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        raise BadInput(
-            f"--run {settings.run}: this name is used already ({path}); choose another, or continue it with --resume {settings.run}"
-        ) from None
+        making.mkdir(parents=True)
+        write_json(making / _INPUTS, dict(inputs))
+        values = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+        write_text(making / "settings.yaml", heading + values)
+        making.rename(path)
     except OSError as error:
+        check_unused(flow, settings)  # another process may have made a run of this name just now
         raise BadInput(
             f"--runs-dir {settings.runs_dir}: cannot make the run's folder: {error.strerror}"
         ) from None
-    heading = "# " + ", ".join(f"{name} {number}" for name, number in versions().items()) + "\n"
-    write_text(
-        path / "settings.yaml", heading + yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-    )
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     return path
 
 
@@ -88,42 +113,68 @@ def load_settings(
     """
     path = Path(runs_dir).expanduser().resolve() / flow / name
     if not (path / "settings.yaml").is_file():
-        present = sorted(p.parent.name for p in path.parent.glob("*/settings.yaml"))
+        present = sorted(p.parent.name for p in path.parent.glob("[!.]*/settings.yaml"))
         known = f"; runs there: {', '.join(present[-8:])}" if present else ""
         raise BadInput(f"--resume {name}: no such run in {path.parent}{known}")
     saved = read_yaml(path / "settings.yaml")
-    refused = sorted(
-        field for field, value in changes.items() if field not in PLACE and saved.get(field) != value
-    )
-    if refused:
+    settings = parse(model, {**saved, **changes, "run": name, "runs_dir": runs_dir})
+    if refused := _other_settings(parse(model, saved), settings):
         flags = ", ".join("--" + field.replace("_", "-") for field in refused)
         raise BadInput(
             f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run"
         )
-    kept = {field: value for field, value in changes.items() if field in PLACE}
-    return parse(model, {**saved, **kept, "run": name, "runs_dir": runs_dir})
+    return settings
 
 
 @contextmanager
-def open_run(flow: str, settings: RunSettings) -> Iterator[Path]:
+def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Iterator[Path]:
     """The run's folder, made or (with `resume`) found, and held; the lock goes with the process, however it ends.
 
+    Args:
+        inputs: fingerprint of everything that the run reads, by a name to be shown.
+
     Raises:
-        BadInput: the name is used already, there is no such run, or another process works on it.
+        BadInput: the name is used already, there is no such run, another process works on it, or it was begun with
+            other settings or inputs.
     """
     path = run_path(flow, settings)
     if not settings.resume:
-        create(flow, settings)
+        create(flow, settings, inputs)
     elif not (path / "settings.yaml").is_file():
         raise BadInput(f"--resume {settings.run}: no such run in {path.parent}")
+    else:
+        _check_unchanged(path, settings, inputs)
     with (path / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadInput(f"run {path.name} is being worked on by another process") from None
         discard_torn_results(path / ".results")
+        discard_left_over(path)
         with logged(path):
             yield path
+
+
+def _check_unchanged(path: Path, settings: RunSettings, inputs: Mapping[str, str]) -> None:
+    saved = parse(type(settings), read_yaml(path / "settings.yaml"))
+    if other := _other_settings(saved, settings):
+        raise BadInput(f"run {path.name} was begun with other settings ({', '.join(other)}); start a new run")
+    file = path / _INPUTS
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    names = dict.fromkeys([*inputs, *before])
+    if changed := [name for name in names if before.get(name) != inputs.get(name)]:
+        raise BadInput(
+            f"inputs changed since run {path.name} began: {', '.join(changed)}; start a new run, or put them back"
+        )
+
+
+def _other_settings(saved: RunSettings, settings: RunSettings) -> list[str]:
+    """Names of the fields that alter what is computed and are not the same in both."""
+    return [
+        field
+        for field in type(settings).model_fields
+        if field not in PLACE and getattr(saved, field) != getattr(settings, field)
+    ]
 
 
 def digest(path: Path) -> str:
@@ -146,3 +197,15 @@ def discard_torn_results(path: Path) -> None:
                 json.loads(file.read_bytes())
             except ValueError:
                 file.unlink()
+
+
+def discard_left_over(path: Path) -> None:
+    """Remove what a kill left of files and folders that were being written in a run, or as the run itself."""
+    beside = (
+        p for p in path.parent.iterdir() if re.fullmatch(rf"\.{re.escape(path.name)}\.\d+\.tmp", p.name)
+    )
+    for left in [*beside, *(p for p in path.rglob(".*") if _LEFT_OVER.fullmatch(p.name))]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ import yaml
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
 from tasks.run.command import Parser, add_flags, settings_from
-from tasks.run.folder import create, load_settings, open_run
 from tasks.run.settings import parse, read_yaml
 
 NEEDED = {"corpus": ["a.jsonl"], "target": "t.jsonl"}
@@ -84,47 +83,6 @@ def test_a_strategy_is_not_compared_with_itself() -> None:
     assert settings.compare == ["dsir"]
 
 
-def test_saved_settings_start_the_same_run_again(tmp_path: Path) -> None:
-    settings = EqualSettings(**NEEDED, run="one", runs_dir=str(tmp_path), seed=7, exclude=["a*"])
-    create("equal", settings)
-    saved = read_yaml(tmp_path / "equal/one/settings.yaml")
-    assert parse(EqualSettings, saved) == settings
-
-
-def test_a_used_name_is_refused(tmp_path: Path) -> None:
-    settings = EqualSettings(**NEEDED, run="one", runs_dir=str(tmp_path))
-    create("equal", settings)
-    with pytest.raises(BadInput, match="--run one: this name is used already"):
-        create("equal", settings)
-
-
-def test_a_continued_run_keeps_its_settings(tmp_path: Path) -> None:
-    create("equal", EqualSettings(**NEEDED, run="one", runs_dir=str(tmp_path), seed=7))
-    settings = load_settings(EqualSettings, "equal", str(tmp_path), "one", {"workers": 1})
-    assert (settings.seed, settings.workers, settings.run) == (7, 1, "one")
-    with pytest.raises(BadInput, match="leave out --seed"):
-        load_settings(EqualSettings, "equal", str(tmp_path), "one", {"seed": 8})
-
-
-def test_continuing_an_unknown_run_names_those_there(tmp_path: Path) -> None:
-    create("equal", EqualSettings(**NEEDED, run="one", runs_dir=str(tmp_path)))
-    with pytest.raises(BadInput, match=r"--resume two: no such run.*runs there: one"):
-        load_settings(EqualSettings, "equal", str(tmp_path), "two", {})
-
-
-def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
-    settings = EqualSettings(**NEEDED, run="one", runs_dir=str(tmp_path))
-    with open_run("equal", settings):
-        again = settings.model_copy(update={"resume": True})
-        with pytest.raises(BadInput, match="being worked on by another process"), open_run("equal", again):
-            pass
-
-
-def test_a_half_written_result_is_forgotten_when_a_run_continues(tmp_path: Path) -> None:
-    settings = EqualSettings(**NEEDED, run="one", runs_dir=str(tmp_path))
-    results = create("equal", settings) / ".results"
-    results.mkdir()
-    (results / "whole").write_text("{}")
-    (results / "torn").write_text('{"met')
-    with open_run("equal", settings.model_copy(update={"resume": True})):
-        assert [path.name for path in results.iterdir()] == ["whole"]
+def test_a_strategy_named_twice_is_compared_once() -> None:
+    settings = EqualSettings(**NEEDED, compare=["random", "dsir", "random"])
+    assert settings.compare == ["random", "dsir"]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.loop import check
+from tasks.loop.check import absolute, input_fingerprints
+from tasks.loop.settings import EqualSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> EqualSettings:
+    """Of a run that reads two files of documents, a target, a test part, an encoder and a student."""
+    files = ["documents/a.txt", "documents/b.txt", "target.jsonl", "test.jsonl"]
+    files += ["encoder/model.safetensors", "student/model.safetensors"]
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{name}\n")
+    return EqualSettings(
+        corpus=[str(tmp_path / "documents")],
+        **{
+            field: str(tmp_path / name)
+            for field, name in {
+                "target": "target.jsonl",
+                "test": "test.jsonl",
+                "encoder": "encoder",
+                "student": "student",
+            }.items()
+        },
+    )
+
+
+def changed(settings: EqualSettings, before: dict[str, str]) -> list[str]:
+    now = input_fingerprints(settings)
+    return [name for name in now if now[name] != before[name]]
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("documents/b.txt", "corpus"),
+        ("documents/new.txt", "corpus"),
+        ("target.jsonl", "target"),
+        ("test.jsonl", "test"),
+        ("encoder/model.safetensors", "encoder"),
+        ("student/new.safetensors", "student"),
+    ],
+)
+def test_a_changed_input_is_named(settings: EqualSettings, tmp_path: Path, file: str, named: str) -> None:
+    before = input_fingerprints(settings)
+    assert changed(settings, before) == []
+    (tmp_path / file).write_text("corrected, and longer than before\n")
+    assert changed(settings, before) == [named]
+
+
+def test_a_file_of_the_same_size_with_a_later_time_is_another(
+    settings: EqualSettings, tmp_path: Path
+) -> None:
+    before = input_fingerprints(settings)
+    os.utime(tmp_path / "target.jsonl", ns=(1, 1))
+    assert changed(settings, before) == ["target"]
+
+
+def test_another_version_of_sluice_is_a_change(
+    settings: EqualSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = input_fingerprints(settings)
+    monkeypatch.setattr(check, "versions", lambda: {"sluice": "99"})
+    assert changed(settings, before) == ["Sluice's version"]
+
+
+def test_names_of_what_is_built_in_do_not_mean_folders_that_lie_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("lsa", "tiny", "mine", "t.jsonl"):
+        (tmp_path / name).mkdir()
+    given: dict[str, Any] = {"corpus": ["python:json"], "target": "t.jsonl"}
+    plain = absolute(EqualSettings(**given))
+    assert (plain.encoder, plain.student, plain.target) == ("lsa", "tiny", str(tmp_path / "t.jsonl"))
+    own = absolute(EqualSettings(**given, encoder="mine", student="mine"))
+    assert own.encoder == own.student == str(tmp_path / "mine")
+
+
+def test_built_in_models_and_names_on_a_hub_have_no_files(settings: EqualSettings) -> None:
+    named = settings.model_copy(update={"encoder": "lsa", "student": "owner/model"})
+    marks = input_fingerprints(named)
+    assert marks["encoder"] == marks["student"] == ""

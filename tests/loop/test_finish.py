@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.loop import finish
+from tasks.loop.settings import EqualSettings
+
+SETTINGS = EqualSettings(corpus=["a"], target="t")
+
+
+def saved(run: Path, student: str, weights: str = "w") -> str:
+    (run / student).mkdir(parents=True)
+    (run / student / "model.safetensors").write_text(weights)
+    return student
+
+
+def test_the_student_is_kept_when_the_last_round_found_nothing_new(tmp_path: Path) -> None:
+    history = [{"train": {"tokens": 900}}, {"train": {"tokens": 0}}]
+    tokens = finish.trained_tokens(history, history[-1]["train"], SETTINGS)
+    finish.keep_last_student(tmp_path, saved(tmp_path, "students/round-02"), tokens)
+    assert (tmp_path / "student/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("student", "tokens"), [("students/base", 0), ("owner/model", 900), (None, 0)])
+def test_a_student_that_was_never_trained_here_is_not_kept(
+    tmp_path: Path, student: str | None, tokens: int
+) -> None:
+    saved(tmp_path, "students/base")
+    finish.keep_last_student(tmp_path, student, tokens)
+    assert not (tmp_path / "student").exists()
+
+
+def test_a_copy_that_fails_leaves_the_student_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path, "student", "of the first attempt")
+
+    def fails(*arguments: Any, **named: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", fails)
+    with pytest.raises(OSError, match="No space left"):
+        finish.keep_last_student(tmp_path, saved(tmp_path, "students/round-02"), 900)
+    assert [path.read_text() for path in (tmp_path / "student").iterdir()] == ["of the first attempt"]
