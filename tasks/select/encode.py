@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from tasks.records import BadInput
+from tasks.run import hub
 from tasks.run.parallel import Mapper, serial
 from tasks.run.tables import atomic_path
 from tasks.select import lsa
@@ -44,9 +44,6 @@ class EncoderSpec:
     max_tokens: int = 256
 
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-
-
 def check_encoder(name: str) -> None:
     """Cheap check of the setting `encoder`, before anything is read: no weights are loaded.
 
@@ -69,30 +66,12 @@ def check_encoder(name: str) -> None:
             )
     elif folder.exists():
         raise BadInput(f"--encoder {name}: a file; give the folder of a transformers encoder, or 'lsa'")
-    elif _HUB_NAME.fullmatch(name):
-        _check_hub(name)
+    elif hub.is_name(name):
+        hub.check_model(name, f"--encoder {name}", "the folder of a saved encoder, or 'lsa'")
     else:
         raise BadInput(
             f"--encoder {name}: no such folder; give 'lsa', a transformers encoder's folder or hub name"
         )
-
-
-def _check_hub(name: str) -> None:
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    try:
-        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
-            HfApi().model_info(name, timeout=10)
-    except (RepositoryNotFoundError, HFValidationError):
-        raise BadInput(
-            f"--encoder {name}: neither a folder here nor a model of the hub; check the name"
-        ) from None
-    except Exception as error:  # every way in which a network fails
-        raise BadInput(
-            f"--encoder {name}: neither a folder here nor in the hub's local cache, and the hub cannot be asked "
-            f"({type(error).__name__}); give the folder of a saved encoder, or 'lsa'"
-        ) from None
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:

@@ -4,47 +4,71 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput
+from tasks.run import hub
 from tasks.run.seeds import integer
+from tasks.run.tables import atomic_folder
 
 ADAPTER = "adapter_config.json"
-_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def check_student(name_or_path: str | Path, *, lora: bool = False) -> None:
     """What can be said about a student before a run starts, without loading it.
 
+    A hub name that is not in the local cache costs one request to the hub.
+
     Args:
-        name_or_path: "tiny", the folder of a causal language model, or its name on a model hub.
+        name_or_path: "tiny", the folder of a causal language model or of LoRA adapters, or a name on a model hub.
 
     Raises:
-        BadInput: it is none of these, or LoRA is asked for and peft is not installed.
+        BadInput: it is none of these, it is adapters and `lora` is not set, or LoRA is asked for and peft is not
+            installed.
     """
     if lora and importlib.util.find_spec("peft") is None:
         raise BadInput("--lora: the package peft is not installed; install sluice[lora]")
-    path = Path(name_or_path).expanduser()
-    if str(name_or_path) == "tiny" or (not path.exists() and _HUB_NAME.fullmatch(str(name_or_path))):
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    if name == "tiny":
         return
-    if not path.exists():
-        raise BadInput(
-            f"--student {name_or_path}: no such folder, and not a model's name; give 'tiny' or one of them"
-        )
-    if not any((path / name).is_file() for name in ("config.json", ADAPTER)):
-        raise BadInput(
-            f"--student {name_or_path}: not a model: no config.json in it; give the folder of a saved model"
-        )
+    if not (path / ADAPTER).is_file():
+        _check_model(name, f"--student {name}")
+        return
+    if not lora:
+        raise BadInput(f"--student {name}: a folder of LoRA adapters; give --lora to train them on")
+    _check_weights(path, f"--student {name}")
+    base = _adapted(path)
+    _check_model(base, f"--student {name}: the model it adapts, {base}")
+
+
+def _check_model(name: str, subject: str) -> None:
+    """The folder of a model, or its name on a hub; `subject` is what a message begins with."""
+    path = Path(name).expanduser()
+    if path.exists():
+        if not (path / "config.json").is_file():
+            raise BadInput(f"{subject}: not a model: no config.json in it; give the folder of a saved model")
+        _check_weights(path, subject)
+    elif hub.is_name(name):
+        hub.check_model(name, subject, "the folder of a saved model, or 'tiny'")
+    else:
+        raise BadInput(f"{subject}: no such folder, and not a model's name; give 'tiny' or one of them")
+
+
+def _check_weights(path: Path, subject: str) -> None:
     if not any(path.glob("*.safetensors")):
-        raise BadInput(
-            f"--student {name_or_path}: no *.safetensors in it; save the model's weights as safetensors"
-        )
+        raise BadInput(f"{subject}: no *.safetensors in it; save the model's weights as safetensors")
+
+
+def _adapted(adapters: Path) -> str:
+    """The folder or hub name of the model that a folder of adapters belongs to."""
+    try:
+        base = json.loads((adapters / ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str) or not base:
+        raise BadInput(f"--student {adapters}: its {ADAPTER} names no base model; save the adapters anew")
+    return base
 
 
 def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0) -> tuple[Any, Any]:
@@ -52,8 +76,7 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
 
     Args:
         name_or_path: folder of a model or of LoRA adapters, or a name on a model hub.
-        lora: leave the model's weights alone and train adapters on all its linear layers; a folder of adapters is
-            loaded so that its adapters train.
+        lora: leave the model's weights alone and train adapters, those of the folder or new ones on all linear layers.
         seed: of new adapters.
 
     Returns:
@@ -69,12 +92,11 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
     quiet()
     path = Path(name_or_path).expanduser()
     source = str(path) if path.exists() else str(name_or_path)
-    base, adapters = source, (path / ADAPTER).is_file()
-    if adapters:
-        base = json.loads((path / ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    adapters = (path / ADAPTER).is_file()
+    base = _adapted(path) if adapters else source
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Weights that train stay float32 (autocast computes in bfloat16); a frozen base on a GPU need not.
-    half = device.type == "cuda" and (lora or adapters)
+    half = device.type == "cuda" and lora
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
@@ -86,7 +108,7 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
         if adapters:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, source, is_trainable=lora, use_safetensors=True)
+            model = PeftModel.from_pretrained(model, source, is_trainable=True, use_safetensors=True)
     except Exception as error:  # the libraries raise whatever the broken file made them stumble over
         reason = str(error).strip().partition("\n")[0]
         raise BadInput(
@@ -123,24 +145,3 @@ def quiet() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place when the block ends, and goes when it raises.
-
-    A folder that stood at `path` is moved aside first and removed last, so no moment leaves a mixture of both.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -9,7 +9,8 @@ import torch
 from tiny_models import SUMS
 
 from tasks.records import BadInput
-from tasks.train.checkpoint import atomic_folder, check_student, load_student, save_student
+from tasks.run.tables import atomic_folder
+from tasks.train.checkpoint import check_student, load_student, save_student
 from tasks.train.evaluate import evaluate
 from tasks.train.finetune import finetune
 
@@ -68,7 +69,7 @@ def test_lora_changes_its_adapters_and_nothing_else(llama: Path, tmp_path: Path)
     names = {path.name for path in (tmp_path / "adapters").iterdir()}
     assert "adapter_model.safetensors" in names
     assert "model.safetensors" not in names
-    check_student(tmp_path / "adapters")
+    check_student(tmp_path / "adapters", lora=True)
     warm, _ = load_student(tmp_path / "adapters", lora=True)
     assert evaluate(warm, tokenizer, SUMS).nll == pytest.approx(
         evaluate(model, tokenizer, SUMS).nll, rel=1e-6
@@ -87,9 +88,72 @@ def test_new_adapters_follow_the_seed(llama: Path) -> None:
     assert not torch.equal(weights(1), weights(2))
 
 
-def test_check_accepts_what_can_be_loaded(llama: Path) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names the hub was asked for; it knows all but models/typo, and cannot be reached for models/offline."""
+    import httpx2
+    import huggingface_hub
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    names: list[str] = []
+
+    def model_info(self: Any, name: str, **options: Any) -> None:
+        names.append(name)
+        if name == "models/typo":
+            request = httpx2.Request("GET", "/")
+            raise RepositoryNotFoundError("404", response=httpx2.Response(404, request=request))
+        if name == "models/offline":
+            raise ConnectionError("no network\nat all")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    return names
+
+
+def test_check_accepts_what_can_be_loaded(llama: Path, asked: list[str]) -> None:
     for good in ("tiny", llama, str(llama), "Qwen/Qwen3-0.6B", "gpt2"):
         check_student(good)
+    assert asked == ["Qwen/Qwen3-0.6B", "gpt2"]
+
+
+def test_a_mistyped_name_is_found_out_before_anything_starts(asked: list[str]) -> None:
+    for bad, why in (("models/typo", "nor a model of the hub"), ("models/offline", "hub cannot be asked")):
+        with pytest.raises(BadInput, match=f"--student {bad}: .*{why}") as refusal:
+            check_student(bad)
+        assert "\n" not in str(refusal.value)
+
+
+def adapters_of(folder: Path, base: object) -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    return folder
+
+
+def test_adapters_are_refused_unless_they_are_to_be_trained(llama: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="the extra 'lora' is not installed")
+    adapters = adapters_of(tmp_path / "adapters", str(llama))
+    check_student(adapters, lora=True)
+    with pytest.raises(BadInput, match="a folder of LoRA adapters; give --lora"):
+        check_student(adapters)
+
+
+def test_adapters_of_a_model_that_is_not_there_are_refused_in_one_line(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    pytest.importorskip("peft", reason="the extra 'lora' is not installed")
+    for number, (base, why) in enumerate(
+        (
+            (str(tmp_path / "gone"), f"the model it adapts, {tmp_path / 'gone'}: no such folder"),
+            ("models/typo", "the model it adapts, models/typo: neither a folder here nor a model of the hub"),
+            (None, "its adapter_config.json names no base model"),
+        )
+    ):
+        adapters = adapters_of(tmp_path / str(number), base)
+        for refuses in (check_student, load_student):
+            with pytest.raises(BadInput) as refusal:
+                refuses(adapters, lora=True)
+            assert f"--student {adapters}: {why}" in str(refusal.value)
+            assert "\n" not in str(refusal.value)
 
 
 def test_a_path_that_is_no_model_is_refused_in_one_line(tmp_path: Path, llama: Path) -> None:
