@@ -18,6 +18,7 @@ from tasks.loop.settings import EqualSettings
 from tasks.run.seeds import generator
 from tasks.run.settings import read_yaml
 from tasks.run.tables import write_json, write_text
+from tests.bench.results import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -195,6 +196,7 @@ def prepare_cell(cell: Cell, out: Path) -> None:
         "target": {name: target[name] for name in ("reference", "test")},
         "corpus": {name: corpus[name] for name in ("documents", "tokens", "rejected")},
         "vectors": {name: vectors[name] for name in ("rows", "dimensions")},
+        "code": fingerprint(),
     }
     write_json(at / "facts.json", keep)
 

@@ -3,13 +3,15 @@
     python -m tests.bench.equal [--corpora demo,mixed-6000] [--budgets 0.05] [--seeds 5] [--out runs/bench-equal] [--table]
 
 Runs the stages of the loop without Prefect and Dask, two measurements at a time, each on one core. A measurement is a
-line of OUT/results.jsonl; a stopped benchmark continues where it was. OUT/table.md holds the tables of what is there.
+line of OUT/results.jsonl, with a fingerprint of the code that made it; a stopped benchmark continues where it was, with
+the same --train-tokens. OUT/table.md holds the tables of what is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,6 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from tasks.records import BadInput
 from tasks.run.tables import write_text
 from tests.bench import cells, fits, results, selections, tables
 from tests.bench.cells import Cell
@@ -55,20 +58,19 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
         if "everything" in names
         if (seeds := [s for s in range(options.seeds) if missing(cell, 1.0, "everything", s, "selection")])
     ]
-    students = range(options.student_seeds)
     yield [
         (fits.make_base, (out, cell, seed))
-        for cell, seed in product(chosen, students)
+        for cell, seed in product(chosen, range(options.student_seeds))
         if missing(cell, 0.0, "base", seed, fits.ALONE)
     ]
     for number, budget in enumerate(budgets):
         for kind in options.kinds:
-            shared = [(0.0, "reference", kind), (1.0, "everything", kind)] if number == 0 else []
-            of_budget = [(budget, name, kind) for name in selected]
-            if kind == fits.OWN_END:  # only 'everything' has an end of its own
-                shared, of_budget = shared[1:], []
-            shared = [one for one in shared if one[1] in ("reference", *names)]
-            yield _student_jobs(options, chosen, [*shared, *of_budget], missing)
+            students = [(budget, name, kind) for name in selected if kind != fits.OWN_END]
+            if number == 0 and "everything" in names:  # nothing else has an end of its own
+                students.insert(0, (1.0, "everything", kind))
+            if number == 0 and kind == fits.ALONE:
+                students.insert(0, (0.0, "reference", kind))
+            yield _student_jobs(options, chosen, students, missing)
 
 
 def _student_jobs(
@@ -84,9 +86,18 @@ def _student_jobs(
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing and print the tables. Returns the exit code: 2 where OUT is of other settings."""
     options = _options(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        results.keep_settings(
+            options.out,
+            {"train_tokens": options.train_tokens, "reference": cells.REFERENCE, "test": cells.TEST},
+        )
+    except BadInput as problem:
+        print(problem, file=sys.stderr)
+        return 2
     chosen, absent = cells.cells(options.corpora, options.targets)
     for cell in absent:
         print(f"{cell.name}: left out, its data is not in {cells.SHARED}")
@@ -96,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = "1"
         began = time.monotonic()
-        with ProcessPoolExecutor(options.workers, get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(options.workers, get_context("spawn"), initializer=_start_worker) as pool:
             for phase in jobs(options, chosen, set(results.load(options.out))):
                 for number, _ in enumerate(_run(pool, phase), start=1):
                     print(f"{time.monotonic() - began:7.0f} s  {number} of {len(phase)}", flush=True)
@@ -104,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = tables.markdown(options, chosen)
     write_text(options.out / "table.md", text)
     print(text)
+    return 0
 
 
 def _run(pool: ProcessPoolExecutor, phase: Sequence[Job]) -> Iterator[None]:
@@ -116,10 +128,11 @@ def _run(pool: ProcessPoolExecutor, phase: Sequence[Job]) -> Iterator[None]:
             one.cancel()
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
+    results.fingerprint()
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -145,4 +158,4 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ QA = list[tuple[str, str]]
 
 # The kinds of student, besides the strategy whose pairs it saw.
 ALONE = "student"  # the selection's pairs alone, `tokens` of them
-MIXED = "student+reference"  # half of 2 x `tokens` from the selection, half from the reference
+MIXED = "student+reference"  # `tokens` as well, half from the selection and half from the reference
 OWN_END = "one-epoch"  # all pairs of 'everything' once, at most OWN_END_TOKENS
 KINDS = (ALONE, MIXED, OWN_END)
 
@@ -58,17 +59,15 @@ def train_students(
 ) -> None:
     """Train and judge students of one base; `wanted` holds (budget, strategy, kind).
 
-    The strategy "reference" is the target's reference part; as kind MIXED it takes all 2 x `tokens`, so that mixed
-    students compare with it at equal length.
+    The strategy "reference" is the target's reference part. Every kind but OWN_END reads `tokens`, so that a student of
+    the reference alone is what students of a mixture compare with.
     """
-    reference = example_pairs(Target.load(folder(cell, out) / "target").reference)
+    reference = _reference(out, cell)
     for budget, strategy, kind in wanted:
-        if strategy == "reference":
-            pairs, budgeted = reference, tokens * (2 if kind == MIXED else 1)
-        else:
-            pairs, budgeted = kept(out, cell, budget, strategy, seed), tokens
-        if kind == MIXED and strategy != "reference":
-            pairs, budgeted = mixture(out, cell, seed, pairs, reference, tokens), 2 * tokens
+        pairs = reference if strategy == "reference" else kept(out, cell, budget, strategy, seed)
+        budgeted = tokens
+        if kind == MIXED:
+            pairs = mixture(pairs, reference, tokens, seed, partial(lengths, out, cell, seed))
         if kind == OWN_END:
             whole = int(lengths(out, cell, seed, pairs).sum())
             budgeted = min(whole, OWN_END_TOKENS)
@@ -83,6 +82,10 @@ def kept(out: Path, cell: Cell, budget: float, strategy: str, seed: int) -> QA:
     return [(row["question"], row["answer"]) for row in rows]
 
 
+def _reference(out: Path, cell: Cell) -> QA:
+    return example_pairs(Target.load(folder(cell, out) / "target").reference)
+
+
 def lengths(out: Path, cell: Cell, seed: int, pairs: QA) -> np.ndarray:
     """Tokens of each pair as the student reads it."""
     from transformers import AutoTokenizer
@@ -93,17 +96,26 @@ def lengths(out: Path, cell: Cell, seed: int, pairs: QA) -> np.ndarray:
     return encode_pairs(tokenizer, pairs, settings(cell, out).sequence_tokens).lengths
 
 
-def mixture(out: Path, cell: Cell, seed: int, selection: QA, reference: QA, tokens: int) -> QA:
-    """`tokens` of the selection and as many of the reference, each drawn in passes of random order."""
+def mixture(selection: QA, reference: QA, tokens: int, seed: int, measure: Callable[[QA], np.ndarray]) -> QA:
+    """Half of `tokens` from the selection and half from the reference, each drawn in passes of random order.
+
+    Each half is filled up with its last pair; the training is cut at `tokens`.
+
+    Args:
+        measure: tokens of each pair.
+    """
     drawn: QA = []
-    for name, part in (("selection", selection), ("reference", reference)):
+    for name, part, share in (
+        ("selection", selection, tokens - tokens // 2),
+        ("reference", reference, tokens // 2),
+    ):
         if not part:
             continue
-        sizes = lengths(out, cell, seed, part)
-        passes = -(-tokens // int(sizes.sum()))
+        sizes = measure(part)
+        passes = -(-share // int(sizes.sum()))
         random = generator(seed, "bench", "mixture", name)
         order = np.concatenate([random.permutation(len(part)) for _ in range(passes)])
-        drawn += [part[row] for row in order[: int(np.searchsorted(np.cumsum(sizes[order]), tokens)) + 1]]
+        drawn += [part[row] for row in order[: int(np.searchsorted(np.cumsum(sizes[order]), share)) + 1]]
     return drawn
 
 

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import fcntl
+import functools
+import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+from tasks.records import BadInput
+from tasks.run.tables import write_json
+
 Facts = dict[str, Any]
 Key = tuple[str, str, float, str, int, str]
 KEY = ("corpus", "target", "budget", "strategy", "seed", "kind")
 
+_ROOT = Path(__file__).resolve().parents[2]
+_MAKERS = ("cells", "fits", "selections")  # of the benchmark's own files, those a figure depends on
+
+
+@functools.cache
+def fingerprint(root: Path = _ROOT) -> str:
+    """Of the source that makes measurements; the worker processes take it as they start."""
+    files = [*root.glob("tasks/**/*.py"), *(root / f"tests/bench/{name}.py" for name in _MAKERS)]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:10]
+
+
+def keep_settings(out: Path, settings: Facts) -> None:
+    """Write down what all measurements of a folder have in common, or see that it has not changed.
+
+    Raises:
+        BadInput: the folder's measurements were made with other settings.
+    """
+    path = out / "settings.json"
+    if not path.exists() and not (out / "results.jsonl").exists():
+        write_json(path, settings)
+        return
+    known: Facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    other = [
+        f"{name} {known.get(name)}, not {settings[name]}"
+        for name in settings
+        if known.get(name) != settings[name]
+    ]
+    if other:
+        raise BadInput(f"{out} holds measurements of {'; '.join(other)}: give these again, or another --out.")
+
 
 def append(out: Path, row: Facts) -> None:
-    """Append a measurement; several processes may do so at once."""
-    line = json.dumps(row, sort_keys=True).encode() + b"\n"
+    """Append a measurement and the code that made it; several processes may do so at once."""
+    line = json.dumps({**row, "code": fingerprint()}, sort_keys=True).encode() + b"\n"
     with (out / "results.jsonl").open("ab+") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         stream.seek(0, os.SEEK_END)
