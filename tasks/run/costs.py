@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,14 @@ from tasks.records import BadInput
 from tasks.run.tables import write_text
 
 COUNTS = ("documents", "tokens", "cached_documents", "pairs")
-AMOUNTS = ("cost", "cost_paid", "seconds")
+AMOUNTS = ("cost", "cost_paid")
 
 
 class Ledger:
     """costs.jsonl: one JSON object per line, whole lines only.
 
-    A line is {"round", "stage", "documents", "tokens", "cached_documents", "pairs", "cost", "cost_paid", "seconds"}:
-    `cost` is what the tokens cost at the run's price (US dollars), `cost_paid` the part that was not served from a
-    cache, `seconds` the stage's wall clock time.
+    A line is {"round", "stage", "documents", "tokens", "cached_documents", "pairs", "cost", "cost_paid"}: `cost` is
+    what the tokens cost at the run's price (US dollars), `cost_paid` the part that was not served from a cache.
 
     One process writes a ledger at a time, the one that runs the flow; any number may read it.
 
@@ -42,7 +41,6 @@ class Ledger:
         pairs: int = 0,
         cost: float = 0.0,
         cost_paid: float = 0.0,
-        seconds: float = 0.0,
     ) -> None:
         """Add a line; it is on disk when this returns."""
         row = {
@@ -54,7 +52,6 @@ class Ledger:
             "pairs": pairs,
             "cost": cost,
             "cost_paid": cost_paid,
-            "seconds": seconds,
         }
         self._repair()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,16 +89,14 @@ class Ledger:
         if len(kept) < len(rows):
             write_text(self.path, "".join(_line(row) for row in kept))
 
-    def totals(self) -> dict[str, float]:
-        """Sums over the whole ledger of every count and amount."""
-        return add_up(self.rows())
-
-    def by(self, field: str) -> dict[Any, dict[str, float]]:
-        """Sums per value of `field` ("stage" or "round"), in order of first appearance."""
-        groups: dict[Any, list[dict[str, Any]]] = {}
+    def by_stage(self) -> dict[str, dict[str, float]]:
+        """Sums of every count and amount per stage, in order of first appearance."""
+        sums: dict[str, dict[str, float]] = {}
         for row in self.rows():
-            groups.setdefault(row.get(field), []).append(row)
-        return {value: add_up(rows) for value, rows in groups.items()}
+            stage = sums.setdefault(row["stage"], dict.fromkeys((*COUNTS, *AMOUNTS), 0))
+            for name in stage:
+                stage[name] += row[name]
+        return sums
 
     def _whole_lines(self) -> str:
         try:
@@ -116,15 +111,6 @@ class Ledger:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(self.path, whole)
-
-
-def add_up(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Sums of every count and amount over ledger rows."""
-    totals: dict[str, float] = {**dict.fromkeys(COUNTS, 0), **dict.fromkeys(AMOUNTS, 0.0)}
-    for row in rows:
-        for name in totals:
-            totals[name] += row.get(name) or 0
-    return totals
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def _content(run: Path) -> dict[str, Any]:
             {**row, "examples": [_shortened(example) for example in row["examples"]]}
             for row in findings.drops(run / "rejected.parquet")
         ],
-        "stages": Ledger(run / "costs.jsonl").by("stage"),
+        "stages": Ledger(run / "costs.jsonl").by_stage(),
         "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
         "settings": _settings(run),
     }

@@ -138,10 +138,7 @@ def write_run(
             pairs=kept,
             cost=cost,
             cost_paid=cost * 0.8,
-            seconds=0.4,
         )
-        ledger.append(round, "reward", seconds=0.12)
-        ledger.append(round, "train", seconds=2.6)
         so_far = round / rounds
         told.append(
             {

@@ -11,31 +11,30 @@ from tasks.records import BadInput
 from tasks.run.costs import Ledger
 
 
-def test_totals_add_up_every_line_and_stage(tmp_path):
+def test_a_stage_adds_up_its_lines(tmp_path):
     ledger = Ledger(tmp_path / "costs.jsonl")
     ledger.append(
-        0, "extract", documents=3, tokens=100, cached_documents=1, pairs=4, cost=0.5, cost_paid=0.3, seconds=2
+        0, "extract", documents=3, tokens=100, cached_documents=1, pairs=4, cost=0.5, cost_paid=0.25
     )
-    ledger.append(1, "extract", documents=2, tokens=50, pairs=1, cost=0.25, cost_paid=0.25, seconds=1)
-    ledger.append(1, "train", seconds=7)
-    assert ledger.totals() == {
+    ledger.append(1, "extract", documents=2, tokens=50, pairs=1, cost=0.25, cost_paid=0.25)
+    ledger.append(1, "judge", documents=7)
+    stages = ledger.by_stage()
+    assert list(stages) == ["extract", "judge"]
+    assert stages["extract"] == {
         "documents": 5,
         "tokens": 150,
         "cached_documents": 1,
         "pairs": 5,
         "cost": 0.75,
-        "cost_paid": 0.55,
-        "seconds": 10,
+        "cost_paid": 0.5,
     }
-    assert list(ledger.by("stage")) == ["extract", "train"]
-    assert ledger.by("stage")["train"]["seconds"] == 7
-    assert ledger.by("round")[1]["tokens"] == 50
+    assert stages["judge"]["documents"] == 7
 
 
 def test_a_missing_ledger_is_empty(tmp_path):
     ledger = Ledger(tmp_path / "none" / "costs.jsonl")
     assert ledger.rows() == []
-    assert ledger.totals()["cost"] == 0
+    assert ledger.by_stage() == {}
     ledger.replace_round(3)
     assert not ledger.path.exists()
 
