@@ -12,11 +12,13 @@ import numpy as np
 
 from tasks.loop import prepare, rounds
 from tasks.loop.arrays import load_array, save_array
-from tasks.loop.plan import LEARNING, make_plan
+from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
+from tasks.loop.space import document_space
 from tasks.run.seeds import integer
 from tasks.run.tables import PAIRS, read_rows, write_json, write_table
+from tasks.select.bandit import BANDITS
 from tasks.select.cluster import default_clusters, kmeans
 from tests.bench import results
 from tests.bench.cells import Cell, facts, link, settings
@@ -37,8 +39,8 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
     others read nothing beforehand, so their space is the encoder's own.
     """
     for group in (
-        [name for name in names if name not in LEARNING],
-        [name for name in names if name in LEARNING],
+        [name for name in names if name not in BANDITS],
+        [name for name in names if name in BANDITS],
     ):
         if not group:
             continue
@@ -63,7 +65,7 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
 def cluster(run: Path, own: EqualSettings, documents: int) -> int:
     """The clusters of the flow, without the terms and the map, which only people look at."""
     found = kmeans(
-        load_array(run / "stages/space.npy"),
+        document_space(run),
         own.clusters or default_clusters(documents),
         integer(own.seed, "cluster"),
     )
@@ -77,9 +79,11 @@ def select_one(
     run: Path, own: EqualSettings, name: str, cell: Cell, out: Path, clusters: int, shared: float
 ) -> Facts:
     """A strategy through all its rounds, in a folder of its own below the run's."""
-    learns = name in LEARNING
+    learns = name in BANDITS
+    # A store of its own: out of one that others have filled, extraction takes no time.
+    changes: Facts = {"strategy": name, "runs_dir": str(run / name)}
     # A ranked strategy's order is fixed before its first round; one round reads the same documents as twelve.
-    own = own.model_copy(update={"strategy": name} if learns else {"strategy": name, "rounds": 1})
+    own = own.model_copy(update=changes if learns else {**changes, "rounds": 1})
     clock = {"choosing": shared, "extracting": 0.0}
 
     def timed(what: str, function: Callable[..., Facts], *given: Any, **named: Any) -> Facts:
@@ -115,6 +119,7 @@ def select_everything(out: Path, cell: Cell, seeds: Sequence[int]) -> None:
     with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
         run = Path(temporary) / "run"
         link(cell, out, run)
+        own = own.model_copy(update={"runs_dir": str(run)})
         began = time.perf_counter()
         read = extract_rows(run, run, own, 0, np.arange(documents).tolist())
         seconds = time.perf_counter() - began
@@ -127,7 +132,7 @@ def select_everything(out: Path, cell: Cell, seeds: Sequence[int]) -> None:
         for seed in seeds:
             row = {
                 **{field: read[field] for field in ("documents", "tokens", "cost", "pairs")},
-                "transport_heldout": rounds.judged_transport(kept, test, seed),
+                "transport_heldout": rounds.judged_transport([kept], test, seed),
                 "seconds": 0.0,
                 "seconds_extracting": round(seconds, 3),
             }
