@@ -58,7 +58,7 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
     One thread a process, because torch, faiss and BLAS take threads of their own and fight over cores.
 
     Raises:
-        BadInput: no scheduler answers at the address.
+        BadInput: no scheduler answers at the address, or it has no workers.
     """
     from multiprocessing import resource_tracker
 
@@ -87,18 +87,20 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
 
 
 def check_scheduler(address: str) -> None:
-    """Whether something listens at a scheduler's address; found out at once, where Dask would try for a while.
+    """Whether a scheduler answers at an address; found out at once, where Dask tries for a while or waits for ever.
 
     Raises:
-        BadInput: nothing does.
+        BadInput: none does.
     """
     scheme, _, rest = address.rpartition("://")
     if not address or scheme not in ("", "tcp", "tls"):
         return
     host, _, port = rest.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-            pass
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as peer:
+            # A scheduler speaks first. Dask's client has no time limit on that: it would hang on what stays silent.
+            if scheme != "tls" and not peer.recv(1):
+                raise OSError("the connection was closed")
     except ValueError:
         raise _no_scheduler(address, "expected tcp://host:port") from None
     except OSError as error:
@@ -109,9 +111,17 @@ def _connect(address: str) -> Any:
     from distributed import Client
 
     try:
-        return Client(address, timeout=CONNECT_SECONDS)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise _no_scheduler(address, " ".join(str(error).split())) from None
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError:
+        client.close()
+        raise BadInput(
+            f"--scheduler {address}: the scheduler has no workers; start some: dask worker {address}"
+        ) from None
+    return client
 
 
 def _no_scheduler(address: str, why: str) -> BadInput:

@@ -1,0 +1,48 @@
+"""A scheduler of somebody else's: what is wrong with it is said in one line, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from tasks.records import BadInput
+from tasks.run import parallel
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CONNECT_SECONDS", 1)
+
+
+@pytest.mark.parametrize("prefix", ["tcp://", ""])
+def test_what_accepts_a_connection_and_stays_silent_is_no_scheduler(prefix: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"{prefix}127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(BadInput, match="no Dask scheduler answers there \\(timed out\\)"):
+            parallel.check_scheduler(address)
+
+
+def test_what_hangs_up_at_once_is_no_scheduler() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hangs_up = threading.Thread(target=lambda: server.accept()[0].close())
+        hangs_up.start()
+        with pytest.raises(BadInput, match="no Dask scheduler answers there"):
+            parallel.check_scheduler(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        hangs_up.join()
+
+
+def test_a_scheduler_without_workers_is_refused_and_one_with_a_worker_is_used() -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        address = cluster.scheduler_address
+        parallel.check_scheduler(address)
+        with pytest.raises(BadInput, match="the scheduler has no workers"), parallel.workers(1, address):
+            pass
+        cluster.scale(1)
+        with parallel.workers(1, address):
+            assert list(parallel.current_mapper()(str, [1, 2])) == ["1", "2"]
