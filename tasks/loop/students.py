@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tasks.run.folder import digest
 from tasks.run.parallel import current_mapper, serial
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows, write_json
+from tasks.train.training import Training
 
 Facts = dict[str, Any]
 QA = list[tuple[str, str]]
@@ -126,12 +128,14 @@ def train_round(
         student["student"],
         str(students / f"round-{number:02d}"),
         kept,
-        tokens=tokens,
-        # As many tokens as `epochs` passes over the new pairs, drawn from all: earlier pairs are not forgotten.
-        epochs=settings.epochs * new / max(1, len(kept)),
-        start=(number - 1) / rounds,
-        end=number / rounds,
-        seed=integer(settings.seed, "train", number),
+        replace(
+            _training(settings, tokens),
+            # As many tokens as `epochs` passes over the new pairs, drawn from all: earlier pairs are not forgotten.
+            epochs=settings.epochs * new / max(1, len(kept)),
+            start=(number - 1) / rounds,
+            end=number / rounds,
+            seed=integer(settings.seed, "train", number),
+        ),
         test=round_test(run, settings) if scored else [],
     )
     write_json(round_folder(at, number) / "training.json", log)
@@ -164,7 +168,7 @@ def train_at_end(
     kept = kept_pairs(run / folder, rounds)
     if tokens is None:
         tokens = settings.train_tokens
-    log = _train(run, settings, student["student"], output, kept, tokens=tokens, test=[])
+    log = _train(run, settings, student["student"], output, kept, _training(settings, tokens), test=[])
     write_json(run / folder / "students/training.json", log)
     return {**log, "files": [output, str(Path(folder) / "students/training.json")]}
 
@@ -192,7 +196,7 @@ def with_reference(
         base = where(run, student["student"])
         own = round(settings.epochs * count_tokens(base, reference, settings.sequence_tokens))
     alone, both = (
-        _train(run, settings, student["student"], None, pairs, tokens=own + tokens)
+        _train(run, settings, student["student"], None, pairs, _training(settings, own + tokens))
         for pairs in (reference, reference + kept_pairs(run, rounds))
     )
     return {"files": [], "nll_reference": alone["nll"], "nll_reference_selection": both["nll"]}
@@ -237,18 +241,26 @@ def _score(run: Path, settings: EqualSettings, student: str, test: QA) -> Facts:
     return {"nll": scores.nll, "exact_match": scores.exact_match}
 
 
+def _training(settings: EqualSettings, tokens: int | None) -> Training:
+    """The settings' way to train, from start to end on `tokens`, or `epochs` passes where that is None."""
+    return Training(
+        tokens=tokens,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        batch_tokens=settings.batch_tokens,
+        sequence_tokens=settings.sequence_tokens,
+        lora=settings.lora,
+        seed=integer(settings.seed, "train"),
+    )
+
+
 def _train(
     run: Path,
     settings: EqualSettings,
     student: str,
     output: str | None,
     pairs: QA,
-    *,
-    tokens: int | None,
-    epochs: float | None = None,
-    start: float = 0.0,
-    end: float = 1.0,
-    seed: int | None = None,
+    training: Training,
     test: QA | None = None,
 ) -> Facts:
     from tasks.train.train import train_student
@@ -258,27 +270,7 @@ def _train(
         run / output if output else None,
         pairs,
         test_pairs(run) if test is None else test,
-        **_options(settings),
-        tokens=tokens,
-        epochs=settings.epochs if epochs is None else epochs,
-        start=start,
-        end=end,
-        seed=integer(settings.seed, "train") if seed is None else seed,
-        evaluate_before=False,
+        training,
         progress=lambda done, of: terminal.current().progress("train", done),
     )
-    return {
-        "student": output or student,
-        "nll": log["nll_after"],
-        "exact_match": log["exact_match_after"],
-        "tokens": log["tokens"],
-    }
-
-
-def _options(settings: EqualSettings) -> dict[str, Any]:
-    return {
-        "lora": settings.lora,
-        "learning_rate": settings.learning_rate,
-        "batch_tokens": settings.batch_tokens,
-        "sequence_tokens": settings.sequence_tokens,
-    }
+    return {"student": output or student, **{name: log[name] for name in ("nll", "exact_match", "tokens")}}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tasks.train.finetune import answer_losses
 from tasks.train.format import IGNORED, encode_pairs, pad, plan_batches
@@ -20,15 +19,11 @@ class Evaluation:
 
     Args:
         nll: mean negative log-likelihood of an answer token over the set, nats; nan for an empty set.
-        nll_per_example: the same mean within each pair, float32 (n,).
         exact_match: share of pairs whose whole answer greedy decoding gives; nan for an empty set.
-        tokens: answer tokens scored.
     """
 
     nll: float
-    nll_per_example: NDArray[np.float32]
     exact_match: float
-    tokens: int
 
 
 def evaluate(
@@ -51,8 +46,7 @@ def evaluate(
     """
     examples = encode_pairs(tokenizer, pairs, sequence_tokens)
     device = next(model.parameters()).device
-    total = np.zeros(len(examples), np.float64)
-    answered = np.zeros(len(examples), np.int64)
+    total, answered = 0.0, 0
     wrong = np.zeros(len(examples), np.int64)
     model.eval()
     with torch.inference_mode():
@@ -60,15 +54,9 @@ def evaluate(
             input_ids, labels = pad(examples, rows, 0)
             losses, hits = answer_losses(model, input_ids, labels, device)
             owner = rows[np.nonzero(labels[:, 1:] != IGNORED)[0]]
-            total += np.bincount(owner, losses.cpu().numpy(), len(examples))
+            total += float(losses.sum(dtype=torch.float64))
+            answered += len(owner)
             wrong += np.bincount(owner, ~hits.cpu().numpy(), len(examples)).astype(np.int64)
-            answered += np.bincount(owner, minlength=len(examples))
     if not len(examples):
-        return Evaluation(float("nan"), np.zeros(0, np.float32), float("nan"), 0)
-    tokens = int(answered.sum())
-    return Evaluation(
-        float(total.sum() / tokens),
-        (total / answered).astype(np.float32),
-        float(np.mean(wrong == 0)),
-        tokens,
-    )
+        return Evaluation(float("nan"), float("nan"))
+    return Evaluation(total / answered, float(np.mean(wrong == 0)))

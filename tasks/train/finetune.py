@@ -14,18 +14,19 @@ from torch.nn.functional import cross_entropy
 from tasks.records import BadInput
 from tasks.run.seeds import generator, integer
 from tasks.train.format import IGNORED, Examples, encode_pairs, pad, plan_batches
+from tasks.train.training import Training
 
 WARMUP = 0.03  # share of the whole training over which the learning rate rises
+MAX_NORM = 1.0  # of the gradient of a step; a longer one is clipped
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingLog:
-    """What a training did: tokens used (padding left out), steps taken, and the loss and learning rate of each."""
+    """What a training did: tokens used (padding left out), and the loss and learning rate of each step."""
 
     tokens: int = 0
-    steps: int = 0
     losses: list[float] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
 
@@ -34,16 +35,7 @@ def finetune(
     model: Any,
     tokenizer: Any,
     pairs: Sequence[tuple[str, str]],
-    *,
-    tokens: int | None = None,
-    epochs: float = 1.0,
-    learning_rate: float,
-    batch_tokens: int = 4096,
-    sequence_tokens: int = 512,
-    seed: int,
-    start: float = 0.0,
-    end: float = 1.0,
-    max_grad_norm: float = 1.0,
+    training: Training,
     progress: Progress | None = None,
 ) -> TrainingLog:
     """Fine-tune a model, in place, on the answers of pairs.
@@ -54,13 +46,7 @@ def finetune(
 
     Args:
         pairs: (question, answer); none trains nothing.
-        tokens: input tokens to train on, padding left out; pairs are reshuffled and repeated, or cut, to reach it.
-        epochs: passes over the pairs where `tokens` is not given.
-        learning_rate: peak of the schedule.
-        batch_tokens: tokens of a batch, padding included.
-        sequence_tokens: longest example.
-        start, end: which stretch of the planned training this call is; round r of R is r/R to (r+1)/R.
-        progress: called after each step with the tokens used and `tokens`.
+        progress: called after each step with the tokens used and those planned.
 
     Returns:
         The log; its losses are the mean cross entropy (nats) over the answer tokens of each batch.
@@ -68,42 +54,23 @@ def finetune(
     Raises:
         BadInput: the loss is not a finite number.
     """
-    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
-    return fit(
-        model,
-        examples,
-        tokens=round(epochs * int(examples.lengths.sum())) if tokens is None else tokens,
-        learning_rate=learning_rate,
-        batch_tokens=batch_tokens,
-        seed=seed,
-        start=start,
-        end=end,
-        max_grad_norm=max_grad_norm,
-        progress=progress,
-    )
+    return fit(model, encode_pairs(tokenizer, pairs, training.sequence_tokens), training, progress)
 
 
-def fit(
-    model: Any,
-    examples: Examples,
-    *,
-    tokens: int,
-    learning_rate: float,
-    batch_tokens: int,
-    seed: int,
-    start: float = 0.0,
-    end: float = 1.0,
-    max_grad_norm: float = 1.0,
-    progress: Progress | None = None,
-) -> TrainingLog:
-    """Train a model, in place, on token sequences; the arguments are those of `finetune`."""
+def fit(model: Any, examples: Examples, training: Training, progress: Progress | None = None) -> TrainingLog:
+    """Train a model, in place, on token sequences; see `finetune`."""
+    lengths, device = examples.lengths, next(model.parameters()).device
+    tokens = training.tokens
+    if tokens is None:
+        tokens = round(training.epochs * int(lengths.sum()))
     if not len(examples) or tokens <= 0:
         return TrainingLog()
+    learning_rate, batch_tokens = training.rates(model)
+    seed, start, end = training.seed, training.start, training.end
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
     )
-    lengths, device = examples.lengths, next(model.parameters()).device
     losses: list[torch.Tensor] = []
     rates: list[float] = []
     used = epoch = 0
@@ -124,7 +91,7 @@ def fit(
                 optimizer.param_groups[0]["lr"] = rates[-1]
                 loss = answer_losses(model, *pad(examples, rows, 0), device)[0].mean()
                 loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+                torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 losses.append(loss.detach())
@@ -141,7 +108,7 @@ def fit(
         raise BadInput(
             f"--learning-rate {learning_rate:g}: the loss was not finite at step {step}; give a lower rate"
         )
-    return TrainingLog(used, len(values), values, rates)
+    return TrainingLog(used, values, rates)
 
 
 def schedule(share: float) -> float:

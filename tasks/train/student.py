@@ -13,6 +13,7 @@ from tasks.records import BadInput
 from tasks.run.seeds import generator, integer
 from tasks.train.checkpoint import save_student
 from tasks.train.format import Examples, encode_texts
+from tasks.train.training import Training
 
 END = "<|end|>"
 _SAMPLE_CHARACTERS = 5_000_000
@@ -91,10 +92,12 @@ def make_student(
         fit(
             model,
             blocks,
-            tokens=pretrain_tokens,
-            learning_rate=_LEARNING_RATE,
-            batch_tokens=_BLOCKS * block,
-            seed=integer(seed, "student-pretrain"),
+            Training(
+                tokens=pretrain_tokens,
+                learning_rate=_LEARNING_RATE,
+                batch_tokens=_BLOCKS * block,
+                seed=integer(seed, "student-pretrain"),
+            ),
         )
     save_student(model, tokenizer, path)
 

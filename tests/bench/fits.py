@@ -122,23 +122,20 @@ def mixture(selection: QA, reference: QA, tokens: int, seed: int, measure: Calla
 def fit(out: Path, cell: Cell, seed: int, pairs: QA, tokens: int, test: QA | None = None) -> Facts:
     """Train a copy of the base for a number of tokens; its score on the whole test part."""
     from tasks.train.train import train_student
+    from tasks.train.training import Training
 
     log = train_student(
         base_path(out, cell, seed),
         None,
         pairs,
         example_pairs(Target.load(folder(cell, out) / "target").test) if test is None else test,
-        tokens=tokens,
-        sequence_tokens=settings(cell, out).sequence_tokens,
-        seed=integer(seed, "train"),
-        evaluate_before=False,
+        Training(
+            tokens=tokens,
+            sequence_tokens=settings(cell, out).sequence_tokens,
+            seed=integer(seed, "train"),
+        ),
     )
-    return {
-        "nll": log["nll_after"],
-        "exact_match": log["exact_match_after"],
-        "tokens": log["tokens"],
-        "seconds": round(log["seconds_training"] + log["seconds_evaluation"], 3),
-    }
+    return {**log, "seconds": round(log["seconds"], 3)}
 
 
 def _key(cell: Cell, budget: float, strategy: str, seed: int, kind: str) -> Facts:

@@ -13,6 +13,7 @@ from tasks.run.tables import atomic_folder
 from tasks.train.checkpoint import check_student, load_student, save_student
 from tasks.train.evaluate import evaluate
 from tasks.train.finetune import finetune
+from tasks.train.training import Training
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -21,7 +22,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_saved_student_is_the_same_student_and_holds_no_pickle(llama: Path, tmp_path: Path) -> None:
     model, tokenizer = load_student(llama)
-    finetune(model, tokenizer, SUMS, tokens=1000, learning_rate=1e-3, seed=0)
+    finetune(model, tokenizer, SUMS, Training(tokens=1000, learning_rate=1e-3, seed=0))
     save_student(model, tokenizer, tmp_path / "student")
     again = load_student(tmp_path / "student")
     assert evaluate(*again, SUMS).nll == evaluate(model, tokenizer, SUMS).nll
@@ -56,7 +57,7 @@ def test_lora_changes_its_adapters_and_nothing_else(llama: Path, tmp_path: Path)
     pytest.importorskip("peft", reason="the extra 'lora' is not installed")
     model, tokenizer = load_student(llama, lora=True, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    finetune(model, tokenizer, SUMS, tokens=2000, learning_rate=1e-2, batch_tokens=512, seed=0)
+    finetune(model, tokenizer, SUMS, Training(tokens=2000, learning_rate=1e-2, batch_tokens=512, seed=0))
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert changed == {name for name in before if "lora_" in name}

@@ -14,6 +14,7 @@ from tasks.train.checkpoint import load_student
 from tasks.train.evaluate import evaluate
 from tasks.train.finetune import answer_losses, finetune, fit, schedule
 from tasks.train.format import encode_pairs, from_sequences, pad
+from tasks.train.training import Training
 
 EQUAL_LENGTHS = from_sequences([[token] * 16 for token in range(1, 33)], [4] * 32)
 
@@ -21,7 +22,9 @@ EQUAL_LENGTHS = from_sequences([[token] * 16 for token in range(1, 33)], [4] * 3
 def test_a_student_learns_eight_pairs_by_heart(llama: Path) -> None:
     model, tokenizer = load_student(llama)
     before = evaluate(model, tokenizer, SUMS[:8])
-    log = finetune(model, tokenizer, SUMS[:8], epochs=80, learning_rate=5e-3, batch_tokens=1024, seed=0)
+    log = finetune(
+        model, tokenizer, SUMS[:8], Training(epochs=80, learning_rate=5e-3, batch_tokens=1024, seed=0)
+    )
     after = evaluate(model, tokenizer, SUMS[:8])
     assert before.exact_match == 0
     assert after.exact_match == 1
@@ -36,7 +39,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(
     def losses(seed: int) -> list[float]:
         model, tokenizer = load_student(request.getfixturevalue(kind))
         return finetune(
-            model, tokenizer, SUMS, tokens=3000, learning_rate=1e-3, batch_tokens=512, seed=seed
+            model, tokenizer, SUMS, Training(tokens=3000, learning_rate=1e-3, batch_tokens=512, seed=seed)
         ).losses
 
     assert losses(1) == losses(1)
@@ -46,7 +49,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(
 def test_training_leaves_the_global_random_state_as_it_was(gpt2: Path) -> None:
     model, tokenizer = load_student(gpt2)
     before = torch.random.get_rng_state()
-    finetune(model, tokenizer, SUMS[:4], tokens=300, learning_rate=1e-3, seed=0)
+    finetune(model, tokenizer, SUMS[:4], Training(tokens=300, learning_rate=1e-3, seed=0))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -55,8 +58,8 @@ def test_the_loss_is_the_mean_over_the_answer_tokens_of_the_batch(llama: Path) -
     pairs = [("Why?", "7"), ("What is 3 plus 11?", "The sum is 14, or so it seems to me.")]
     scores = evaluate(model, tokenizer, pairs)
     total = int(encode_pairs(tokenizer, pairs, 512).lengths.sum())
-    log = finetune(model, tokenizer, pairs, tokens=total, learning_rate=1e-9, seed=0)
-    assert log.steps == 1
+    log = finetune(model, tokenizer, pairs, Training(tokens=total, learning_rate=1e-9, seed=0))
+    assert len(log.losses) == 1
     np.testing.assert_allclose(log.losses[0], scores.nll, rtol=1e-5)
 
 
@@ -87,29 +90,26 @@ def test_training_uses_the_tokens_it_was_given_and_never_more(llama: Path, token
         model,
         tokenizer,
         SUMS,
-        tokens=tokens,
-        learning_rate=1e-4,
-        batch_tokens=512,
-        seed=0,
+        Training(tokens=tokens, learning_rate=1e-4, batch_tokens=512),
         progress=lambda used, planned: seen.append((used, planned)),
     )
     assert tokens - longest < log.tokens <= tokens
     assert seen[-1] == (log.tokens, tokens)
-    assert len(seen) == log.steps == len(log.losses) == len(log.learning_rates)
+    assert len(seen) == len(log.losses) == len(log.learning_rates)
 
 
 def test_epochs_are_passes_over_the_pairs(llama: Path) -> None:
     model, tokenizer = load_student(llama)
     one = int(encode_pairs(tokenizer, SUMS, 512).lengths.sum())
-    log = finetune(model, tokenizer, SUMS, epochs=2, learning_rate=1e-4, seed=0)
+    log = finetune(model, tokenizer, SUMS, Training(epochs=2, learning_rate=1e-4, seed=0))
     assert log.tokens == 2 * one
 
 
 def test_no_pairs_train_nothing(llama: Path) -> None:
     model, tokenizer = load_student(llama)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    log = finetune(model, tokenizer, [], tokens=1000, learning_rate=1e-3, seed=0)
-    assert (log.tokens, log.steps, log.losses) == (0, 0, [])
+    log = finetune(model, tokenizer, [], Training(tokens=1000, learning_rate=1e-3, seed=0))
+    assert (log.tokens, log.losses) == (0, [])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -118,12 +118,7 @@ def test_two_halves_follow_the_schedule_of_one_run(llama: Path) -> None:
         return fit(
             model,
             EQUAL_LENGTHS,
-            tokens=tokens,
-            learning_rate=1e-3,
-            batch_tokens=64,
-            seed=0,
-            start=start,
-            end=end,
+            Training(tokens=tokens, learning_rate=1e-3, batch_tokens=64, start=start, end=end),
         ).learning_rates
 
     whole = rates(1024, 0, 1, load_student(llama)[0])
@@ -135,9 +130,11 @@ def test_two_halves_follow_the_schedule_of_one_run(llama: Path) -> None:
 
 def test_a_warm_start_goes_on_from_where_the_first_half_came_to(llama: Path) -> None:
     model, tokenizer = load_student(llama)
-    first = finetune(model, tokenizer, SUMS, epochs=6, learning_rate=3e-3, batch_tokens=512, seed=0, end=0.5)
+    first = finetune(
+        model, tokenizer, SUMS, Training(epochs=6, learning_rate=3e-3, batch_tokens=512, seed=0, end=0.5)
+    )
     second = finetune(
-        model, tokenizer, SUMS, epochs=6, learning_rate=3e-3, batch_tokens=512, seed=0, start=0.5
+        model, tokenizer, SUMS, Training(epochs=6, learning_rate=3e-3, batch_tokens=512, seed=0, start=0.5)
     )
     assert np.mean(second.losses) < np.mean(first.losses[-3:])
 
@@ -161,10 +158,9 @@ def test_gradients_are_clipped(llama: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return step(optimizer, *arguments, **named)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    monkeypatch.setattr("tasks.train.finetune.MAX_NORM", 0.01)
     model, tokenizer = load_student(llama)
-    finetune(
-        model, tokenizer, SUMS, tokens=1000, learning_rate=1e-3, batch_tokens=512, max_grad_norm=0.01, seed=0
-    )
+    finetune(model, tokenizer, SUMS, Training(tokens=1000, learning_rate=1e-3, batch_tokens=512, seed=0))
     assert norms
     assert max(norms) <= 0.01 * 1.001
 
@@ -174,4 +170,4 @@ def test_a_training_that_diverges_says_so(llama: Path) -> None:
     with torch.no_grad():
         model.model.norm.weight.fill_(float("nan"))
     with pytest.raises(BadInput, match=r"--learning-rate 0\.001: the loss was not finite at step 0"):
-        finetune(model, tokenizer, SUMS, tokens=1000, learning_rate=1e-3, seed=0)
+        finetune(model, tokenizer, SUMS, Training(tokens=1000, learning_rate=1e-3, seed=0))

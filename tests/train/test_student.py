@@ -16,6 +16,7 @@ from tasks.train.checkpoint import check_student, load_student
 from tasks.train.evaluate import evaluate
 from tasks.train.student import make_student, pack, sample_texts
 from tasks.train.train import train_student
+from tasks.train.training import Training
 
 SMALL: dict[str, Any] = {
     "vocabulary": 300,
@@ -106,43 +107,28 @@ def test_packing_keeps_every_token_and_ends_every_text() -> None:
 
 
 def test_training_from_folder_to_folder(student: Path, tmp_path: Path) -> None:
-    result = train_student(
-        student,
-        tmp_path / "next",
-        SUMS[:16],
-        SUMS[16:],
-        tokens=4000,
-        batch_tokens=512,
-        learning_rate=3e-3,
-        seed=0,
-    )
-    assert result["nll_after"] < result["nll_before"]
-    assert result["nll_after"] == evaluate(*load_student(tmp_path / "next"), SUMS[16:], batch_tokens=512).nll
+    training = Training(tokens=4000, batch_tokens=512, learning_rate=3e-3)
+    before = evaluate(*load_student(student), SUMS[16:], batch_tokens=512).nll
+    result = train_student(student, tmp_path / "next", SUMS[:16], SUMS[16:], training)
+    assert result["nll"] < before
+    assert result["nll"] == evaluate(*load_student(tmp_path / "next"), SUMS[16:], batch_tokens=512).nll
     assert 3900 < result["tokens"] <= 4000
 
-    again = train_student(
-        student,
-        tmp_path / "again",
-        SUMS[:16],
-        SUMS[16:],
-        tokens=4000,
-        batch_tokens=512,
-        learning_rate=3e-3,
-        seed=0,
-    )
+    train_student(student, tmp_path / "again", SUMS[:16], SUMS[16:], training)
     assert contents(tmp_path / "again") == contents(tmp_path / "next")
-    assert again["losses"] == result["losses"]
 
 
 def test_training_without_pairs_or_test_says_so(student: Path) -> None:
-    result = train_student(student, None, [], [], seed=0)
-    assert (result["tokens"], result["steps"], result["test_tokens"]) == (0, 0, 0)
-    assert result["nll_before"] is result["nll_after"] is result["exact_match_after"] is None
+    result = train_student(student, None, [], [], Training())
+    assert result["tokens"] == 0
+    assert result["nll"] is result["exact_match"] is None
 
 
-def test_rates_follow_the_kind_of_student(student: Path) -> None:
-    small = train_student(student, None, SUMS, SUMS, tokens=3000, batch_tokens=256, seed=0)
-    assert 9e-4 < max(small["learning_rates"]) <= 1e-3
-    pytest.importorskip("peft", reason="the extra 'lora' is not installed")
-    lora = train_student(student, None, SUMS, SUMS, tokens=3000, batch_tokens=256, lora=True, seed=0)
-    assert 9e-5 < max(lora["learning_rates"]) <= 1e-4
+def test_rates_follow_the_kind_of_student(student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = load_student(student)
+    assert Training().rates(model) == (1e-3, 1024)
+    assert Training(lora=True).rates(model) == (1e-4, 1024)
+    assert Training(learning_rate=0.5, batch_tokens=64).rates(model) == (0.5, 64)
+    monkeypatch.setattr("tasks.train.training.SMALL", model.num_parameters())
+    assert Training().rates(model) == (1e-5, 4096)
+    assert Training(lora=True).rates(model) == (1e-4, 4096)
