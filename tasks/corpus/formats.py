@@ -31,12 +31,17 @@ class Broken:
 Row = tuple[int, Record | Broken]
 """Line (or row) number, from 1, and what stood there."""
 
-_LONGEST_CSV_FIELD = 2**31 - 1  # the largest a C long holds everywhere
+_LONGEST_CSV_FIELD = 1 << 24  # characters; what is longer is the rest of a file behind a stray quote
 
 _UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
 
 # NaN and Infinity are no JSON; a value that cannot be written again becomes null.
 JSON = json.JSONDecoder(parse_constant=lambda name: None)
+
+
+def storable(text: str) -> str:
+    """The string with escapes for what UTF-8 cannot hold, so that names which differ still do."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def path_of(name: str) -> UPath:
@@ -82,6 +87,8 @@ def reader_of(path: UPath) -> Callable[[UPath], Iterator[Row]] | None:
 def opened(path: UPath) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked if its name ends in .gz; damage and failing storage become one clear line."""
     try:
+        if path.is_fifo():  # to open it would wait for a writer
+            raise BadInput(f"{path}: cannot be read: a pipe; give a file")
         with path.open("rb") as raw:
             if path.name.lower().endswith(".gz"):
                 with gzip.GzipFile(fileobj=raw) as unpacked:
@@ -146,22 +153,29 @@ def _delimited(path: UPath) -> Iterator[Row]:
     with opened(path) as file:
         # Undecodable bytes survive as surrogates, so that one bad row costs that row and not the file.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.DictReader(text, delimiter=delimiter, restkey="")
-        try:
-            for row in reader:
-                if "" in row and isinstance(row[""], list):
-                    yield (
-                        reader.line_num,
-                        Broken(
-                            "broken CSV", f"more cells than the {len(reader.fieldnames or [])} of the header"
-                        ),
-                    )
-                elif any(value and _UNDECODABLE.search(value) for value in row.values()):
-                    yield reader.line_num, Broken("binary", "not UTF-8")
-                else:
-                    yield reader.line_num, {name: value for name, value in row.items() if value is not None}
-        except csv.Error as error:
-            raise BadInput(f"{path}:{reader.line_num}: broken CSV: {error}") from None
+        reader = csv.DictReader(text, delimiter=delimiter, restkey="", strict=True)
+        while True:
+            began = reader.reader.line_num + 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                # Beyond its own line a row has swallowed others, nobody knows how many.
+                if began == 1 or reader.reader.line_num > began or "end of data" in str(error):
+                    raise BadInput(
+                        f"{path}:{began}: broken CSV: {error} (by line {reader.reader.line_num}); "
+                        "mend the quotes of the row that begins here"
+                    ) from None
+                yield began, Broken("broken CSV", str(error))
+                continue
+            if row is None:
+                return
+            if "" in row and isinstance(row[""], list):
+                cells = len(reader.fieldnames or [])
+                yield (reader.line_num, Broken("broken CSV", f"more cells than the {cells} of the header"))
+            elif any(value and _UNDECODABLE.search(value) for value in row.values()):
+                yield reader.line_num, Broken("binary", "not UTF-8")
+            else:
+                yield reader.line_num, {name: value for name, value in row.items() if value is not None}
 
 
 def _parquet(path: UPath) -> Iterator[Row]:
@@ -170,14 +184,29 @@ def _parquet(path: UPath) -> Iterator[Row]:
 
     with opened(path) as file:
         try:
-            table = pq.ParquetFile(file)
+            # Without a buffer a whole row group lies in memory.
+            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
             number = 0
             for batch in table.iter_batches(batch_size=256):
-                for record in batch.to_pylist():
+                for record in records_of(batch):
                     number += 1
                     yield number, record
         except pa.ArrowException as error:
             raise BadInput(f"{path}: damaged Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def records_of(batch: Any) -> Iterator[Record | Broken]:
+    """The rows of an Arrow batch or table; a value that Python cannot hold costs its row."""
+    try:
+        yield from batch.to_pylist()
+        return
+    except (ValueError, OverflowError):  # a date beyond the year 9999, a string that is not UTF-8
+        pass
+    for number in range(batch.num_rows):
+        try:
+            yield batch.slice(number, 1).to_pylist()[0]
+        except (ValueError, OverflowError) as error:
+            yield Broken("broken value", str(error))
 
 
 def first_records(path: UPath, count: int) -> list[Record]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from upath import UPath
 
-from tasks.corpus.formats import Record, Row
+from tasks.corpus.formats import Record, Row, records_of
 from tasks.records import BadInput
 
 _MARKS = ("dataset_dict.json", "state.json")
@@ -37,7 +37,7 @@ def read_saved_dataset(folder: UPath, split: str) -> Iterator[Row]:
     # As Arrow, so that columns of images or sound are not decoded.
     number = 0
     for batch in loaded.with_format("arrow").iter(batch_size=256):
-        for record in batch.to_pylist():
+        for record in records_of(batch):
             number += 1
             yield number, record
 
@@ -60,7 +60,7 @@ def stream_dataset(name: str, split: str) -> Iterator[Row]:
     try:
         stream = datasets.load_dataset(base, config, split=split, streaming=True)
         yield from enumerate(_plain(stream), start=1)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise BadInput(f"hf:{name}: the split {split} cannot be read: {_line(error)}") from None
 
 

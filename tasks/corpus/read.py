@@ -11,8 +11,8 @@ from typing import Any
 from upath import UPath
 
 from tasks.corpus import docstrings, folders, huggingface
-from tasks.corpus.formats import JSON, Broken, Record, Row, first_records, read_records
-from tasks.corpus.sources import fingerprint, resolve
+from tasks.corpus.formats import JSON, Broken, Record, Row, first_records, read_records, storable
+from tasks.corpus.sources import File, fingerprint, resolve
 from tasks.records import BadInput, Document, Reject
 from tasks.run.parallel import Mapper, serial
 
@@ -62,15 +62,18 @@ def read_documents(
             yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
         elif source.kind == "saved":
             rows = huggingface.read_saved_dataset(UPath(source.name), fields.hf_split)
-            yield from _documents(rows, source.name, source.label, fields, reject)
+            yield from _documents(rows, storable(source.name), source.label, fields, reject)
         else:
             empty = True
-            for path, label, group in source.files():
+            for file in source.files():
                 empty = False
-                if folders.is_text_file(path):
-                    yield from _text_file(path, label, group, reject)
+                place = storable(str(file.path))
+                if file.broken:
+                    reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
+                elif folders.is_text_file(file.path):
+                    yield from _text_file(file, place, reject)
                 else:
-                    yield from _documents(read_records(path), str(path), label, fields, reject)
+                    yield from _documents(read_records(file.path), place, file.label, fields, reject)
             if empty:
                 raise _no_documents(source.name)
 
@@ -88,13 +91,13 @@ def check_sources(sources: Sequence[str], fields: Fields) -> None:
         if source.kind == "python":
             docstrings.find_files(source.name)
         elif source.kind in ("file", "folder"):
-            first = next(source.files(), None)
+            first = next((file.path for file in source.files() if file.broken is None), None)
             if first is None:
                 raise _no_documents(source.name)
-            if not folders.is_text_file(first[0]):
-                names = dict.fromkeys(name for record in first_records(first[0], 20) for name in record)
+            if not folders.is_text_file(first):
+                names = dict.fromkeys(name for record in first_records(first, 20) for name in record)
                 if names and fields.text not in names:
-                    raise _no_field(str(first[0]), fields.text, names)
+                    raise _no_field(str(first), fields.text, names)
 
 
 def _documents(
@@ -126,7 +129,7 @@ def _documents(
 def _document(record: Record, name: str, origin: str, fields: Fields) -> Document | Reject:
     given = record.get(fields.id)
     if isinstance(given, str | int | float) and not isinstance(given, bool) and str(given).strip():
-        name = _storable(str(given).strip())
+        name = storable(str(given).strip())
     text = record.get(fields.text)
     if isinstance(text, bytes):
         try:
@@ -142,22 +145,23 @@ def _document(record: Record, name: str, origin: str, fields: Fields) -> Documen
         return Reject("read", problem, name, origin)
     source = record.get(fields.source)
     rest = {key: value for key, value in record.items() if key not in (fields.text, fields.id, fields.source)}
-    return Document(
-        name, text, None if source is None else _storable(str(source)), _as_json(rest) if rest else {}, origin
-    )
+    try:
+        metadata = _as_json(rest) if rest else {}
+    except RecursionError:
+        return Reject("read", "broken JSON", name, f"{origin}: nested too deeply")
+    return Document(name, text, None if source is None else storable(str(source)), metadata, origin)
 
 
-def _text_file(path: UPath, label: str, group: str, reject: Rejecter) -> Iterator[Document]:
-    text = folders.read_text_file(path)
-    label = _storable(label)
+def _text_file(file: File, place: str, reject: Rejecter) -> Iterator[Document]:
+    text = folders.read_text_file(file.path)
     if isinstance(text, Broken):
-        reject(Reject("read", text.reason, label, f"{path}: {text.detail}"))
+        reject(Reject("read", text.reason, file.label, f"{place}: {text.detail}"))
         return
     problem = _unusable(text)
     if problem:
-        reject(Reject("read", problem, label, str(path)))
+        reject(Reject("read", problem, file.label, place))
     else:
-        yield Document(label, text, _storable(group), {}, f"{_storable(str(path))}:1")
+        yield Document(file.label, text, file.group, {}, f"{place}:1")
 
 
 def _python(module: str, reject: Rejecter, mapper: Mapper) -> Iterator[Document]:
@@ -178,11 +182,6 @@ def _unusable(text: str) -> str:
     if "\0" in text or len(_CONTROL.findall(text)) > _MOST_CONTROL * len(text):
         return "binary"
     return ""
-
-
-def _storable(text: str) -> str:
-    """The string without what UTF-8 cannot hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _as_json(values: dict[str, Any]) -> dict[str, Any]:

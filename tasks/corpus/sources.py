@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,8 +11,25 @@ from typing import Any, Literal
 from upath import UPath
 
 from tasks.corpus import docstrings, folders, huggingface
-from tasks.corpus.formats import path_of, reader_of
+from tasks.corpus.formats import Broken, path_of, reader_of, storable
 from tasks.records import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a source.
+
+    Args:
+        path: where it lies.
+        label: its name in ids.
+        group: its folder just below the source, else the source's label.
+        broken: why it is not read, None if it is.
+    """
+
+    path: UPath
+    label: str
+    group: str
+    broken: Broken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +39,24 @@ class Source:
     Args:
         kind: "file", "folder", "saved" (a data set's folder), "hub" or "python".
         name: path, name on the hub, or package.
-        label: shortest end of the path that no other source shares; ids are made from it.
+        label: shortest end of the path, or of the name on the hub with its configuration, that no other source
+            shares; ids are made from it.
     """
 
     kind: Literal["file", "folder", "saved", "hub", "python"]
     name: str
     label: str
 
-    def files(self) -> Iterator[tuple[UPath, str, str]]:
-        """(path, label, group) of the files of a file or folder; the group is the file's folder just below."""
+    def files(self) -> Iterator[File]:
+        """The files of a file or folder, those that are not read among them."""
         path = UPath(self.name)
         if self.kind == "file":
-            yield path, self.label, path.parent.name
+            yield File(path, self.label, storable(path.parent.name))
             return
-        for file in folders.files_below(path):
+        for file, broken in folders.files_below(path):
             below = file.parts[len(path.parts) :]
-            yield file, "/".join([self.label, *below]), below[0] if len(below) > 1 else self.label
+            label, group = "/".join([self.label, *below]), below[0] if len(below) > 1 else self.label
+            yield File(file, storable(label), storable(group), broken)
 
 
 def resolve(sources: Sequence[str]) -> list[Source]:
@@ -47,7 +67,7 @@ def resolve(sources: Sequence[str]) -> list[Source]:
     """
     if not sources:
         raise BadInput("--corpus: no source given; name a file, a folder, hf:NAME or python:PACKAGE")
-    labels = _labels([str(source) for source in sources if not _scheme(str(source))])
+    labels = _labels([str(source) for source in sources if _scheme(str(source)) != "python"])
     resolved: list[Source] = []
     for source in map(str, sources):
         scheme = _scheme(source)
@@ -60,7 +80,7 @@ def resolve(sources: Sequence[str]) -> list[Source]:
             name = source.removeprefix("hf:")
             if not huggingface.split_name(name)[0]:
                 raise BadInput(f"{source}: name the data set, as in hf:NAME or hf:NAME:CONFIG")
-            resolved.append(Source("hub", name, huggingface.split_name(name)[0].rsplit("/", 1)[-1]))
+            resolved.append(Source("hub", name, labels[source]))
         else:
             resolved.append(_path(source, labels[source]))
     return resolved
@@ -82,7 +102,7 @@ def fingerprint(sources: Sequence[str]) -> str:
                 _mark(path) for path in sorted(UPath(source.name).rglob("*"), key=str) if path.is_file()
             ]
         else:
-            marks += [_mark(path) for path, _, _ in source.files()]
+            marks += [_mark(file.path) for file in source.files() if file.broken is None]
     return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
@@ -109,19 +129,28 @@ def _scheme(source: str) -> str:
     return scheme if scheme in {"python", "hf"} and ":" in source else ""
 
 
-def _labels(paths: list[str]) -> dict[str, str]:
-    """For every path the shortest end that no other path has."""
-    parts = {path: [part.strip("/") for part in path_of(path).parts] for path in paths}
+def _labels(sources: list[str]) -> dict[str, str]:
+    """For every path or name on the hub the shortest end that no other has."""
+    parts = {source: _parts(source) for source in sources}
+    shared = Counter(tuple(own[-depth:]) for own in parts.values() for depth in range(1, len(own) + 1))
     labels = {}
-    for path, own in parts.items():
-        others = [other for name, other in parts.items() if name != path]
+    for source, own in parts.items():
         depth = 1
-        while depth < len(own) and any(other[-depth:] == own[-depth:] for other in others):
+        while depth < len(own) and shared[tuple(own[-depth:])] > 1:
             depth += 1
-        labels[path] = "/".join(own[-depth:]) or path
+        labels[source] = storable("/".join(own[-depth:]) or source)
     return labels
 
 
+def _parts(source: str) -> list[str]:
+    if _scheme(source) == "hf":
+        return source.removeprefix("hf:").strip("/").split("/")
+    return [part.strip("/") for part in path_of(source).parts]
+
+
 def _mark(path: UPath) -> list[Any]:
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError:  # a link that leads nowhere
+        return [str(path), None]
     return [str(path), status.st_size, getattr(status, "st_mtime_ns", None) or status.st_mtime]

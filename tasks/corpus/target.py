@@ -13,7 +13,7 @@ from upath import UPath
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.docstrings import find_files
 from tasks.corpus.doctests import read_doctests
-from tasks.corpus.formats import Broken, Record, first_records, path_of, read_records, reader_of
+from tasks.corpus.formats import Broken, Record, first_records, path_of, read_records, reader_of, storable
 from tasks.corpus.normalise import normalise
 from tasks.records import BadInput, Example, Reject
 from tasks.run.seeds import generator
@@ -130,36 +130,38 @@ def _read(
             raise BadInput(f"{flag} {name}: no doctests with an output in these modules")
         return examples
     path = _path(name, flag)
+    label, place = storable(path.name), storable(str(path))
     records: list[tuple[int, Record]] = []
     for number, record in read_records(path):
         if isinstance(record, Broken):
-            detail = f"{path}:{number}: {record.detail}"
-            reject(Reject("target", record.reason, f"{path.name}:{number}", detail))
+            detail = f"{place}:{number}: {record.detail}"
+            reject(Reject("target", record.reason, f"{label}:{number}", detail))
         else:
             records.append((number, record))
     if not records:
         raise BadInput(f"{flag} {name}: no examples in this file")
     _check_fields(name, flag, [record for _, record in records], question_field, answer_field)
-    examples = list(_distinct(_examples(path, records, question_field, answer_field, reject), reject))
+    examples = list(_distinct(_examples(label, place, records, question_field, answer_field, reject), reject))
     if not examples:
         raise BadInput(f"{flag} {name}: none of its {len(records)} items has a question and an answer")
     return examples
 
 
 def _examples(
-    path: UPath,
+    label: str,
+    place: str,
     records: Sequence[tuple[int, Record]],
     question_field: str,
     answer_field: str,
     reject: Callable[[Reject], None],
 ) -> Iterator[Example]:
     for number, record in records:
-        id = f"{path.name}:{number}"
+        id = f"{label}:{number}"
         question, answer = _value(record, question_field), _value(record, answer_field)
         if question and answer:
             yield Example(id, question, answer, str(record.get("group") or id))
         else:
-            reject(Reject("target", "no answer" if question else "no question", id, f"{path}:{number}"))
+            reject(Reject("target", "no answer" if question else "no question", id, f"{place}:{number}"))
 
 
 def _distinct(examples: Iterable[Example], reject: Callable[[Reject], None]) -> Iterator[Example]:

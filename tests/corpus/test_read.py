@@ -123,7 +123,10 @@ def test_a_folder_is_read_in_order_with_html_as_markdown(tmp_path: Path) -> None
     assert "x = 1" in page
     assert "alert" not in page
     assert "p{}" not in page
-    assert [(reject.reason, reject.id) for reject in rejects] == [("binary", "docs/z.txt")]
+    assert [(reject.reason, reject.id) for reject in rejects] == [
+        ("not read", "docs/stray.csv"),
+        ("binary", "docs/z.txt"),
+    ]
 
 
 def test_a_folder_of_shards_is_read_as_records(tmp_path: Path) -> None:
