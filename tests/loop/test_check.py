@@ -56,12 +56,15 @@ def test_a_changed_input_is_named(settings: EqualSettings, tmp_path: Path, file:
     assert changed(settings, before) == [named]
 
 
-def test_a_file_of_the_same_size_with_a_later_time_is_another(
-    settings: EqualSettings, tmp_path: Path
+@pytest.mark.parametrize(
+    ("file", "named"), [("target.jsonl", "target"), ("student/model.safetensors", "student")]
+)
+def test_a_file_of_the_same_size_with_another_time_is_another(
+    settings: EqualSettings, tmp_path: Path, file: str, named: str
 ) -> None:
     before = input_fingerprints(settings)
-    os.utime(tmp_path / "target.jsonl", ns=(1, 1))
-    assert changed(settings, before) == ["target"]
+    os.utime(tmp_path / file, ns=(1, 1))
+    assert changed(settings, before) == [named]
 
 
 def test_another_version_of_sluice_is_a_change(

@@ -61,7 +61,7 @@ def test_a_run_killed_while_its_folder_is_made_leaves_its_name_free(tmp_path: Pa
     settings = settings_of(tmp_path)
     child = os.fork()
     if not child:
-        folder.write_text = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         create("equal", settings, INPUTS)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert len(os.listdir(tmp_path / "equal")) == 1
