@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +15,12 @@ from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.run.parallel import current_mapper, serial
-from tasks.run.tables import read_rows
+from tasks.run.tables import read_rows, write_json
 from tasks.select.bandit import BANDITS
 
 Facts = dict[str, Any]
+
+_REFERENCE = "reference"  # the students of the reference, among the strategies
 
 
 def others(
@@ -35,25 +38,37 @@ def others(
     Returns:
         comparison: a row per strategy, see `strategy`; reference: see `students.with_reference`, or None.
     """
-    jobs: list[Callable[[], Facts]] = []
+    jobs: dict[str, Callable[[], Facts]] = {
+        name: partial(strategy, run, settings, name, corpus, clusters, student, tokens)
+        for name in settings.compare
+    }
     if settings.train_reference and settings.train != "never":
         given: Facts = {"rounds": rounds, "student": student, "rewarded": rewarded, "tokens": tokens}
-        jobs.append(partial(students.with_reference, run, settings, **given))
-    with_reference = bool(jobs)
-    jobs += [
-        partial(strategy, run, settings, name, corpus, clusters, student, tokens) for name in settings.compare
-    ]
+        jobs[_REFERENCE] = partial(students.with_reference, run, settings, **given)
     mapper = current_mapper() if settings.student == "tiny" else serial
-    found = list(mapper(_call, jobs))
-    return {
-        "files": [],
-        "reference": found[0] if with_reference else None,
-        "comparison": found[1:] if with_reference else found,
-    }
+    made_of = [
+        *(facts["files"] for facts in (corpus, clusters, student, rewarded)),
+        student["student"],
+        tokens,
+    ]
+    found = dict(zip(jobs, mapper(partial(_once, run / "compare", made_of), jobs.items()), strict=True))
+    reference = found.pop(_REFERENCE, None)
+    return {"files": [], "reference": reference, "comparison": list(found.values())}
 
 
-def _call(job: Callable[[], Facts]) -> Facts:
-    return job()
+def _once(folder: Path, made_of: Any, job: tuple[str, Callable[[], Facts]]) -> Facts:
+    """The facts of a job, kept when it is done: a run that is killed among many large students repeats one of them."""
+    name, work = job
+    path = folder / name / "facts.json"
+    try:
+        saved = json.loads(path.read_text())
+        if saved["made_of"] == made_of:
+            return dict(saved["facts"])
+    except (OSError, ValueError):
+        pass
+    facts = work()
+    write_json(path, {"made_of": made_of, "facts": facts})
+    return facts
 
 
 def strategy(

@@ -1,0 +1,52 @@
+"""Strategies beside the run's own: each is done once, whatever kills the run in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_corpus import write_corpus
+
+from tasks.loop import compare
+from tasks.loop.settings import EqualSettings
+
+Facts = dict[str, Any]
+GIVEN: Facts = {
+    "corpus": {"files": {"c": "1"}},
+    "clusters": {"files": {"k": "1"}},
+    "student": {"files": {}, "student": "tiny"},
+    "rounds": 3,
+    "rewarded": {"files": {"r": "1"}},
+}
+
+
+def settings(folder: Path) -> EqualSettings:
+    corpus, target = write_corpus(folder)
+    return EqualSettings(
+        corpus=[str(corpus)], target=str(target), compare=["random", "dsir"], train_reference=True
+    )
+
+
+def test_what_is_done_is_not_done_again_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, done = settings(tmp_path), []
+
+    def strategy(run: Path, settings: EqualSettings, name: str, *_: Any) -> Facts:
+        if name == "dsir" and len(done) == 1:
+            done.append("killed")
+            raise KeyboardInterrupt
+        done.append(name)
+        return {"strategy": name, "nll": len(done)}
+
+    monkeypatch.setattr(compare, "strategy", strategy)
+    monkeypatch.setattr(
+        compare.students, "with_reference", lambda *_, **__: {"files": [], "nll_reference": 1.0}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        compare.others(tmp_path, own, tokens=7, **GIVEN)
+    found = compare.others(tmp_path, own, tokens=7, **GIVEN)
+    assert done == ["random", "killed", "dsir"]
+    assert [row["strategy"] for row in found["comparison"]] == ["random", "dsir"]
+    assert found["reference"]["nll_reference"] == 1.0
+    compare.others(tmp_path, own, tokens=8, **GIVEN)  # longer training is other work
+    assert done == ["random", "killed", "dsir", "random", "dsir"]
