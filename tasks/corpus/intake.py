@@ -1,4 +1,4 @@
-"""What is decided about a document alone or by its digest: wanted, long enough, new."""
+"""What is decided about a document alone or by its digest: wanted, cut to size, long enough, new."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 
 from xxhash import xxh3_64_intdigest
 
 from tasks.corpus.duplicates import exact_key
 from tasks.corpus.normalise import normalise
+from tasks.corpus.split import split_document
 from tasks.records import BadInput, Document, Reject
 from tasks.run.tables import TableWriter
 
 _BROKEN = frozenset(
-    {"broken JSON", "broken CSV", "broken HTML", "broken Python", "not an object", "no text field", "binary"}
+    {
+        "broken JSON",
+        "broken CSV",
+        "broken HTML",
+        "broken Python",
+        "broken value",
+        "not an object",
+        "no text field",
+        "binary",
+        "unreadable",
+    }
 )
 
 
@@ -55,13 +67,16 @@ class RejectLog:
 
 @dataclass
 class Intake:
-    """Lets through the documents that are wanted, normalised, each text and each id once; the first one stays.
+    """Lets through the documents that are wanted, split and normalised, each text once; the first one stays.
+
+    A document whose id is taken by another text gets its file and line added to it: shards often count from 0 each.
 
     Args:
         reject: called for every other document.
         corpus_share: share of the documents to let through, drawn by hash of the id.
         exclude: patterns of ids to leave out, with * and ?.
         min_characters: of a normalised text.
+        max_tokens: of a document; a longer one is split.
         seed: of the draw.
     """
 
@@ -69,12 +84,13 @@ class Intake:
     corpus_share: float
     exclude: Sequence[str]
     min_characters: int
+    max_tokens: int
     seed: int
     read: int = 0
     ids: set[str] = field(default_factory=set)
 
     def accept(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """The documents that pass, in order; counts the others."""
+        """The documents that pass, or their parts, in order; counts the documents."""
         excluded = _pattern(self.exclude)
         first_with: dict[bytes, str] = {}
         for document in documents:
@@ -83,18 +99,42 @@ class Intake:
                 self._drop("excluded", document)
             elif xxh3_64_intdigest(document.id.encode(), self.seed) >= self.corpus_share * 2**64:
                 self._drop("not in the sample", document)
-            elif document.id in self.ids:
-                self._drop("duplicate id", document, document.origin)
-            elif len(text := normalise(document.text)) < self.min_characters:
-                self._drop("too short", document, f"{len(text)} characters")
-            elif (first := first_with.setdefault(exact_key(text), document.id)) != document.id:
-                self.reject(Reject("deduplicate", "duplicate", document.id, first))
             else:
-                self.ids.add(document.id)
-                yield replace(document, text=text)
+                for part in self._parts(document):
+                    key = exact_key(part.text)
+                    if len(part.text) < self.min_characters:
+                        self._drop("too short", part, f"{len(part.text)} characters")
+                    elif key in first_with:
+                        self.reject(Reject("deduplicate", "duplicate", part.id, first_with[key]))
+                    else:
+                        first_with[key] = part.id
+                        self.ids.update(filter(None, (part.id, part.parent)))
+                        yield part
+
+    def _parts(self, document: Document) -> list[Document]:
+        """The document, or what it is split into, normalised, under ids that no document before it has."""
+        name = next(name for name in _names(document) if name not in self.ids)
+        whole = replace(document, id=name, text=normalise(document.text))
+        parts = split_document(whole, self.max_tokens)
+        if len(parts) == 1:
+            return parts
+        mark = "#"
+        while any(f"{name}{mark}{number}" in self.ids for number in range(1, len(parts) + 1)):
+            mark += "#"
+        # A cut can leave spaces at the end of a part.
+        return [
+            replace(part, id=f"{name}{mark}{number}", text=normalise(part.text))
+            for number, part in enumerate(parts, start=1)
+        ]
 
     def _drop(self, reason: str, document: Document, detail: str = "") -> None:
         self.reject(Reject("read", reason, document.id, detail))
+
+
+def _names(document: Document) -> Iterator[str]:
+    """The document's id, then ids that say where it stands, for when that is taken."""
+    place = f"{document.id}@{document.origin.rsplit('/', 1)[-1]}"
+    return chain([document.id, place], (f"{place}@{number}" for number in count(2)))
 
 
 def _pattern(exclude: Sequence[str]) -> re.Pattern[str]:

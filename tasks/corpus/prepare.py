@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,8 @@ from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.duplicates import NearDuplicates
 from tasks.corpus.intake import Intake, RejectLog
 from tasks.corpus.read import Fields, read_documents
-from tasks.corpus.split import split_document
-from tasks.corpus.staging import Examine, Row, compare, stage, staged_rows
-from tasks.corpus.tokens import count_tokens
-from tasks.records import BadInput, Document, Example, Reject
+from tasks.corpus.staging import Examine, compare, stage, staged_rows
+from tasks.records import BadInput, Example, Reject
 from tasks.run.parallel import Mapper, serial
 from tasks.run.seeds import integer
 from tasks.run.tables import CORPUS, REJECTED, TableWriter
@@ -52,9 +50,10 @@ def prepare_corpus(
     mapper: Mapper = serial,
     progress: Callable[[str, int], None] | None = None,
 ) -> CorpusSummary:
-    """Reads, normalises, deduplicates, decontaminates and splits the documents of all sources.
+    """Reads, splits, normalises, deduplicates and decontaminates the documents of all sources.
 
-    What is template is known only when every document was seen, so normalised documents wait in a file beside `output`.
+    A part of a long document is a document in every respect, so it is cut before anything is counted, compared or
+    dropped. What is template is known only when every document was seen, so documents wait in a file beside `output`.
     In memory are ids and digests, never the texts.
 
     Args:
@@ -65,7 +64,7 @@ def prepare_corpus(
         rejected: Parquet file to write, `tables.REJECTED`.
         corpus_share: share of the documents to use, drawn by hash of the id.
         exclude: patterns of ids to leave out, with * and ?.
-        min_characters: shorter documents are dropped.
+        min_characters: shorter documents and parts are dropped.
         max_tokens: longer documents are split.
         near_duplicates: Jaccard similarity of content shingles from which a document is dropped; 1 keeps them all.
         decontamination_ngram: words in a row shared with a test example for which a document is dropped.
@@ -82,7 +81,9 @@ def prepare_corpus(
     try:
         with TableWriter(rejected, REJECTED) as dropped, TableWriter(output, CORPUS) as kept:
             reject = RejectLog(dropped)
-            intake = Intake(reject, corpus_share, exclude, min_characters, integer(seed, "corpus sample"))
+            intake = Intake(
+                reject, corpus_share, exclude, min_characters, max_tokens, integer(seed, "corpus sample")
+            )
             documents = intake.accept(read_documents(sources, fields, reject, mapper))
             template = stage(documents, staged, mapper, lambda done: report("read", done))
             reject.check_broken(intake.read, max_broken)
@@ -94,16 +95,13 @@ def prepare_corpus(
 
             tokens = 0
             for number, row in enumerate(staged_rows(staged)):
-                if number in overlaps and count_tokens(row["text"]) <= max_tokens:
+                if number in overlaps:
                     reject(Reject("decontaminate", "contaminated", row["id"], overlaps[number]))
-                    continue
-                same = near.find_or_keep(number, row["id"])
-                if same:
+                elif same := near.find_or_keep(number, row["id"]):
                     reject(Reject("deduplicate", "near duplicate", row["id"], f"{same[0]} ({same[1]:.2f})"))
-                    continue
-                for part in _parts(row, max_tokens, intake.ids, decontaminator, reject):
-                    kept.write(part)
-                    tokens += part["tokens"]
+                else:
+                    kept.write(row)
+                    tokens += row["tokens"]
             if not kept.rows:
                 reasons = ", ".join(f"{reason}: {count}" for reason, count in reject.counts.most_common())
                 raise BadInput(
@@ -113,26 +111,3 @@ def prepare_corpus(
         staged.unlink(missing_ok=True)
         signed.unlink(missing_ok=True)
     return CorpusSummary(kept.rows, tokens, dict(reject.counts.most_common()))
-
-
-def _parts(
-    row: Row, max_tokens: int, ids: set[str], decontaminator: Decontaminator, reject: RejectLog
-) -> Iterator[Row]:
-    """The rows of a document: itself, or its parts without the contaminated ones."""
-    parts = split_document(Document(row["id"], row["text"]), max_tokens)
-    overlaps = decontaminator.overlaps([part.text for part in parts]) if len(parts) > 1 else [None]
-    mark = "#"
-    while any(f"{row['id']}{mark}{number}" in ids for number in range(1, len(parts) + 1)):
-        mark += "#"  # the corpus has such ids of its own
-    for number, (part, overlap) in enumerate(zip(parts, overlaps, strict=True), start=1):
-        name = part.id if part.parent is None else f"{part.parent}{mark}{number}"
-        if overlap is not None:
-            reject(Reject("decontaminate", "contaminated", name, overlap))
-        else:
-            yield {
-                **row,
-                "id": name,
-                "text": part.text,
-                "parent": part.parent,
-                "tokens": count_tokens(part.text),
-            }

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.decontaminate import Decontaminator
-from tasks.corpus.duplicates import NearDuplicates, Signatures, Thresholds, signatures
+from tasks.corpus.duplicates import NearDuplicates, Signed, sign
 from tasks.corpus.template import DocumentFrequency, Template, shingles
+from tasks.corpus.tokens import count_tokens
 from tasks.corpus.words import Hashes, hash_words
 from tasks.records import Document
 from tasks.run.parallel import Mapper
@@ -32,11 +33,10 @@ class Examine:
     decontaminator: Decontaminator
     threshold: float
 
-    def __call__(self, texts: list[str]) -> tuple[list[str | None], Signatures, Thresholds]:
-        """The texts' overlaps with the test part, signatures and thresholds."""
+    def __call__(self, texts: list[str]) -> tuple[list[str | None], Signed]:
+        """The texts' overlaps with the test part, and what they are compared by."""
         batch = hash_words(texts)
-        signed, thresholds = signatures(shingles(batch), self.template, self.threshold)
-        return self.decontaminator.overlaps_of(batch), signed, thresholds
+        return self.decontaminator.overlaps_of(batch), sign(shingles(batch), self.template, self.threshold)
 
 
 def stage(
@@ -58,6 +58,8 @@ def stage(
                         "id": document.id,
                         "text": document.text,
                         "source": document.source,
+                        "tokens": count_tokens(document.text),
+                        "parent": document.parent,
                         "origin": document.origin,
                         "metadata": json.dumps(document.metadata),
                     }
@@ -73,7 +75,7 @@ def stage(
 def compare(
     path: Path, examine: Examine, near: NearDuplicates, mapper: Mapper, report: Callable[[int], None]
 ) -> dict[int, str]:
-    """Second pass: gives the staged documents' signatures to `near`.
+    """Second pass: gives `near` what the staged documents are compared by.
 
     Returns:
         Row -> words shared with the test part, for the rows that share some.
@@ -81,9 +83,9 @@ def compare(
     overlaps: dict[int, str] = {}
     done = 0
     texts = (row["text"] for row in iterate_rows(path, ["text"], batch=_BATCH_DOCUMENTS))
-    for found, signed, thresholds in mapper(examine, _batches(texts)):
+    for found, signed in mapper(examine, _batches(texts)):
         overlaps.update((done + place, words) for place, words in enumerate(found) if words is not None)
-        near.add(signed, thresholds)
+        near.add(signed)
         done += len(found)
         report(done)
     near.freeze()
@@ -91,7 +93,7 @@ def compare(
 
 
 def staged_rows(path: Path) -> Iterator[Row]:
-    """The staged documents as rows of `tables.CORPUS`, parent and tokens still empty."""
+    """The staged documents as rows of `tables.CORPUS`."""
     return iterate_rows(path, batch=_BATCH_DOCUMENTS)
 
 

@@ -43,8 +43,10 @@ class Template:
 class DocumentFrequency:
     """In how many documents a shingle occurs, in fixed memory.
 
-    A count-min sketch (Cormode & Muthukrishnan 2005) of two rows: an estimate is never too small, and too large only
-    where a shingle meets frequent ones in both rows.
+    A count-min sketch (Cormode & Muthukrishnan 2005) of two rows, less what a counter holds on average (count-mean-min,
+    Deng & Rafiei 2007), which is nothing until the shingles of all documents outnumber the counters: long documents do
+    not turn into template by filling the sketch. An estimate is too large only where a shingle meets frequent ones in
+    both rows.
     """
 
     def __init__(self) -> None:
@@ -59,7 +61,8 @@ class DocumentFrequency:
 
     def template(self) -> Template:
         """The shingles in more than 0.2 % of the documents, and in at least 20."""
-        limit = max(_FEWEST_DOCUMENTS, int(np.ceil(_SHARE * self.documents)))
+        load = int(self._rows[0].sum(dtype=np.uint64)) // _COUNTERS
+        limit = max(_FEWEST_DOCUMENTS, int(np.ceil(_SHARE * self.documents))) + load
         first, second = (np.flatnonzero(row >= limit).astype(np.uint32) for row in self._rows)
         return Template((first, second))
 

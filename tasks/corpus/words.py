@@ -13,8 +13,9 @@ from xxhash import xxh3_64_intdigest
 
 Hashes = NDArray[np.uint64]
 
-# Letters and digits; scripts that write no spaces give a word per character.
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+# Letters and digits; Japanese and Chinese, which write no spaces, give a word per character. Thai, Lao and Khmer fall
+# into pieces of a few letters between their vowel and tone marks, which are no letters to Python.
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, so that every power of it is invertible

@@ -98,6 +98,9 @@ ARMS = pa.schema(
 )
 
 
+_CHARACTERS_PER_GROUP = 1 << 23
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to it when the block ends, removed when it raises."""
@@ -144,13 +147,15 @@ def write_json(path: Path, value: Any) -> None:
 class TableWriter:
     """Rows into a Parquet file in groups, so that memory does not grow with the table; whole or absent.
 
-    Use as a context manager. `rows_per_group` bounds what is held in memory.
+    Use as a context manager. What is held in memory is at most `rows_per_group` rows, and fewer where their texts are
+    long.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, rows_per_group: int = 512) -> None:
         self.path, self.schema, self.rows_per_group = path, schema, rows_per_group
         self.rows = 0
         self._held: list[Mapping[str, Any]] = []
+        self._characters = 0
 
     def __enter__(self) -> TableWriter:
         self._atomic = atomic_path(self.path)
@@ -160,13 +165,15 @@ class TableWriter:
     def write(self, row: Mapping[str, Any]) -> None:
         self._held.append(row)
         self.rows += 1
-        if len(self._held) >= self.rows_per_group:
+        self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(self._held) >= self.rows_per_group or self._characters >= _CHARACTERS_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
         if self._held:
             self._writer.write_table(pa.Table.from_pylist(list(self._held), schema=self.schema))
             self._held.clear()
+            self._characters = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -195,10 +202,12 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
 def iterate_rows(
     path: Path, columns: Sequence[str] | None = None, batch: int = 1024
 ) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet file, `batch` at a time in memory."""
+    """Rows of a Parquet file, at most `batch` of one row group at a time in memory."""
     with pq.ParquetFile(path) as file:
-        for group in file.iter_batches(batch_size=batch, columns=columns):
-            yield from group.to_pylist()
+        for group in range(file.num_row_groups):
+            # A batch over several groups would undo the bound on the characters of a group.
+            for rows in file.iter_batches(batch_size=batch, columns=columns, row_groups=[group]):
+                yield from rows.to_pylist()
 
 
 def read_column(path: Path, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.corpus.normalise import normalise
 from tasks.corpus.prepare import CorpusSummary, prepare_corpus
 from tasks.corpus.read import Fields
 from tasks.corpus.tokens import count_tokens
@@ -38,7 +39,6 @@ def test_everything_dropped_is_written_with_its_reason(tmp_path: Path) -> None:
         {"id": "a", "text": text(1), "source": "s", "year": 1999},
         {"id": "b", "text": text(1).upper() + "\r\n"},
         {"id": "c", "text": " ".join(copy)},
-        {"id": "a", "text": text(2)},
         {"id": "d", "text": "too short"},
         {"id": "e", "text": f"{text(3)} {TEST[0].question} {text(4)}"},
         {"id": "out.1", "text": text(5)},
@@ -49,10 +49,9 @@ def test_everything_dropped_is_written_with_its_reason(tmp_path: Path) -> None:
     assert [row["id"] for row in corpus] == ["a", "g"]
     assert [(row["reason"], row["id"]) for row in rejected] == [
         ("duplicate", "b"),
-        ("duplicate id", "a"),
         ("too short", "d"),
         ("excluded", "out.1"),
-        ("broken JSON", "c.jsonl:8"),
+        ("broken JSON", "c.jsonl:7"),
         ("near duplicate", "c"),
         ("contaminated", "e"),
     ]
@@ -98,11 +97,77 @@ def test_only_the_contaminated_part_of_a_long_document_is_dropped(tmp_path: Path
 
 
 def test_ids_of_parts_do_not_collide_with_ids_of_the_corpus(tmp_path: Path) -> None:
-    records = [{"id": "a", "text": text(1, 300)}, {"id": "a#2", "text": text(2)}]
-    _, corpus, _ = prepare(tmp_path, records, max_tokens=256)
-    ids = [row["id"] for row in corpus]
-    assert ids[-1] == "a#2"
-    assert len(set(ids)) == len(ids) == 3
+    long, short = {"id": "a", "text": text(1, 300)}, {"id": "a#2", "text": text(2)}
+    for records, expected in (
+        ([short, long], ["a#2", "a##1", "a##2"]),
+        ([long, short], ["a#1", "a#2", "a#2@c.jsonl:2"]),
+    ):
+        _, corpus, _ = prepare(tmp_path, records, max_tokens=256)
+        assert [row["id"] for row in corpus] == expected
+
+
+def test_texts_under_an_id_that_is_taken_are_kept_and_say_where_they_stand(tmp_path: Path) -> None:
+    for shard in range(3):
+        lines = [json.dumps({"id": n, "text": text(10 * shard + n)}) for n in range(2)]
+        lines.append(json.dumps({"id": 0, "text": text(0)}))  # one text in every shard
+        folder = tmp_path / "data" / ("first" if shard == 0 else f"more{shard}")
+        folder.mkdir(parents=True)
+        (folder / ("a.jsonl" if shard == 0 else "b.jsonl")).write_text("\n".join(lines))
+    output, rejected = tmp_path / "corpus.parquet", tmp_path / "rejected.parquet"
+    prepare_corpus([str(tmp_path / "data")], Fields(), TEST, output, rejected)
+    rows = read_rows(output)
+    assert [row["id"] for row in rows] == [
+        "0",
+        "1",
+        "0@b.jsonl:1",
+        "1@b.jsonl:2",
+        "0@b.jsonl:1@2",
+        "1@b.jsonl:2@2",
+    ]
+    assert [row["text"] for row in rows] == [text(n) for n in (0, 1, 10, 11, 20, 21)]
+    assert [(row["reason"], row["detail"]) for row in read_rows(rejected)] == [("duplicate", "0")] * 3
+
+
+def manual(number: int, *chapters: str) -> dict[str, str]:
+    return {"id": f"m{number}", "text": "\n\n".join([f"# Manual {number}", *chapters])}
+
+
+def chapter(seed: int) -> str:
+    return f"## Chapter {seed}\n\n{text(seed, 150)}"
+
+
+def test_a_chapter_that_several_long_documents_share_is_kept_once(tmp_path: Path) -> None:
+    licence = f"## Licence\n\n{text(99, 150)}"
+    manuals = [manual(n, chapter(2 * n), licence, chapter(2 * n + 1)) for n in range(3)]
+    summary, corpus, rejected = prepare(tmp_path, manuals, max_tokens=300)
+    assert [row["id"] for row in corpus] == ["m0#1", "m0#2", "m0#3", "m1#1", "m1#3", "m2#1", "m2#3"]
+    assert [row["parent"] for row in corpus] == [row["id"].split("#")[0] for row in corpus]
+    assert [(row["reason"], row["id"], row["detail"][:4]) for row in rejected] == [
+        ("near duplicate", "m1#2", "m0#2"),
+        ("near duplicate", "m2#2", "m0#2"),
+    ]
+    assert summary.tokens == sum(count_tokens(row["text"]) for row in corpus)
+
+
+def test_a_long_document_read_twice_is_dropped_part_by_part(tmp_path: Path) -> None:
+    same = [chapter(n) for n in range(3)]
+    records = [manual(0, *same), manual(0, *same), {**manual(0, *same), "id": "copy"}]
+    _, corpus, rejected = prepare(tmp_path, records, max_tokens=300)
+    assert [row["id"] for row in corpus] == ["m0#1", "m0#2", "m0#3"]
+    assert [(row["reason"], row["detail"]) for row in rejected] == [
+        ("duplicate", f"m0#{n}") for n in (1, 2, 3)
+    ] * 2
+
+
+def test_a_part_that_is_too_short_is_dropped_and_a_heading_is_no_part(tmp_path: Path) -> None:
+    document = f"# Manual\n\n## Install\n\n{text(5, 600)}"
+    _, corpus, rejected = prepare(
+        tmp_path, [{"id": "a", "text": document + "\n\n# End\n\nBye."}], max_tokens=256
+    )
+    assert all(len(row["text"]) >= 40 and row["text"] == normalise(row["text"]) for row in corpus)
+    assert "## Install\n\nw" in corpus[0]["text"]
+    assert len(corpus) > 2
+    assert [(row["reason"], row["id"]) for row in rejected] == [("too short", f"a#{len(corpus) + 1}")]
 
 
 def test_the_sample_is_a_share_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
