@@ -2,17 +2,19 @@
 
     python -m tests.bench.stages RUN
 
-RUN is the folder of a finished run of `sluice equal`; its corpus is encoded and extracted again. Run it alone on the
-machine, or the figures are of the other work.
+RUN is the folder of a finished run of `sluice equal` that was never continued; its corpus is encoded and extracted again.
+Where the shared data is present, whole runs on 1,000 and on all of its documents are made for their memory. Run it alone
+on the machine, or the figures are of the other work.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
@@ -21,39 +23,105 @@ from typing import Any
 
 from distributed import default_client
 
-from tasks.corpus.prepare import prepare_corpus
-from tasks.corpus.read import Fields
 from tasks.extract.batch import extract_documents
 from tasks.extract.extractor import make_extractor
+from tasks.records import BadInput
 from tasks.run.parallel import Mapper, current_mapper, workers
 from tasks.run.tables import iterate_rows
 from tasks.select.encode import EncoderSpec, encode_table, encode_texts
-from tasks.select.lsa import LSAEncoder
-from tests.bench.cells import MIXED
+from tests.bench.cells import MIXED, ROOT, Cell, write_inputs
 from tests.bench.tables import table
 
 REPEATS = 3
 SIZES = (1_000, 17_980)
+SAMPLE_SECONDS = 0.1
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print. Returns the exit code: 2 where RUN cannot be taken."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.stages", description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
     options = parser.parse_args(arguments)
-    print(stages(json.loads((options.run / "summary.json").read_text())["seconds"]), flush=True)
+    try:
+        seconds = stage_seconds(options.run)
+    except BadInput as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    print(stages(seconds, *before_the_flow()), flush=True)
     print("\n" + speedup(options.run), flush=True)
     if MIXED.exists():
         print("\n" + memory())
+    return 0
 
 
-def stages(seconds: dict[str, float]) -> str:
-    """Seconds by stage, and what is left of the run's time: Prefect, Dask and the display."""
+def stage_seconds(run: Path) -> dict[str, float]:
+    """Seconds of a run by stage, and of all of it.
+
+    Raises:
+        BadInput: the run is not finished, or was continued: then its stages took their time in one process and its clock
+            ran in another, and the difference says nothing.
+    """
+    if not (run / "summary.json").is_file():
+        raise BadInput(f"{run}: no finished run (no summary.json)")
+    if "Cached(" in (run / "log.txt").read_text(encoding="utf-8"):
+        raise BadInput(f"{run}: this run was continued with --resume; take one that was not")
+    seconds: dict[str, float] = json.loads((run / "summary.json").read_text(encoding="utf-8"))["seconds"]
+    return seconds
+
+
+def stages(seconds: dict[str, float], imports: float, server: float) -> str:
+    """Seconds by stage, and what is left of the flow's time.
+
+    A stage's seconds are those of its function with the hashing of its files, so what Dask takes within it (sending,
+    scheduling, waiting for the slower worker) counts as work. Left are Prefect's task and flow runs and stored results,
+    start and end of the Dask workers, the display, and the flow's own lines between its stages. Imports and the start of
+    Prefect's temporary server come before the flow's clock, so they are measured apart; `make ui` saves the latter.
+    """
     whole = seconds["all"]
     work = {name: value for name, value in seconds.items() if name != "all"}
-    rows = [[name, f"{value:.1f}", f"{value / whole:.1%}"] for name, value in work.items()]
     left = whole - sum(work.values())
-    rows += [["orchestration", f"{left:.1f}", f"{left / whole:.1%}"], ["all", f"{whole:.1f}", ""]]
-    return table(["stage", "seconds", "share"], rows)
+    everything = imports + server + whole
+
+    def row(name: str, value: float, of: float) -> list[str]:
+        return [name, f"{value:.1f}", f"{value / of:.1%}"]
+
+    return table(
+        ["", "seconds", "share"],
+        [
+            *(row(name, value, whole) for name, value in work.items()),
+            row("orchestration (all - stages)", left, whole),
+            row("all", whole, whole),
+            row("imports, before it", imports, everything),
+            row("server's start, before it", server, everything),
+            row("orchestration and server's start", left + server, everything),
+            row("imports, server's start and all", everything, everything),
+        ],
+    )
+
+
+def before_the_flow() -> tuple[float, float]:
+    """Seconds that `sluice equal` takes to import the flow, and to start a temporary server; in a fresh process."""
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_start_prefect, args=(sender,))
+    child.start()
+    sender.close()
+    found: tuple[float, float] = receiver.recv()
+    child.join()
+    return found
+
+
+def _start_prefect(sender: Any) -> None:
+    from flows.__main__ import _prefect_environment
+
+    began = time.perf_counter()
+    _prefect_environment(verbose=False)
+    import flows.equal  # noqa: F401
+    from tasks.run.server import own_server
+
+    imported = time.perf_counter()
+    with own_server():
+        sender.send((imported - began, time.perf_counter() - imported))
 
 
 def speedup(run: Path) -> str:
@@ -96,63 +164,78 @@ def _extract(run: Path, mapper: Mapper) -> None:
 
 
 def memory() -> str:
-    """Peak memory of reading and encoding, in a process of its own for each size and part."""
+    """Peak memory of whole runs that train nothing and compare with nothing, by the number of documents."""
     rows = []
     for size in SIZES:
         with TemporaryDirectory() as folder:
-            found: list[Any] = [_in_process(work, folder, size) for work in (_import, _read, _fit)]
-        rows.append([f"{found[1][0]:,}", *(f"{peak:,.0f}" for _, peak in found)])
-    return table(["documents", "imports, MiB", "reading, MiB", "encoding, MiB"], rows)
-
-
-def _in_process(work: Callable[[str, int], int], folder: str, size: int) -> tuple[int, float]:
-    context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_peak, args=(sender, work, folder, size))
-    child.start()
-    sender.close()
-    found: tuple[int, float] = receiver.recv()
-    child.join()
-    return found
-
-
-def _peak(sender: Any, work: Callable[[str, int], int], folder: str, size: int) -> None:
-    sender.send((work(folder, size), peak_memory()))
-
-
-def peak_memory() -> float:
-    """Largest resident set of this process so far, MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux's ru_maxrss remembers the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _import(folder: str, size: int) -> int:
-    """What the libraries take before there is a document."""
-    import datasketch  # noqa: F401
-    import sklearn.decomposition
-    import sklearn.feature_extraction.text  # noqa: F401
-
-    return 0
-
-
-def _read(folder: str, size: int) -> int:
-    at = Path(folder)
-    share = min(1.0, size / max(SIZES))
-    summary = prepare_corpus(
-        [str(MIXED)], Fields(), [], at / "corpus.parquet", at / "rejected.parquet", corpus_share=share, seed=0
+            at = Path(folder)
+            cell = Cell("mixed-17980", "gsm8k")
+            write_inputs(at, [cell])
+            given = {
+                "corpus": MIXED,
+                "corpus-share": min(1.0, size / max(SIZES)),
+                "target": at / "inputs/gsm8k-reference.jsonl",
+                "test": at / "inputs/gsm8k-test.jsonl",
+                "train": "never",
+                "runs-dir": at,
+                "run": "memory",
+            }
+            flags = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+            peaks = peak_memory([sys.executable, "-m", "flows", "equal", *flags, "--compare"])
+            documents = json.loads((at / "equal/memory/summary.json").read_text(encoding="utf-8"))[
+                "documents"
+            ]
+        rows.append(
+            [f"{documents:,}", *(f"{peaks[name]:,.0f}" for name in ("all", "flow", "worker", "server"))]
+        )
+    return table(
+        [
+            "documents",
+            "all processes, MiB",
+            "the flow's, MiB",
+            "largest Dask worker, MiB",
+            "Prefect server, MiB",
+        ],
+        rows,
     )
-    return summary.documents
 
 
-def _fit(folder: str, size: int) -> int:
-    at = Path(folder)
-    texts = (row["text"] for row in iterate_rows(at / "corpus.parquet", ["text"]))
-    LSAEncoder.fit(texts, 256, 0).save(at / "encoder")
-    rows, _ = encode_table(EncoderSpec(str(at / "encoder")), at / "corpus.parquet", at / "vectors.npy")
-    return rows
+def peak_memory(command: Sequence[str]) -> dict[str, float]:
+    """Largest resident sets (MiB) of a command and its children, sampled every 0.1 s: their sum, and by what they are.
+
+    Pages that processes share count once for each, so the sum is an upper bound. A peak between two samples is missed.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
+    import psutil
+
+    peaks = dict.fromkeys(("all", "flow", "worker", "server"), 0.0)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    own = psutil.Process(process.pid)
+    while process.poll() is None:
+        sizes = {"flow": [0.0], "worker": [0.0], "server": [0.0], "other": [0.0]}
+        try:
+            for one in (own, *own.children(recursive=True)):
+                sizes["flow" if one == own else _role(one.cmdline())].append(one.memory_info().rss / 2**20)
+        except psutil.NoSuchProcess:
+            continue  # one ended while it was looked at
+        found = {
+            **{name: max(values) for name, values in sizes.items()},
+            "all": sum(map(sum, sizes.values())),
+        }
+        peaks = {name: max(peak, found[name]) for name, peak in peaks.items()}
+        time.sleep(SAMPLE_SECONDS)
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}: {' '.join(command)}")
+    return peaks
+
+
+def _role(command: Sequence[str]) -> str:
+    line = " ".join(command)
+    if "prefect.server" in line:
+        return "server"
+    return "worker" if "multiprocessing.spawn" in line else "other"
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -160,4 +243,4 @@ def _spread(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
