@@ -153,29 +153,32 @@ def _delimited(path: UPath) -> Iterator[Row]:
     with opened(path) as file:
         # Undecodable bytes survive as surrogates, so that one bad row costs that row and not the file.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.DictReader(text, delimiter=delimiter, restkey="", strict=True)
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        header: list[str] = []
         while True:
-            began = reader.reader.line_num + 1
+            began = reader.line_num + 1
             try:
-                row = next(reader, None)
+                cells = next(reader, None)
             except csv.Error as error:
                 # Beyond its own line a row has swallowed others, nobody knows how many.
-                if began == 1 or reader.reader.line_num > began or "end of data" in str(error):
+                if not header or reader.line_num > began or "end of data" in str(error):
                     raise BadInput(
-                        f"{path}:{began}: broken CSV: {error} (by line {reader.reader.line_num}); "
+                        f"{path}:{began}: broken CSV: {error} (by line {reader.line_num}); "
                         "mend the quotes of the row that begins here"
                     ) from None
                 yield began, Broken("broken CSV", str(error))
                 continue
-            if row is None:
+            if cells is None:
                 return
-            if "" in row and isinstance(row[""], list):
-                cells = len(reader.fieldnames or [])
-                yield (reader.line_num, Broken("broken CSV", f"more cells than the {cells} of the header"))
-            elif any(value and _UNDECODABLE.search(value) for value in row.values()):
+            if not header:
+                header = cells
+            elif len(cells) > len(header):
+                detail = f"more cells than the {len(header)} of the header"
+                yield reader.line_num, Broken("broken CSV", detail)
+            elif any(_UNDECODABLE.search(cell) for cell in cells):
                 yield reader.line_num, Broken("binary", "not UTF-8")
-            else:
-                yield reader.line_num, {name: value for name, value in row.items() if value is not None}
+            elif cells:
+                yield reader.line_num, dict(zip(header, cells, strict=False))
 
 
 def _parquet(path: UPath) -> Iterator[Row]:

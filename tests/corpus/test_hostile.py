@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from upath import UPath
 
+from tasks.corpus.folders import read_text_file
+from tasks.corpus.formats import read_records
 from tasks.corpus.normalise import normalise
 from tasks.corpus.split import split_document
-from tasks.records import Document
+from tasks.records import BadInput, Document
 
 SIZE = 200_000  # characters
 PATIENCE = 10  # seconds; all of these take well under one
@@ -31,4 +36,41 @@ def split(text: str) -> object:
 def test_time_grows_with_the_length_and_not_faster(work: Callable[[str], object], text: str) -> None:
     start = time.perf_counter()
     work(text)
+    assert time.perf_counter() - start < PATIENCE
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("<a " * (SIZE // 3), id="tags never closed"),
+        pytest.param("<!--" * (SIZE // 4), id="comments never closed"),
+        pytest.param("<p>x" + " " * SIZE + "y", id="spaces"),
+        pytest.param("<p>x" + "&#32;" * SIZE + "y", id="spaces as entities"),
+        pytest.param("<pre>x" + "\n" * SIZE + "y", id="blank lines of code"),
+        pytest.param("<ol>" + "<li>x" * 20_000, id="a long list"),
+    ],
+)
+def test_time_of_a_page_grows_with_its_length_and_not_faster(tmp_path: Path, page: str) -> None:
+    path = UPath(tmp_path / "page.html")
+    path.write_text(page)
+    start = time.perf_counter()
+    read_text_file(path)
+    assert time.perf_counter() - start < PATIENCE
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param("text\n" + '"' * SIZE, id="quotes"),
+        pytest.param('text\n"' + "x\n" * SIZE, id="a quote never closed"),
+        pytest.param("text\n" + "," * SIZE, id="commas"),
+        pytest.param('text\n"a"b\n' * (SIZE // 10), id="a stray quote in every row"),
+    ],
+)
+def test_time_of_a_table_grows_with_its_length_and_not_faster(tmp_path: Path, table: str) -> None:
+    path = UPath(tmp_path / "table.csv")
+    path.write_text(table)
+    start = time.perf_counter()
+    with suppress(BadInput):
+        list(read_records(path))
     assert time.perf_counter() - start < PATIENCE

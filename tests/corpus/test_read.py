@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from upath import UPath
 
 from tasks.corpus.read import Fields, check_sources, fingerprint, read_documents
+from tasks.corpus.sources import resolve
 from tasks.records import BadInput, Document, Reject
 
 
@@ -99,6 +101,136 @@ def test_a_csv_row_with_bad_bytes_or_too_many_cells_costs_itself(tmp_path: Path)
     assert [reject.reason for reject in rejects] == ["binary", "broken CSV"]
 
 
+def test_a_stray_quote_in_a_csv_row_costs_that_row(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text('id,text\n1,fine\n\n2,"so" said he\n3,"two\nlines"\n')
+    documents, rejects = read(tmp_path / "c.csv")
+    assert [document.text for document in documents] == ["fine", "two\nlines"]
+    assert [(reject.reason, reject.id) for reject in rejects] == [("broken CSV", "c.csv:4")]
+
+
+@pytest.mark.parametrize("end", ["", '99,he said "so"\n'])
+def test_a_quote_that_swallows_rows_is_named_by_the_line_at_which_it_opens(tmp_path: Path, end: str) -> None:
+    rows = "".join(f"{n},text {n}\n" for n in range(20))
+    (tmp_path / "c.csv").write_text(f'id,text\n{rows}20,"never closed\n{rows}{end}')
+    with pytest.raises(BadInput, match=r"c\.csv:22: broken CSV"):
+        read(tmp_path / "c.csv")
+
+
+def test_a_parquet_value_that_python_cannot_hold_costs_its_row(tmp_path: Path) -> None:
+    days = pa.array([1, 2**31 - 1, 2], pa.int32()).cast(pa.date32())
+    raw = pa.StringArray.from_buffers(
+        3,
+        pa.py_buffer(b"\x00\x00\x00\x00\x03\x00\x00\x00\x06\x00\x00\x00\x08\x00\x00\x00"),
+        pa.py_buffer(b"onetwo\xff\xff"),
+    )
+    pq.write_table(pa.table({"text": raw, "when": days}), tmp_path / "c.parquet")
+    documents, rejects = read(tmp_path / "c.parquet")
+    assert [document.text for document in documents] == ["one"]
+    assert [(reject.reason, reject.id) for reject in rejects] == [
+        ("broken value", "c.parquet:2"),
+        ("broken value", "c.parquet:3"),
+    ]
+
+
+@pytest.mark.parametrize("depth", [500, 990, 993, 996, 5000])
+def test_a_record_nested_too_deeply_costs_itself(tmp_path: Path, depth: int) -> None:
+    deep = '{"text": "deep", "more": ' + "[" * depth + "]" * depth + "}"
+    documents, rejects = read(lines(tmp_path / "c.jsonl", deep, {"text": "last"}))
+    assert documents[-1].text == "last"
+    assert len(documents) + len(rejects) == 2
+    assert {reject.reason for reject in rejects} <= {"broken JSON"}
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<ul><li>one<li>two</ul>", "* one\n* two"),
+        ("<ol start=9><li>one<li>two\n<p>more</ol>", "9. one\n10. two\n\n    more"),
+        ("<table><tr><th>a<th>b<tr><td>c<td>d</table>", "| a | b |\n| --- | --- |\n| c | d |"),
+        ("<p>x" * 400, "\n\n".join("x" * 400)),
+        ("<p>array<![0]>", "array"),
+        ("<pre>\n\n  a\n    b\n\n</pre>", "```\n  a\n    b\n```"),
+    ],
+)
+def test_html_without_its_optional_end_tags_keeps_its_structure(tmp_path: Path, page: str, text: str) -> None:
+    (tmp_path / "page.html").write_text(page)
+    documents, rejects = read(tmp_path / "page.html")
+    assert not rejects
+    assert documents[0].text == text
+
+
+def test_a_downloaded_data_set_is_read_as_records_beside_its_readme(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"text": ["one", "two"]}), tmp_path / "data" / "train-00000.parquet")
+    for name in ("README.md", "LICENSE.txt", "dataset_infos.json"):
+        (tmp_path / name).write_text("{}")
+    documents, rejects = read(tmp_path)
+    assert [document.text for document in documents] == ["one", "two"]
+    assert [(reject.reason, reject.id.split("/")[1]) for reject in rejects] == [
+        ("not read", "LICENSE.txt"),
+        ("not read", "README.md"),
+        ("not read", "dataset_infos.json"),
+    ]
+    check_sources([str(tmp_path)], Fields())
+
+
+def test_a_readme_is_a_document_among_documents(tmp_path: Path) -> None:
+    for name in ("README.md", "a.md"):
+        (tmp_path / name).write_text(name)
+    assert [document.text for document in read(tmp_path)[0]] == ["README.md", "a.md"]
+
+
+def test_a_dead_link_and_a_pipe_cost_themselves(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("fine")
+    (tmp_path / "b.txt").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "c.txt")
+    documents, rejects = read(tmp_path)
+    assert [document.text for document in documents] == ["fine"]
+    assert [(reject.reason, Path(reject.id).name) for reject in rejects] == [
+        ("unreadable", "b.txt"),
+        ("unreadable", "c.txt"),
+    ]
+    fingerprint([str(tmp_path)])
+    os.mkfifo(tmp_path / "d.jsonl")
+    with pytest.raises(BadInput, match="a pipe; give a file"):
+        check_sources([str(tmp_path / "d.jsonl")], Fields())
+
+
+def test_a_folder_that_cannot_be_listed_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "a.txt").write_text("fine")
+    listed = type(UPath(tmp_path)).iterdir
+
+    def iterdir(folder: UPath) -> Any:
+        if folder.name == "lost":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(type(UPath(tmp_path)), "iterdir", iterdir)
+    documents, rejects = read(tmp_path)
+    assert [document.text for document in documents] == ["fine"]
+    assert [(reject.reason, Path(reject.id).name) for reject in rejects] == [("unreadable", "lost")]
+
+
+def test_runs_inside_a_corpus_are_not_part_of_it(tmp_path: Path) -> None:
+    lines(tmp_path / "c.jsonl", {"text": "a document"})
+    before = fingerprint([str(tmp_path)])
+    run = tmp_path / "runs" / "equal" / "first"
+    run.mkdir(parents=True)
+    for name in ("settings.yaml", ".lock", "log.txt", "report.html", "costs.jsonl"):
+        (run / name).write_text("not a document")
+    assert [document.text for document in read(tmp_path)[0]] == ["a document"]
+    assert fingerprint([str(tmp_path)]) == before
+
+
+def test_names_that_are_not_utf_8_can_be_stored_and_told_apart(tmp_path: Path) -> None:
+    for name in (b"\xff.txt", b"\xfe.txt"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("fine")
+    documents, _ = read(tmp_path)
+    assert len({document.id.encode() for document in documents}) == 2
+    assert all(document.origin.encode() for document in documents)
+
+
 def test_a_folder_is_read_in_order_with_html_as_markdown(tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     (folder / "deep").mkdir(parents=True)
@@ -141,6 +273,16 @@ def test_files_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
         lines(tmp_path / name / "c.jsonl", {"text": name})
     documents, _ = read(tmp_path / "x" / "c.jsonl", tmp_path / "y" / "c.jsonl")
     assert [document.id for document in documents] == ["x/c.jsonl:1", "y/c.jsonl:1"]
+
+
+def test_data_sets_of_one_name_get_labels_of_their_own() -> None:
+    sources = resolve(["hf:org/data:en", "hf:org/data:de", "hf:other/data", "hf:one/more", "hf:org/data:en"])
+    labels = [source.label for source in sources]
+    assert labels == ["data:en", "data:de", "data", "more", "data:en"]
+    assert [source.label for source in resolve(["hf:org/data", "hf:other/data"])] == [
+        "org/data",
+        "other/data",
+    ]
 
 
 def test_a_saved_dataset_and_its_split(tmp_path: Path) -> None:
