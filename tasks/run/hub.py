@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tasks.records import BadInput
 
@@ -14,6 +15,7 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+@cache  # the command asks before it starts Prefect, the flow asks again
 def check_model(name: str, subject: str, instead: str) -> None:
     """Whether a model is in the local cache or, at the price of one request, on the hub.
 

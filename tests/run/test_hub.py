@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import Any
+
+import huggingface_hub
+import pytest
+
+from tasks.records import BadInput
+from tasks.run import hub
+
+
+def test_a_model_that_is_there_is_asked_for_once_and_one_that_failed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def model_info(self: Any, name: str, **options: Any) -> None:
+        asked.append(name)
+        if name == "nobody/unreachable":
+            raise ConnectionError
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    for _ in range(2):
+        hub.check_model("nobody/there", "--encoder nobody/there", "a folder")
+        with pytest.raises(BadInput, match=r"--encoder x: .*ConnectionError"):
+            hub.check_model("nobody/unreachable", "--encoder x", "a folder")
+    assert asked == ["nobody/there", "nobody/unreachable", "nobody/unreachable"]
+    hub.check_model.cache_clear()
