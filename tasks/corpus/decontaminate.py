@@ -24,6 +24,9 @@ class Decontaminator:
     Args:
         examples: the test part.
         n: words of a run that count as overlap.
+
+    Attributes:
+        untestable: examples that are too short.
     """
 
     def __init__(self, examples: Iterable[Example], n: int = 13) -> None:

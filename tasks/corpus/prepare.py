@@ -25,11 +25,13 @@ class CorpusSummary:
         documents: rows written (a document that was split counts once per part).
         tokens: of these, by `count_tokens`.
         rejected: reason -> how many were dropped for it.
+        untestable: test examples too short to look for.
     """
 
     documents: int
     tokens: int
     rejected: dict[str, int]
+    untestable: int
 
 
 def prepare_corpus(
@@ -110,4 +112,4 @@ def prepare_corpus(
     finally:
         staged.unlink(missing_ok=True)
         signed.unlink(missing_ok=True)
-    return CorpusSummary(kept.rows, tokens, dict(reject.counts.most_common()))
+    return CorpusSummary(kept.rows, tokens, dict(reject.counts.most_common()), decontaminator.untestable)

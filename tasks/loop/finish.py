@@ -115,6 +115,7 @@ def summarise(
         "cost_everything": corpus["tokens"] * settings.price / 1e6,
         "reference_examples": target["reference"],
         "test_examples": target["test"],
+        "test_examples_untestable": corpus["untestable"],
         "clusters": clusters["clusters"],
         "pairs": tables["pairs"],
         "rejected": tables["rejected"],

@@ -93,6 +93,7 @@ def corpus(run: Path, settings: EqualSettings, source: Facts, target: Facts) -> 
         "documents": summary.documents,
         "tokens": summary.tokens,
         "rejected": summary.rejected,
+        "untestable": summary.untestable,
     }
 
 

@@ -42,6 +42,7 @@ def test_shingles_are_the_sets_of_word_runs_within_each_text() -> None:
 
 def test_scripts_without_spaces_are_read_by_character() -> None:
     assert words("日本語 text") == ["日", "本", "語", "text"]
+    assert words("한국어 문장") == ["한국어", "문장"]  # Korean writes them
 
 
 def test_signatures_estimate_the_jaccard_similarity_of_the_sets() -> None:

@@ -63,6 +63,7 @@ def test_everything_dropped_is_written_with_its_reason(tmp_path: Path) -> None:
     )
     assert summary.rejected == Counter(row["reason"] for row in rejected)
     assert summary.documents == 2
+    assert summary.untestable == 0
     assert (
         summary.tokens
         == sum(count_tokens(row["text"]) for row in corpus)
@@ -228,4 +229,4 @@ def test_templated_real_documents_survive(tmp_path: Path) -> None:
         pytest.skip("the shared corpus is not beside this checkout")
     output = tmp_path / "corpus.parquet"
     summary = prepare_corpus([str(shared)], Fields(), [], output, tmp_path / "rejected.parquet")
-    assert summary == CorpusSummary(947, summary.tokens, {})
+    assert summary == CorpusSummary(947, summary.tokens, {}, 0)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.run.parallel import serial
@@ -35,6 +36,20 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "a.txt", "new \ud800")
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_long_texts_make_small_groups_that_are_read_one_at_a_time(tmp_path: Path) -> None:
+    rows = [{"id": str(number) * (1 << 20), "n": number} for number in range(10)] * 3
+    write_table(tmp_path / "t.parquet", rows, SCHEMA)
+    with pq.ParquetFile(tmp_path / "t.parquet") as file:
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert groups == [8, 8, 8, 6]
+    seen = []
+    reading = iterate_rows(tmp_path / "t.parquet")
+    for row in reading:
+        seen.append(row)
+        assert len(reading.gi_frame.f_locals["rows"]) <= 8
+    assert seen == rows
 
 
 def test_same_rows_same_bytes(tmp_path: Path) -> None:
