@@ -102,6 +102,7 @@ def test_ids_of_parts_do_not_collide_with_ids_of_the_corpus(tmp_path: Path) -> N
     for records, expected in (
         ([short, long], ["a#2", "a##1", "a##2"]),
         ([long, short], ["a#1", "a#2", "a#2@c.jsonl:2"]),
+        ([long, {"id": "a", "text": text(3, 300)}], ["a#1", "a#2", "a@c.jsonl:2#1", "a@c.jsonl:2#2"]),
     ):
         _, corpus, _ = prepare(tmp_path, records, max_tokens=256)
         assert [row["id"] for row in corpus] == expected
