@@ -74,7 +74,7 @@ def _pack(text: str, room: int, level: int) -> Iterator[str]:
             held_size += size
             continue
         # A piece that fits alone is cut for its heading only where the next cuts still respect fenced code.
-        may_cut = level < len(_LEVELS) and (size > most or level + 1 < _RESPECTS_FENCES)
+        may_cut = size > most or level + 1 < _RESPECTS_FENCES
         if held and not (may_cut and held_size <= most // 4 and _only_headings(held)):
             yield "".join(held)
             held, held_size = [], 0
