@@ -72,7 +72,13 @@ def test_a_heading_goes_with_the_long_section_below_it() -> None:
 
 def test_code_that_fits_alone_is_not_cut_for_its_heading() -> None:
     code = "```\n" + "x = 1\n" * 45 + "```"
-    parts = cut("plain\n" + "## One\n\n## A heading of some length\n\n" + code + "\n\nafter\n" * 30, 80)
+    parts = cut(
+        "plain\n"
+        + "## One\n\n## A heading that leaves too little room for the code\n\n"
+        + code
+        + "\n\nafter\n" * 30,
+        80,
+    )
     assert sum(code in part.text for part in parts) == 1
 
 
