@@ -44,20 +44,17 @@ class Extractor(Protocol):
         """Pairs with the characters of their answers, and what was found but is no pair."""
 
 
-def make_extractor(spec: str, **settings: Any) -> Extractor:
-    """An extractor from its name and plain settings, which travel to workers in its place.
+def make_extractor(spec: str) -> Extractor:
+    """An extractor from its name, which travels to workers in its place.
 
     Raises:
-        BadInput: there is no such extractor, or it has no such setting.
+        BadInput: there is no such extractor.
     """
     if spec != "rules":
         raise BadInput(f"--extractor {spec}: there is no such extractor; use rules")
     from tasks.extract.rules.extractor import RuleExtractor
 
-    try:
-        return RuleExtractor(**settings)
-    except TypeError as error:
-        raise BadInput(f"--extractor {spec}: {str(error).partition('() ')[2]}") from None
+    return RuleExtractor()
 
 
 def work_key(extractor: Extractor, text: str) -> str:

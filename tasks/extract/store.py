@@ -6,7 +6,8 @@ import json
 import random
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from tasks.records import BadInput, QAPair, Reject, Stopped
 
 BUSY_SECONDS = 60.0  # how long a process waits for the others before it gives up
 KEYS_PER_QUERY = 500
+# The disk or its permissions: what the file holds is sound, and can be used once they are mended.
+_PASSING = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+)
 _PAIR = [field.name for field in fields(QAPair)]
 _REJECT = [field.name for field in fields(Reject)]
 
@@ -38,23 +47,16 @@ class ExtractionStore:
     Args:
         path: the file; made, with its folders, when it is not there.
 
-    Raises:
-        BadInput: the file cannot be opened as a store.
+    Raises (from every method):
+        BadInput: the file is no store, or a damaged one.
+        Stopped: the disk, its permissions or another process stand in the way; the store itself is sound.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
+        with self._in_one_line():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _connect(self.path)
-        except (OSError, sqlite3.DatabaseError) as error:
-            if _is_busy(error):
-                raise BadInput(
-                    f"{path}: another process has held this store for {BUSY_SECONDS:.0f} s; end it, then try again"
-                ) from None
-            raise BadInput(
-                f"{path}: not a store of extractions ({error}); move it away or choose another folder"
-            ) from None
 
     def __enter__(self) -> ExtractionStore:
         return self
@@ -72,7 +74,8 @@ class ExtractionStore:
             some = keys[first : first + KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
             query = f"SELECT key, value FROM extractions WHERE key IN ({marks})"
-            found.update({key: _from_json(value) for key, value in self._connection.execute(query, some)})
+            with self._in_one_line():
+                found.update({key: _from_json(value) for key, value in self._connection.execute(query, some)})
         return found
 
     def paid_by(self, payer: str, keys: Sequence[str]) -> set[str]:
@@ -82,30 +85,51 @@ class ExtractionStore:
             some = keys[first : first + KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
             query = f"SELECT key, payer, min(created) FROM calls WHERE key IN ({marks}) GROUP BY key"
-            paid |= {key for key, who, _ in self._connection.execute(query, some) if who == payer}
+            with self._in_one_line():
+                paid |= {key for key, who, _ in self._connection.execute(query, some) if who == payer}
         return paid
 
     def put(self, key: str, extraction: Extraction, extractor: str, payer: str = "") -> None:
-        """Commit one extraction. The first result of a key stays; every call is counted, with the run that paid it.
-
-        Raises:
-            Stopped: the row cannot be written, say on a full disk.
-        """
+        """Commit one extraction. The first result of a key stays; every call is counted, with the run that paid it."""
         now = time.time()
         row = (key, _to_json(extraction), extractor, now)
-        try:
+        with self._in_one_line():
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("INSERT OR IGNORE INTO extractions VALUES (?, ?, ?, ?)", row)
-            self._connection.execute("INSERT INTO calls VALUES (?, ?, ?, ?)", (key, extractor, now, payer))
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise Stopped(f"{self.path}: {error}; free the disk or the file, then resume") from None
+            try:
+                self._connection.execute("INSERT OR IGNORE INTO extractions VALUES (?, ?, ?, ?)", row)
+                self._connection.execute(
+                    "INSERT INTO calls VALUES (?, ?, ?, ?)", (key, extractor, now, payer)
+                )
+                self._connection.execute("COMMIT")
+            finally:
+                # On some errors SQLite has rolled back already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
     def calls(self) -> dict[str, int]:
         """How often each key was extracted, by all processes ever."""
-        return dict(self._connection.execute("SELECT key, count(*) FROM calls GROUP BY key"))
+        with self._in_one_line():
+            return dict(self._connection.execute("SELECT key, count(*) FROM calls GROUP BY key"))
+
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        """An error of SQLite as one line for the user: what is wrong with the file, or what it waits for."""
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            raise
+        except (OSError, sqlite3.DatabaseError) as error:
+            if _is_busy(error):
+                raise Stopped(
+                    f"{self.path}: another process has held this store for {BUSY_SECONDS:.0f} s; end it, then resume"
+                ) from None
+            if isinstance(error, OSError) or _code(error) in _PASSING:
+                raise Stopped(
+                    f"{self.path}: {error}; free the disk or check its permissions, then resume"
+                ) from None
+            raise BadInput(
+                f"{self.path}: not a store of extractions, or a damaged one ({error}); move it away or choose another folder"
+            ) from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -131,7 +155,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _is_busy(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary code; 0 for an error that is not SQLite's."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def _to_json(extraction: Extraction) -> str:
@@ -144,7 +174,10 @@ def _to_json(extraction: Extraction) -> str:
 
 
 def _from_json(text: str) -> Extraction:
-    value = json.loads(text)
-    return Extraction(
-        [QAPair(**pair) for pair in value["pairs"]], [Reject(**reject) for reject in value["rejects"]]
-    )
+    try:
+        value = json.loads(text)
+        return Extraction(
+            [QAPair(**pair) for pair in value["pairs"]], [Reject(**reject) for reject in value["rejects"]]
+        )
+    except (ValueError, TypeError, KeyError):
+        raise sqlite3.DatabaseError("a row does not hold an extraction") from None

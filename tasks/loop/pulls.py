@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import tee
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -18,13 +20,14 @@ from tasks.loop.space import frozen_encoder, pair_text
 from tasks.records import QAPair, Reject
 from tasks.run.costs import Ledger
 from tasks.run.parallel import current_mapper
-from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, write_table
+from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, read_column, write_table, write_text
 from tasks.select.encode import encode_texts
 
 Facts = dict[str, Any]
 
 CORPUS = "stages/corpus.parquet"
 DOCUMENTS_PER_JOB = 16
+HELD_TOKENS = 1 << 23  # of documents' text in memory at once: 32 MiB of UTF-8
 
 
 def round_folder(folder: Path, number: int) -> Path:
@@ -42,7 +45,7 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
         rows: rows of the corpus table, in reading order.
     """
     at = round_folder(folder, number)
-    documents = read_documents(run, rows)
+    documents, extracting = tee(read_documents(run, rows))
     keep = PairFilter(
         Decontaminator(Target.load(run / "target").test, settings.decontamination_ngram).overlap,
         min_answer_characters=settings.min_answer_characters,
@@ -53,12 +56,13 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
     rejects: list[Reject] = []
     reads: list[dict[str, Any]] = []
     extractions = extract_documents(
-        ((document["id"], document["text"]) for document in documents),
+        ((document["id"], document["text"]) for document in extracting),
         settings.extractor,
         str(store_path(settings)),
         current_mapper(),
         documents_per_job=DOCUMENTS_PER_JOB,
-        payer=str(Path(run.name) / folder.relative_to(run)),
+        payer=f"{payer_of(run)}/{at.relative_to(run)}",
+        distant=bool(settings.scheduler),
     )
     for row, document, extracted in zip(rows, documents, extractions, strict=True):
         kept, dropped = keep.split(extracted.pairs)
@@ -93,29 +97,43 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
     }
 
 
-def read_documents(run: Path, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows of the corpus table in the order asked for; reads only the row groups that hold them."""
+def read_documents(run: Path, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Rows of the corpus table in the order asked for, read as they are needed.
+
+    Some `HELD_TOKENS` are in memory at once, and of the table only the row groups that hold them are read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = ["id", "text", "source", "tokens"]
     wanted = np.asarray(rows, dtype=np.int64)
-    found: dict[int, dict[str, Any]] = {}
-    with pq.ParquetFile(run / CORPUS) as file:
-        first = 0
-        for group in range(file.num_row_groups):
-            count = file.metadata.row_group(group).num_rows
-            inside = wanted[(wanted >= first) & (wanted < first + count)]
-            if len(inside):
-                table = file.read_row_group(group, columns=columns).take(pa.array(inside - first))
-                found.update(zip(inside.tolist(), table.to_pylist(), strict=True))
-            first += count
-    return [found[int(row)] for row in rows]
+    part = np.cumsum(read_column(run / CORPUS, "tokens")[wanted], dtype=np.int64) // HELD_TOKENS
+    for batch in np.split(wanted, np.flatnonzero(np.diff(part)) + 1):
+        found: dict[int, dict[str, Any]] = {}
+        with pq.ParquetFile(run / CORPUS) as file:
+            first = 0
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                inside = batch[(batch >= first) & (batch < first + count)]
+                if len(inside):
+                    table = file.read_row_group(group, columns=columns).take(pa.array(inside - first))
+                    found.update(zip(inside.tolist(), table.to_pylist(), strict=True))
+                first += count
+        for row in batch.tolist():
+            yield found[row]
 
 
 def store_path(settings: EqualSettings) -> Path:
     """The store of extractions, shared by all runs in the folder of runs: what one has read, none reads again."""
     return Path(settings.runs_dir).expanduser().resolve() / "extractions.sqlite"
+
+
+def payer_of(run: Path) -> str:
+    """Who pays for what this run extracts: an id of its folder, because a name can be used again."""
+    path = run / ".payer"
+    if not path.exists():
+        write_text(path, uuid4().hex)
+    return path.read_text(encoding="utf-8")
 
 
 def _pair_row(pair: QAPair, source: str | None, number: int) -> dict[str, Any]:
