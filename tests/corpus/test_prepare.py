@@ -212,16 +212,20 @@ def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterat
 def test_workers_do_not_change_a_byte(tmp_path: Path) -> None:
     records = [{"id": f"d{n}", "text": text(n % 550, 60) + f" {n}"} for n in range(600)]
     done: list[tuple[str, int]] = []
-    here = prepare(tmp_path, records, progress=lambda stage, count: done.append((stage, count)))
+    records += [{"id": f"long{n}", "text": text(1000 + n % 4, 600)} for n in range(5)]
+    here = prepare(
+        tmp_path, records, max_tokens=256, progress=lambda stage, count: done.append((stage, count))
+    )
     files = [(tmp_path / "out" / name).read_bytes() for name in ("corpus.parquet", "rejected.parquet")]
-    there = prepare(tmp_path, records, mapper=in_processes)
+    there = prepare(tmp_path, records, max_tokens=256, mapper=in_processes)
     assert here == there
-    assert here[0].rejected == {"near duplicate": 50}
+    parts = len([row for row in here[1] if row["parent"]])
+    assert here[0].rejected == {"near duplicate": 50, "duplicate": parts // 4}
     assert files == [
         (tmp_path / "out" / name).read_bytes() for name in ("corpus.parquet", "rejected.parquet")
     ]
-    assert done[-1] == ("compare", 600)
-    assert ("read", 600) in done
+    assert done[-1] == ("compare", 600 + parts)
+    assert ("read", 600 + parts) in done
 
 
 def test_templated_real_documents_survive(tmp_path: Path) -> None:
