@@ -1,4 +1,7 @@
-"""The `sluice` command: one subcommand per flow. Exit codes: 0 done, 1 a fault, 2 bad input, 3 stopped and resumable."""
+"""The `sluice` command: one subcommand per flow.
+
+Exit codes: 0 done, 1 a fault, 2 bad input or a full disk, 3 stopped and resumable, 130 interrupted.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tasks.records import BadInput, Stopped
 from tasks.run.command import Parser, add_flags, settings_from
 from tasks.run.disk import is_full
 from tasks.run.folder import load_settings, run_name, run_path
+from tasks.run.services import is_lost
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
 
@@ -24,17 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.start(arguments))
     except BadInput as error:
         return _say(str(error), 2)
-    except Stopped as error:
-        return _say(str(error), 2 if is_full(error) else 3)
-    except Exception as error:
-        notes = _notes(error)
-        if is_full(error):
-            return _say(
-                f"the disk is full ({_first_line(error)}); free some space, then use --resume NAME", 2
-            )
-        if not notes:
-            raise
-        return _say(f"{type(error).__name__}: {_first_line(error)}; {notes[-1]}", 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
 
@@ -46,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         "equal",
         help="select clusters, extract question-answer pairs, train, repeat (the main job)",
         description=EqualSettings.__doc__,
-        epilog="Exit codes: 0 done, 2 bad input, 3 a budget or service stopped it (continue with --resume NAME).",
+        epilog="Exit codes: 0 done, 1 a fault (its traceback is in the run's log), 2 bad input or a full disk, 3 a budget, "
+        "a check or a service stopped it, 130 Ctrl-C. A run that had begun continues with --resume NAME.",
     )
     equal.add_argument(
         "--config", metavar="FILE", help="YAML file of field names and values; flags win over it"
@@ -77,6 +71,16 @@ def _equal(arguments: argparse.Namespace) -> int:
     check_inputs(settings)
 
     _prefect_environment(arguments.verbose)
+    try:
+        _start(settings)
+    except BadInput:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        return _stopped(error, settings)
+    return 0
+
+
+def _start(settings: EqualSettings) -> None:
     from tasks.run import terminal
 
     with (
@@ -87,15 +91,27 @@ def _equal(arguments: argparse.Namespace) -> int:
         from flows.equal import equal
         from tasks.run.server import own_server
 
-        try:
-            with own_server():
-                summary: dict[str, Any] = equal(settings)
-        except KeyboardInterrupt:
-            return _say(
-                f"interrupted; nothing that was read is lost, continue with --resume {settings.run}", 130
-            )
+        with own_server():
+            summary: dict[str, Any] = equal(settings)
         display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
-    return 0
+
+
+def _stopped(error: BaseException, settings: EqualSettings) -> int:
+    """Say what ended a run, and how to continue it if it had begun. Returns the exit code."""
+    begun = (run_path("equal", settings) / "settings.yaml").is_file()
+    again = f"continue with --resume {settings.run}" if begun else "start it again"
+    if isinstance(error, KeyboardInterrupt):
+        return _say(f"interrupted; nothing that was read is lost, {again}" if begun else "interrupted", 130)
+    if isinstance(error, Stopped):
+        return _say(str(error), 2 if is_full(error) else 3)
+    if is_full(error):
+        return _say(f"the disk is full ({_first_line(error)}); free some space, then {again}", 2)
+    if is_lost(error):
+        return _say(f"a service went away ({type(error).__name__}: {_first_line(error)}); {again}", 3)
+    notes = _notes(error)
+    if not notes:
+        raise error
+    return _say(f"{type(error).__name__}: {_first_line(error)}; {notes[-1]}", 1)
 
 
 def _prefect_environment(verbose: bool) -> None:

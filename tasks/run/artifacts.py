@@ -1,8 +1,13 @@
-"""What a person sees in the Prefect UI: progress, the arms of a round, the cost so far."""
+"""What a person sees in the Prefect UI: progress, the arms of a round, the cost so far.
+
+None of it is worth a run: what cannot be shown is logged, and the run goes on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +18,23 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-
-def progress(description: str) -> UUID:
-    """Start a progress bar in the UI; `advance` moves it."""
-    made = create_progress_artifact(progress=0.0, key="equal-progress", description=description)
-    assert isinstance(made, UUID)
-    return made
+from tasks.run.log import log
 
 
-def advance(artifact: UUID, share: float) -> None:
+def progress(description: str) -> UUID | None:
+    """Start a progress bar in the UI; `advance` moves it. Returns None if it could not be made."""
+    with _not_worth_a_run():
+        made = create_progress_artifact(progress=0.0, key="equal-progress", description=description)
+        assert isinstance(made, UUID)
+        return made
+    return None
+
+
+def advance(artifact: UUID | None, share: float) -> None:
     """Move a progress bar to a share between 0 and 1."""
-    update_progress_artifact(artifact_id=artifact, progress=round(100 * share, 1))
+    if artifact is not None:
+        with _not_worth_a_run():
+            update_progress_artifact(artifact_id=artifact, progress=round(100 * share, 1))
 
 
 def arms_table(number: int, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -42,7 +53,8 @@ def arms_table(number: int, rows: Sequence[Mapping[str, Any]]) -> None:
         }
         for row in sorted(rows, key=lambda row: -row["reward"])
     ]
-    create_table_artifact(key="equal-arms", table=shown, description=f"Arms pulled in round {number}")
+    with _not_worth_a_run():
+        create_table_artifact(key="equal-arms", table=shown, description=f"Arms pulled in round {number}")
 
 
 def cost_table(rows: Sequence[Mapping[str, Any]], of_everything: float) -> None:
@@ -54,10 +66,20 @@ def cost_table(rows: Sequence[Mapping[str, Any]], of_everything: float) -> None:
     )
     total = sum(row["cost"] for row in rows)
     tail = f"\nSo far ${total:.4f}; reading every document would cost ${of_everything:.4f}.\n"
-    create_markdown_artifact(
-        key="equal-cost", markdown=head + lines + tail, description="Cost of the extraction"
-    )
+    with _not_worth_a_run():
+        create_markdown_artifact(
+            key="equal-cost", markdown=head + lines + tail, description="Cost of the extraction"
+        )
+
+
+@contextmanager
+def _not_worth_a_run() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        log.warning("not shown in the Prefect UI: %s: %s", type(error).__name__, error)
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:
-    return None if value is None else round(float(value), digits)
+    """JSON has no word for infinity, the bonus of an arm that was never pulled."""
+    return None if value is None or not math.isfinite(value) else round(float(value), digits)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tasks.records import Stopped
 from tasks.run.interrupts import without_interrupts
 
 _WATCH = 'read -r _; kill "$@" 2>/dev/null'
@@ -17,6 +18,9 @@ def own_server() -> Iterator[None]:
 
     Prefect's server would take a Ctrl-C from the terminal as its own and leave the run without anybody to report to;
     and it would outlive a run that is killed.
+
+    Raises:
+        Stopped: no server answers.
     """
     import psutil
 
@@ -43,7 +47,21 @@ def own_server() -> Iterator[None]:
 
 
 def _connect() -> None:
+    """Raises Stopped when no server answers, be it one whose address is configured or one that should start here."""
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
 
-    with get_client(sync_client=True) as client:
-        client.api_healthcheck()
+    error: Exception | None
+    try:
+        with get_client(sync_client=True) as client:
+            error = client.api_healthcheck()  # returned, not raised
+            if error is None:
+                return
+    except Exception as raised:  # whatever starting a server, or a library on the way to it, fails with
+        error = raised
+    why = " ".join(str(error).split()) or type(error).__name__
+    if url := PREFECT_API_URL.value():
+        raise Stopped(
+            f"Prefect's server at {url} does not answer ({why}); start it, or unset PREFECT_API_URL"
+        ) from error
+    raise Stopped(f"Prefect's temporary server does not start ({why})") from error

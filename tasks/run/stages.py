@@ -22,15 +22,33 @@ from tasks.records import BadInput, Stopped
 from tasks.run import terminal
 from tasks.run.disk import is_full
 from tasks.run.folder import digest
+from tasks.run.services import is_lost
 from tasks.run.settings import PLACE
 
 Facts = dict[str, Any]
 
 
+# A second try ends as the first: a file system that refuses, a fault in the program, Ctrl-C.
+_LASTING = (
+    OSError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    NameError,
+    AssertionError,
+    ImportError,
+    NotImplementedError,
+    KeyboardInterrupt,
+)
+
+
 def worth_retrying(task: Any, run: Any, state: Any) -> bool:
-    """A retry helps against a passing fault, not against bad input, a spent budget or a full disk."""
+    """A retry helps against a passing fault: a lost connection or worker, or what is not known to last."""
     error = state.result(raise_on_failure=False)
-    return not (isinstance(error, BadInput | Stopped | OSError | KeyboardInterrupt) or is_full(error))
+    if isinstance(error, BadInput | Stopped) or is_full(error):
+        return False
+    return is_lost(error) or not isinstance(error, _LASTING)
 
 
 _timed: list[dict[str, float]] = []

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from example_corpus import documents
 
 from flows.__main__ import main
+from tasks.loop.settings import EqualSettings
 from tasks.run.log import LOG, logged
 from tasks.run.tables import read_rows
 
@@ -140,6 +142,36 @@ def test_a_resumed_run_keeps_its_settings(capfd, tmp_path):
     file_of(tmp_path, "runs/equal/r/settings.yaml", "corpus: [a]\ntarget: b\nbudget: 0.3\nseed: 4\n")
     code = main(["equal", "--resume", "r", "--runs-dir", str(tmp_path / "runs"), "--seed", "5"])
     assert "leave out --seed" in only_line((code, *capfd.readouterr()))
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (
+            httpx.ConnectError("All attempts failed"),
+            3,
+            "a service went away (ConnectError: All attempts failed)",
+        ),
+        (ConnectionResetError(104, "reset by peer"), 3, "a service went away (ConnectionResetError: "),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full ("),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_what_ends_a_run_says_how_to_continue_it_only_if_it_had_begun(
+    sluice, tmp_path, monkeypatch, begun, error, code, said
+):
+    def ends(settings: EqualSettings) -> None:
+        if begun:
+            file_of(tmp_path, "runs/equal/r/settings.yaml", "run: r\n")
+        raise error
+
+    monkeypatch.setattr("flows.__main__._start", ends)
+    line = only_line(sluice(), code)
+    assert line.startswith(said)
+    assert ("--resume r" in line) == begun
+    assert "--resume NAME" not in line
 
 
 def test_help_imports_nothing_heavy():

@@ -1,0 +1,36 @@
+"""Without a Prefect server nothing runs: that is one line, and says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+
+from tasks.records import Stopped
+from tasks.run.server import own_server
+
+
+def test_a_configured_server_that_does_not_answer_is_named() -> None:
+    address = "http://127.0.0.1:1/api"
+    with (
+        temporary_settings({PREFECT_API_URL: address}),
+        pytest.raises(Stopped, match=f"server at {address} does not answer .*unset PREFECT_API_URL"),
+        own_server(),
+    ):
+        pass
+
+
+def test_a_temporary_server_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any, **named: Any) -> None:
+        raise RuntimeError("Timed out\nwhile attempting to connect")
+
+    monkeypatch.setattr(SubprocessASGIServer, "start", fails)
+    with (
+        temporary_settings({PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True}, restore_defaults={PREFECT_API_URL}),
+        pytest.raises(Stopped, match=r"temporary server does not start \(Timed out while") as stopped,
+        own_server(),
+    ):
+        pass
+    assert "\n" not in str(stopped.value)
