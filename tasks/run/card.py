@@ -89,7 +89,9 @@ def _body(
         ("Student's loss on the held-out target, before and after", _before_after(summary)),
     ]  # fmt: skip
     provenance = "\n".join(
-        f"| {label} | {cell(value)} |" for label, value in facts if value not in (None, "")
+        f"| {label} | {cell(without_places(str(value)))} |"
+        for label, value in facts
+        if value not in (None, "")
     )
     origin = "\n".join(
         f"| {cell(row['source'] or 'not stated')} | {cell(row['licence'] or 'not stated')} | {row['documents']:,} | {row['pairs']:,} |"
@@ -133,6 +135,16 @@ Every row carries an `id`. `lineage.parquet` has one row for each, with the same
   (round 0 is the random warm-up), and the cluster's reward after that pull;
 - `similarity`: cosine to the nearest reference example of the target.
 """
+
+
+def without_places(text: str) -> str:
+    """What is passed on tells neither how its maker's disk is arranged nor what opens its maker's stores.
+
+    Of a path only the name stays; of a URL neither user and password nor the query, which may be a signature.
+    """
+    text = re.sub(r"(\w[\w+.-]*://)[^/\s]*@", r"\1", text)
+    text = re.sub(r"(\w[\w+.-]*://[^\s?]*)\?\S*", r"\1", text)
+    return re.sub(r"(?<![\w:/.~-])~?(?:/[^/\s:]+)+/([^/\s:]+)", r"…/\1", text)
 
 
 def cell(value: Any) -> str:

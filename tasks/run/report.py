@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from tasks.run import findings
+from tasks.run.card import without_places
 from tasks.run.charts import Label, Series, cluster_map, level, line_chart
 from tasks.run.costs import Ledger
 from tasks.run.tables import read_rows, write_text
@@ -87,6 +88,7 @@ def _content(run: Path) -> dict[str, Any]:
         "reward_range": (low, high) if rewards else None,
         "heat": findings.heat(corpus, order),
         "level": level,
+        "infinity": math.inf,  # the bonus of an arm that was never pulled
         "map": _map(corpus, clusters),
         "samples": findings.samples(run, order, arms),
         "drops": [
@@ -218,18 +220,13 @@ def _settings(run: Path) -> list[tuple[str, str]]:
     for name, value in (values or {}).items():
         items = value if isinstance(value, list) else [value]
         shown.append(
-            (str(name), ", ".join("–" if item is None else _without_folders(str(item)) for item in items))
+            (str(name), ", ".join("–" if item is None else without_places(str(item)) for item in items))
         )
     return [(name, value) for name, value in shown if name != "runs_dir"]
 
 
 def _shortened(example: Mapping[str, str]) -> dict[str, str]:
-    return {name: _without_folders(value) for name, value in example.items()}
-
-
-def _without_folders(text: str) -> str:
-    """A page that is passed on should not tell how its maker's disk is arranged: of a path only the name stays."""
-    return re.sub(r"(?<![\w:/.~-])~?(?:/[^/\s:]+)+/([^/\s:]+)", r"…/\1", text)
+    return {name: without_places(value) for name, value in example.items()}
 
 
 def _share(value: float | None) -> str:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from example_run import write_run
 
-from tasks.run.card import cell, hub_licences
+from tasks.run.card import cell, dataset_card, hub_licences
 from tasks.run.export import export_pairs
 from tasks.run.tables import PAIRS, read_rows, write_table
 
@@ -160,3 +160,9 @@ def test_licences_get_the_hub_s_names(written, expected):
 
 def test_cells_of_the_card_hold_no_markup():
     assert cell("a | b\n<script>*x*") == "a \\| b &lt;script&gt;\\*x\\*"
+
+
+def test_card_tells_no_folder_of_the_machine():
+    card = dataset_card("spring", 0, [], {"encoder": "/home/ann/secret/encoder"}, {})
+    assert "…/encoder" in card
+    assert "/home/ann" not in card

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -9,7 +10,7 @@ from example_run import write_run
 
 from tasks.run import findings
 from tasks.run.report import write_report
-from tasks.run.tables import read_rows, write_json
+from tasks.run.tables import ARMS, read_rows, write_json, write_table
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(2)"
 VOID = {"meta", "link", "br", "img"}
@@ -198,3 +199,25 @@ def test_page_stays_small_and_tells_no_folder_of_the_machine(tmp_path):
     assert "…/corpus.jsonl" in text
     assert not re.search(r"/home/|secret", text)
     assert str(tmp_path) not in text
+
+
+def test_page_tells_no_password_and_no_token_of_a_url(tmp_path):
+    run = write_run(tmp_path / "spring", documents=80, clusters=4, rounds=3)
+    (run / "settings.yaml").write_text(
+        "corpus: ['https://ann:PASSWORD@host/data/x.jsonl', 's3://bucket/y.jsonl', 'plain?.jsonl']\n"
+        "target: https://store/t.jsonl?se=2026-01-01T00:00:00Z&sig=SIGNATURE\n"
+    )
+    text = write_report(run).read_text()
+    assert "PASSWORD" not in text
+    assert "SIGNATURE" not in text
+    for kept in ("https://host/data/x.jsonl", "s3://bucket/y.jsonl", "plain?.jsonl", "https://store/t.jsonl"):
+        assert kept in text
+
+
+def test_an_arm_that_was_pulled_to_know_it_was_not_yet_tried(tmp_path):
+    run = write_run(tmp_path / "spring", documents=80, clusters=4, rounds=3)
+    arms = [{**row, "bonus": math.inf if row["round"] else None} for row in read_rows(run / "arms.parquet")]
+    write_table(run / "arms.parquet", arms, ARMS)
+    text = Page(write_report(run).read_text()).text
+    assert "not yet tried" in text
+    assert "bonus inf" not in text
