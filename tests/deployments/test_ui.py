@@ -32,7 +32,7 @@ def test_a_server_that_answers_already_is_left_alone(tmp_path: Path) -> None:
     prefect.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/called\n")
     prefect.chmod(0o755)
     with HTTPServer(("127.0.0.1", 0), Healthy) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         done = subprocess.run(
             ["bash", str(tmp_path / "deployments/ui.sh")],
             env={**os.environ, "PORT": str(server.server_port)},
