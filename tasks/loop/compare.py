@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.loop import rounds, students
-from tasks.loop.arrays import load_array
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
+from tasks.run.arrays import load_array
 from tasks.run.parallel import current_mapper, serial
 from tasks.run.tables import read_rows, write_json
 from tasks.select.bandit import BANDITS

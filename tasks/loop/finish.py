@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop.arrays import load_array
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
+from tasks.run.arrays import load_array
 from tasks.run.folder import versions
 from tasks.run.tables import (
     ARMS,

@@ -11,7 +11,6 @@ import numpy as np
 
 from tasks.corpus.prepare import prepare_corpus
 from tasks.corpus.target import Target, read_target
-from tasks.loop.arrays import load_array, save_array, save_rows
 from tasks.loop.check import fields
 from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import CORPUS, extract_rows, read_documents, round_folder
@@ -30,6 +29,7 @@ from tasks.loop.space import (
 )
 from tasks.records import BadInput
 from tasks.run import terminal
+from tasks.run.arrays import load_array, save_array, save_rows
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows, write_json

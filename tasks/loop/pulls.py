@@ -14,10 +14,10 @@ from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.target import Target
 from tasks.extract.batch import extract_documents
 from tasks.extract.filter import PairFilter
-from tasks.loop.arrays import save_array
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import frozen_encoder, pair_text
 from tasks.records import QAPair, Reject
+from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
 from tasks.run.parallel import current_mapper
 from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, read_column, write_table, write_text

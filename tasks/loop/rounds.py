@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
-from tasks.loop.arrays import load_array, save_array
 from tasks.loop.plan import Plan
 from tasks.loop.pulls import CORPUS, extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, pair_text, reference_space, to_space
+from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import ARMS, PAIRS, read_rows, write_json, write_table

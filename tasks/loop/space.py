@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.loop.arrays import load_array
 from tasks.loop.settings import EqualSettings
+from tasks.run.arrays import load_array
 from tasks.select.align import apply_head
 from tasks.select.encode import EncoderSpec, encode_texts
 

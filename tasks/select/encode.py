@@ -15,8 +15,8 @@ import numpy as np
 
 from tasks.records import BadInput
 from tasks.run import hub
+from tasks.run.arrays import load_array, save_array, save_rows
 from tasks.run.parallel import Mapper, serial
-from tasks.run.tables import atomic_path
 from tasks.select import lsa
 from tasks.select.partitions import Partition, partitions, read_texts
 
@@ -114,14 +114,8 @@ def encode_table(
     total = pieces[-1].stop if pieces else 0
     parts = output.with_name(f".{output.name}.parts-{_fingerprint(spec, corpus, rows_per_partition)}")
     parts.mkdir(parents=True, exist_ok=True)
-    # Appended, never mapped: a sparse file that meets a full disk is a SIGBUS, which no one can catch.
-    with atomic_path(output) as temporary, temporary.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (total, dimensions)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for piece, part in zip(pieces, mapper(partial(_encode_partition, spec, parts), pieces), strict=True):
-            vectors = np.load(part, allow_pickle=False)
-            assert vectors.shape == (piece.stop - piece.start, dimensions)
-            file.write(vectors.astype("<f4", copy=False).tobytes())
+    found = mapper(partial(_encode_partition, spec, parts), pieces)
+    save_rows(output, (load_array(part) for part in found), (total, dimensions))
     for stale in output.parent.glob(f".{output.name}.parts-*"):
         shutil.rmtree(stale)
     return total, dimensions
@@ -131,8 +125,7 @@ def _encode_partition(spec: EncoderSpec, parts: Path, piece: Partition) -> Path:
     path = parts / f"{piece.start:09d}.npy"
     if not path.exists():
         vectors = load_encoder(spec).encode(read_texts(piece))
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, vectors, allow_pickle=False)
+        save_array(path, vectors)
     return path
 
 

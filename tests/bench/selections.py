@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tasks.loop import prepare, rounds
-from tasks.loop.arrays import load_array, save_array
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space
+from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
 from tasks.run.tables import PAIRS, read_rows, write_json, write_table
 from tasks.select.bandit import BANDITS

@@ -11,9 +11,9 @@ import pytest
 from example_corpus import write_corpus
 
 from tasks.loop import prepare, rounds
-from tasks.loop.arrays import load_array
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, reference_space
+from tasks.run.arrays import load_array
 from tasks.select.align import Alignment
 from tasks.select.bandit import cluster_prior
 from tasks.select.ranked import similarity_to

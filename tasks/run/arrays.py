@@ -15,14 +15,24 @@ def save_array(path: Path, array: np.ndarray) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
-def save_rows(path: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
-    """Save float32 rows that come in parts, one part at a time in memory."""
+def save_rows(path: Path, parts: Iterable[np.ndarray], shape: tuple[int, int]) -> None:
+    """Save float32 rows (n, d) that come in parts, one part at a time in memory.
+
+    Raises:
+        ValueError: the parts do not add up to the shape.
+    """
     # Appended, never mapped: a sparse file that meets a full disk is a SIGBUS, which no one can catch.
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
+        rows = 0
         for part in parts:
-            stream.write(part.astype("<f4", copy=False).tobytes())
+            stream.write(np.asarray(part).astype("<f4", copy=False).tobytes())
+            rows += len(part)
+            if part.shape[1] != shape[1]:
+                raise ValueError(f"rows of {part.shape[1]} numbers, expected {shape[1]}")
+        if rows != shape[0]:
+            raise ValueError(f"{rows} rows, expected {shape[0]}")
 
 
 def load_array(path: Path) -> np.ndarray:
