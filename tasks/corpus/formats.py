@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 from upath import UPath
 
@@ -48,8 +49,13 @@ def path_of(name: str) -> UPath:
     """The path behind a name, local or with an fsspec scheme such as s3://.
 
     Raises:
-        BadInput: a scheme that no installed package serves.
+        BadInput: a scheme that no installed package serves, or a password in the address.
     """
+    if "://" in name and (address := urlsplit(name)).password is not None:
+        raise BadInput(
+            f"{address.scheme}://...@{address.netloc.rpartition('@')[2]}{address.path}: a password in an address would "
+            "be written to the run's folder; give it in the environment, as the storage's package takes it"
+        )
     try:
         path = UPath(name)
         path.exists()  # only now is the storage's package imported

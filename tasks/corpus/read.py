@@ -67,7 +67,7 @@ def read_documents(
             empty = True
             for file in source.files():
                 empty = False
-                place = storable(str(file.path))
+                place = storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(file.path)))  # without a signature
                 if file.broken:
                     reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
                 elif folders.is_text_file(file.path):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from upath import UPath
 
@@ -145,6 +146,9 @@ def _labels(sources: list[str]) -> dict[str, str]:
 def _parts(source: str) -> list[str]:
     if _scheme(source) == "hf":
         return source.removeprefix("hf:").strip("/").split("/")
+    if "://" in source:  # without a user, a password or a token: labels travel with the data
+        address = urlsplit(source)
+        return [address.netloc.rpartition("@")[2], *filter(None, address.path.split("/"))]
     return [part.strip("/") for part in path_of(source).parts]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from tasks.records import BadInput
+from tasks.records import BadInput, Stopped
 from tasks.run.interrupts import without_interrupts
 
 Item = TypeVar("Item")
@@ -44,11 +44,28 @@ def on_dask(client: Any, ahead: int = 4) -> Mapper:
             # pure=False: equal items are separate work, so nothing hashes large inputs.
             flying.append(client.submit(function, item, pure=False))
             if len(flying) >= threads * ahead:
-                yield flying.popleft().result()
+                yield _result(client, flying.popleft())
         while flying:
-            yield flying.popleft().result()
+            yield _result(client, flying.popleft())
 
     return mapper
+
+
+def _result(client: Any, future: Any) -> Any:
+    """A result, waited for as long as there is a worker to give it; Dask would wait for ever.
+
+    Raises:
+        Stopped: all workers are gone.
+    """
+    from distributed import wait
+
+    while not future.done():
+        try:
+            wait([future], timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            if not client.nthreads():
+                raise Stopped("the Dask scheduler has lost its workers; start some, then resume") from None
+    return future.result()
 
 
 @contextmanager

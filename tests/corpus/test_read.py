@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from tasks.corpus.read import Fields, check_sources, fingerprint, read_documents
-from tasks.corpus.sources import resolve
+from tasks.corpus.sources import _labels, resolve
 from tasks.records import BadInput, Document, Reject
 
 
@@ -286,6 +286,17 @@ def test_files_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
         lines(tmp_path / name / "c.jsonl", {"text": name})
     documents, _ = read(tmp_path / "x" / "c.jsonl", tmp_path / "y" / "c.jsonl")
     assert [document.id for document in documents] == ["x/c.jsonl:1", "y/c.jsonl:1"]
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(BadInput, match=r"memory://\.\.\.@host/x.jsonl: a password in an address") as refused:
+        resolve(["memory://me:secret@host/x.jsonl"])
+    assert "secret" not in str(refused.value)
+
+
+def test_ids_do_not_hold_the_signature_of_an_address() -> None:
+    found = _labels(["https://host/a/x.jsonl?signature=s", "https://host/b/x.jsonl?signature=t"])
+    assert list(found.values()) == ["a/x.jsonl", "b/x.jsonl"]
 
 
 def test_data_sets_of_one_name_get_labels_of_their_own() -> None:

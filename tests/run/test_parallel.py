@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 
 import pytest
 
-from tasks.records import BadInput
+from tasks.records import BadInput, Stopped
 from tasks.run import parallel
 
 
@@ -46,3 +47,33 @@ def test_a_scheduler_without_workers_is_refused_and_one_with_a_worker_is_used() 
         cluster.scale(1)
         with parallel.workers(1, address):
             assert list(parallel.current_mapper()(str, [1, 2])) == ["1", "2"]
+
+
+def test_a_scheduler_that_loses_its_workers_stops_the_run() -> None:
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+        ) as cluster,
+        parallel.workers(1, cluster.scheduler_address),
+    ):
+        cluster.scale(0)
+        deadline = time.monotonic() + 30
+        while cluster.workers and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(Stopped, match="lost its workers"):
+            next(parallel.current_mapper()(str, [1]))
+
+
+def test_a_function_that_times_out_is_not_a_lost_worker() -> None:
+    from distributed import Client
+
+    def late(_: int) -> None:
+        raise TimeoutError("of its own")
+
+    with (
+        Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client,
+        pytest.raises(TimeoutError, match="of its own"),
+    ):
+        next(parallel.on_dask(client)(late, [1]))
