@@ -38,13 +38,13 @@ def others(
     Returns:
         comparison: a row per strategy, see `strategy`; reference: see `students.with_reference`, or None.
     """
-    jobs: dict[str, Callable[[], Facts]] = {
-        name: partial(strategy, run, settings, name, corpus, clusters, student, tokens)
-        for name in settings.compare
-    }
+    jobs: dict[str, Callable[[], Facts]] = {}
     if settings.train_reference and settings.train != "never":
         given: Facts = {"rounds": rounds, "student": student, "rewarded": rewarded, "tokens": tokens}
         jobs[_REFERENCE] = partial(students.with_reference, run, settings, **given)
+    # The longest jobs first, so that no worker begins one when the others are done.
+    for name in sorted(settings.compare, key=lambda name: name != "everything"):
+        jobs[name] = partial(strategy, run, settings, name, corpus, clusters, student, tokens)
     mapper = current_mapper() if settings.student == "tiny" else serial
     made_of = [
         *(facts["files"] for facts in (corpus, clusters, student, rewarded)),
@@ -52,8 +52,11 @@ def others(
         tokens,
     ]
     found = dict(zip(jobs, mapper(partial(_once, run / "compare", made_of), jobs.items()), strict=True))
-    reference = found.pop(_REFERENCE, None)
-    return {"files": [], "reference": reference, "comparison": list(found.values())}
+    return {
+        "files": [],
+        "reference": found.get(_REFERENCE),
+        "comparison": [found[name] for name in settings.compare],
+    }
 
 
 def _once(folder: Path, made_of: Any, job: tuple[str, Callable[[], Facts]]) -> Facts:

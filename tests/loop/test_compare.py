@@ -50,3 +50,19 @@ def test_what_is_done_is_not_done_again_after_a_kill(tmp_path: Path, monkeypatch
     assert found["reference"]["nll_reference"] == 1.0
     compare.others(tmp_path, own, tokens=8, **GIVEN)  # longer training is other work
     assert done == ["random", "killed", "dsir", "random", "dsir"]
+
+
+def test_rows_are_in_the_order_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["random", "everything", "dsir"]
+    own = settings(tmp_path).model_copy(update={"compare": asked, "train_reference": False})
+    began: list[str] = []
+
+    def strategy(run: Path, settings: EqualSettings, name: str, *_: Any) -> Facts:
+        began.append(name)
+        return {"strategy": name}
+
+    monkeypatch.setattr(compare, "strategy", strategy)
+    found = compare.others(tmp_path, own, tokens=7, **GIVEN)
+    assert [row["strategy"] for row in found["comparison"]] == asked
+    assert began[0] == "everything"  # the longest first
+    assert found["reference"] is None
