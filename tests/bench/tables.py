@@ -6,7 +6,7 @@ import argparse
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 from tests.bench import fits, results
@@ -54,7 +54,7 @@ _LEGEND = """\
 Mean ± standard deviation over seeds. Reference, test part and the LSA are one fixed draw for each cell, so every ± is over
 the seeds of selection and training alone. Strategies of a budget read equally many documents, not tokens. Cost at $1 per
 million document tokens read. OT: transport cost of the kept pairs to the target's test part, smaller is better. Seconds,
-on one core: choosing (with aligning, clustering and rewarding), extracting (with encoding the pairs), and student
+median on one core: choosing (with aligning, clustering and rewarding), extracting (with encoding the pairs), and student
 (training and evaluation). Students are trained once, on the whole selection, not in rounds: {tokens:,} tokens of
 fine-tuning for every row, from the same weights for every row of a seed. NLL of a test answer's token, in nats.
 Differences are paired by seed, ± standard error, negative is better, **bold** where they exceed two standard errors; with
@@ -164,9 +164,9 @@ def row_of(found: Found, cell: Cell, budget: float, strategy: str) -> list[str]:
         _mean(each("cost"), ".3f"),
         _mean(each("pairs"), ",.0f"),
         spread(each("transport_heldout")),
-        _mean(each("seconds"), ".1f"),
-        _mean(each("seconds_extracting"), ".1f"),
-        _mean(students(found, cell, budget, strategy, fits.ALONE, "seconds"), ".1f"),
+        _median(each("seconds"), ".1f"),
+        _median(each("seconds_extracting"), ".1f"),
+        _median(students(found, cell, budget, strategy, fits.ALONE, "seconds"), ".1f"),
         spread(alone),
         *("" if other == strategy else difference(alone, values) for other, values in others.items()),
         spread(both),
@@ -187,7 +187,7 @@ def _one_epoch(found: Found, cell: Cell, missing: list[str]) -> list[str]:
     if shares and min(shares) < 1:
         name = f"everything, {mean(shares):.0%} of an epoch"
     seconds = students(found, cell, 1.0, "everything", fits.OWN_END, "seconds")
-    return ["100%", name, *[""] * 6, _mean(seconds, ".1f"), spread(own_end), *[""] * 5]
+    return ["100%", name, *[""] * 6, _median(seconds, ".1f"), spread(own_end), *[""] * 5]
 
 
 def selections(found: Found, cell: Cell, budget: float, strategy: str, field: str) -> dict[int, float]:
@@ -230,6 +230,11 @@ def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
     error = stdev(both) / math.sqrt(len(both))
     text = f"{mean(both):+.3f} ± {error:.3f}"
     return f"**{text}**" if abs(mean(both)) > 2 * error else text
+
+
+def _median(values: Mapping[int, float], form: str) -> str:
+    """Of times, which other work on the machine lengthens and nothing shortens."""
+    return format(median(values.values()), form) if values else ""
 
 
 def _mean(values: Mapping[int, float], form: str) -> str:
