@@ -6,6 +6,7 @@ import argparse
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -64,29 +65,23 @@ of everything once, cut at {own_end:,} tokens."""
 
 
 def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
-    """The default strategy at the smallest budget against what is free to know, a row per cell.
+    """The default strategy against what is free to know, a row per budget and cell.
 
     The last column is what the others read, in the order of the columns before it.
     """
-    budget = min(options.budgets)
-    others = (
-        ("random", budget),
-        ("everything", 1.0),
-        ("nearest-cluster", budget),
-        ("mean-similarity", budget),
-    )
+    names = ("random", "everything", "nearest-cluster", "mean-similarity", "dsir")
     rows = []
-    for cell in chosen:
+    for budget, cell in product(sorted(options.budgets), chosen):
+        others = [(name, 1.0 if name == "everything" else budget) for name in names]
         ours = students(found, cell, budget, DEFAULT, fits.ALONE)
         row = [difference(ours, students(found, cell, at, name, fits.ALONE)) for name, at in others]
         if any(row):
             reads = " / ".join(_reading(found, cell, budget, name, at) or "?" for name, at in others)
-            rows.append([cell.corpus, cell.target, *row, reads])
+            rows.append([f"{budget:.0%}", cell.corpus, cell.target, *row, reads])
     if not rows:
         return ""
-    head = ["corpus", "target", *(f"{DEFAULT} − {name}" for name, _ in others)]
-    head.append(f"tokens these read / {DEFAULT} reads")
-    return f"NLL at {budget:.0%} of the documents, paired differences:\n\n" + table(head, rows)
+    head = ["budget", "corpus", "target", *(f"− {name}" for name in names), "tokens these read / it reads"]
+    return f"NLL of {DEFAULT}, paired differences to:\n\n" + table(head, rows)
 
 
 def _reading(found: Found, cell: Cell, budget: float, name: str, at: float) -> str:

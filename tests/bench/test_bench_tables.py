@@ -137,7 +137,7 @@ def test_the_summary_says_what_the_compared_strategies_read() -> None:
     )
     options = argparse.Namespace(budgets=[0.1, 0.05])
     assert summary(found, [CELL], options).splitlines()[-1] == (
-        f"| demo | doctests | {by_hand(OURS, RANDOM)} |  |  |  | 0.50 / 20.00 / ? / ? |"
+        f"| 5% | demo | doctests | {by_hand(OURS, RANDOM)} |  |  |  |  | 0.50 / 20.00 / ? / ? / ? |"
     )
 
 
