@@ -9,6 +9,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from tasks.loop.settings import EqualSettings
@@ -91,9 +93,16 @@ def _start(settings: EqualSettings) -> None:
         from flows.equal import equal
         from tasks.run.server import own_server
 
-        with own_server():
+        with own_server(meanwhile=_import_early):
             summary: dict[str, Any] = equal(settings)
         display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
+
+
+def _import_early() -> None:
+    """What the first stages will import, while the server starts and a core is idle."""
+    for name in ("distributed", "sklearn.decomposition", "faiss", "great_expectations"):
+        with suppress(ImportError):  # the stage that needs it will say so
+            import_module(name)
 
 
 def _stopped(error: BaseException, settings: EqualSettings) -> int:

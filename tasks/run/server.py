@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tasks.records import Stopped
@@ -13,11 +14,14 @@ _WATCH = 'read -r _; kill "$@" 2>/dev/null'
 
 
 @contextmanager
-def own_server() -> Iterator[None]:
+def own_server(meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
     """Starts Prefect's temporary server unless a server's address is configured, and ends it whenever we end.
 
     Prefect's server would take a Ctrl-C from the terminal as its own and leave the run without anybody to report to;
     and it would outlive a run that is killed.
+
+    Args:
+        meanwhile: done in a thread while the server starts.
 
     Raises:
         Stopped: no server answers.
@@ -27,6 +31,8 @@ def own_server() -> Iterator[None]:
     us = psutil.Process()
     before = {child.pid for child in us.children()}
     with without_interrupts():
+        if meanwhile is not None:
+            threading.Thread(target=meanwhile, daemon=True).start()
         _connect()
     started = [str(child.pid) for child in us.children() if child.pid not in before]
     if not started:

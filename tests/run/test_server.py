@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -20,6 +21,17 @@ def test_a_configured_server_that_does_not_answer_is_named() -> None:
         own_server(),
     ):
         pass
+
+
+def test_work_is_done_while_a_server_is_waited_for() -> None:
+    done = threading.Event()
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}),
+        pytest.raises(Stopped),
+        own_server(meanwhile=done.set),
+    ):
+        pass
+    assert done.wait(10)
 
 
 def test_a_temporary_server_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
