@@ -15,7 +15,7 @@ from tasks.corpus.split import split_document
 from tasks.records import BadInput, Document
 
 SIZE = 200_000  # characters
-PATIENCE = 10  # seconds; all of these take well under one
+PATIENCE = 20  # seconds of this process; all of these take well under one: a guard against hours, no measure of speed
 
 
 def split(text: str) -> object:
@@ -34,9 +34,9 @@ def split(text: str) -> object:
     ],
 )
 def test_time_grows_with_the_length_and_not_faster(work: Callable[[str], object], text: str) -> None:
-    start = time.perf_counter()
+    began = time.process_time()
     work(text)
-    assert time.perf_counter() - start < PATIENCE
+    assert time.process_time() - began < PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_time_grows_with_the_length_and_not_faster(work: Callable[[str], object]
 def test_time_of_a_page_grows_with_its_length_and_not_faster(tmp_path: Path, page: str) -> None:
     path = UPath(tmp_path / "page.html")
     path.write_text(page)
-    start = time.perf_counter()
+    began = time.process_time()
     read_text_file(path)
-    assert time.perf_counter() - start < PATIENCE
+    assert time.process_time() - began < PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_time_of_a_page_grows_with_its_length_and_not_faster(tmp_path: Path, pag
 def test_time_of_a_table_grows_with_its_length_and_not_faster(tmp_path: Path, table: str) -> None:
     path = UPath(tmp_path / "table.csv")
     path.write_text(table)
-    start = time.perf_counter()
+    began = time.process_time()
     with suppress(BadInput):
         list(read_records(path))
-    assert time.perf_counter() - start < PATIENCE
+    assert time.process_time() - began < PATIENCE
