@@ -125,9 +125,11 @@ def cell_table(found: Found, cell: Cell, options: argparse.Namespace, missing: l
             rows.append(row)
         seeds = len(selections(found, cell, budget, strategy, "transport_heldout"))
         taught = len(students(found, cell, budget, strategy, fits.ALONE))
+        mixed = len(students(found, cell, budget, strategy, fits.MIXED))
         for name, there, wanted in (
             ("selections", seeds, options.seeds),
             ("students", taught, options.student_seeds),
+            ("students with reference", mixed, options.student_seeds),
         ):
             if there < wanted:
                 missing.append(f"{name} of {cell.name} at {budget:.0%}")
