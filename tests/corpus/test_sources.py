@@ -1,0 +1,100 @@
+"""Sources: what the words after --corpus mean, their labels and fingerprints, and what they cannot mean."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from tasks.corpus.read import Fields, check_sources, fingerprint
+from tasks.corpus.sources import _labels, resolve
+from tasks.records import BadInput
+from tests.corpus.reading import lines, read
+
+
+def test_files_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        lines(tmp_path / name / "c.jsonl", {"text": name})
+    documents, _ = read(tmp_path / "x" / "c.jsonl", tmp_path / "y" / "c.jsonl")
+    assert [document.id for document in documents] == ["x/c.jsonl:1", "y/c.jsonl:1"]
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(BadInput, match=r"memory://\.\.\.@host/x.jsonl: a password in an address") as refused:
+        resolve(["memory://me:secret@host/x.jsonl"])
+    assert "secret" not in str(refused.value)
+
+
+def test_ids_do_not_hold_the_signature_of_an_address() -> None:
+    found = _labels(["https://host/a/x.jsonl?signature=s", "https://host/b/x.jsonl?signature=t"])
+    assert list(found.values()) == ["a/x.jsonl", "b/x.jsonl"]
+
+
+def test_data_sets_of_one_name_get_labels_of_their_own() -> None:
+    sources = resolve(["hf:org/data:en", "hf:org/data:de", "hf:other/data", "hf:one/more", "hf:org/data:en"])
+    labels = [source.label for source in sources]
+    assert labels == ["data:en", "data:de", "data", "more", "data:en"]
+    assert [source.label for source in resolve(["hf:org/data", "hf:other/data"])] == [
+        "org/data",
+        "other/data",
+    ]
+
+
+def test_a_saved_dataset_and_its_split(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"text": f"t{n}", "id": f"i{n}"} for n in range(300)])
+    rows.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"train": rows, "dev": rows.select([0])}).save_to_disk(str(tmp_path / "many"))
+    assert [document.id for document in read(tmp_path / "one")[0]] == [f"i{n}" for n in range(300)]
+    assert len(read(tmp_path / "many", fields=Fields(hf_split="dev"))[0]) == 1
+    with pytest.raises(BadInput, match="no split named test; it has train, dev"):
+        read(tmp_path / "many", fields=Fields(hf_split="test"))
+
+
+def test_a_dataset_is_streamed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    (tmp_path / "set").mkdir()
+    lines(tmp_path / "set" / "train.jsonl", {"text": "one"}, {"text": "two"})
+    documents, _ = read(f"hf:{tmp_path / 'set'}")
+    assert [document.text for document in documents] == ["one", "two"]
+    with pytest.raises(BadInput, match="hf:"):
+        read(f"hf:{tmp_path / 'set'}", fields=Fields(hf_split="nothing"))
+
+
+def test_paths_may_lie_in_an_object_store() -> None:
+    UPath("memory://bucket/c.jsonl").write_text('{"text": "from afar"}\n')
+    assert [document.text for document in read("memory://bucket/c.jsonl")[0]] == ["from afar"]
+
+
+def test_one_clear_line_for_a_source_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "c.docx").write_text("x")
+    lines(tmp_path / "c.jsonl", {"body": "x", "id": "1"})
+    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "c.parquet")
+    for source, message in {
+        str(tmp_path / "none.jsonl"): "no such file or folder",
+        str(tmp_path / "empty"): "no documents in this folder",
+        str(tmp_path / "c.docx"): "unknown kind of file",
+        str(tmp_path / "c.jsonl"): "no record has the field text; it has: body, id; set --text-field",
+        str(tmp_path / "c.parquet"): "no record has the field text; it has: body",
+        "python:no_such_package_here": "not installed",
+        "python:json.nothing": "no Python source was found",
+        "python:": "name the packages",
+        "hf:": "name the data set",
+        "zzz://x/c.jsonl": "not available",
+    }.items():
+        for look in (lambda one: check_sources([one], Fields()), lambda one: read(one)):
+            with pytest.raises(BadInput, match=message) as caught:
+                look(source)
+            assert "\n" not in str(caught.value)
+
+
+def test_the_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
+    path = lines(tmp_path / "c.jsonl", {"text": "a"})
+    sources = [str(path), "python:json", "doctest:json.decoder"]
+    before = fingerprint(sources)
+    assert fingerprint(sources) == before
+    lines(path, {"text": "ab"})
+    assert fingerprint(sources) != before
