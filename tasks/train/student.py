@@ -145,7 +145,10 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
 
 def pack(sequences: Iterable[list[int]], end: int, block: int) -> Examples:
-    """Sequences joined by the end-of-text token and cut into blocks; a last, shorter one is kept."""
+    """Sequences joined by the end-of-text token and cut into blocks; a last, shorter one is kept.
+
+    A lone last token joins the block before it: with nothing to predict, its mean loss would not be a number.
+    """
     stream = np.fromiter((token for sequence in sequences for token in (*sequence, end)), np.int64)
-    offsets = np.append(np.arange(0, len(stream), block), len(stream))
+    offsets = np.append(np.arange(0, len(stream) - 1, block), len(stream))
     return Examples(stream, offsets, np.zeros(len(offsets) - 1, np.int64))

@@ -14,6 +14,7 @@ from tiny_models import SUMS, TEXTS
 from tasks.records import BadInput
 from tasks.train.checkpoint import check_student, load_student
 from tasks.train.evaluate import evaluate
+from tasks.train.finetune import fit
 from tasks.train.student import make_student, pack, sample_texts
 from tasks.train.train import train_student
 from tasks.train.training import Training
@@ -101,9 +102,19 @@ def test_the_sample_is_bounded_and_reaches_the_end_of_a_sorted_corpus() -> None:
 
 
 def test_packing_keeps_every_token_and_ends_every_text() -> None:
-    blocks = pack([[1, 2, 3], [4, 5], [6]], 0, 4)
-    assert blocks.tokens.tolist() == [1, 2, 3, 0, 4, 5, 0, 6, 0]
-    assert blocks.lengths.tolist() == [4, 4, 1]
+    blocks = pack([[1, 2, 3], [4, 5], [6, 7]], 0, 4)
+    assert blocks.tokens.tolist() == [1, 2, 3, 0, 4, 5, 0, 6, 7, 0]
+    assert blocks.lengths.tolist() == [4, 4, 2]
+
+
+def test_a_last_block_always_has_something_to_predict(student: Path) -> None:
+    model, _ = load_student(student)
+    for texts in range(1, 9):
+        blocks = pack([[token] for token in range(1, texts + 1)], 0, 3)
+        assert blocks.lengths.sum() == 2 * texts
+        assert blocks.lengths.min() > 1
+        for tokens in range(1, 9):  # whatever room is left for the last step
+            fit(model, blocks, Training(tokens=tokens, learning_rate=1e-4, batch_tokens=6))
 
 
 def test_training_from_folder_to_folder(student: Path, tmp_path: Path) -> None:
