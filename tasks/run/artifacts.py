@@ -58,13 +58,13 @@ def arms_table(number: int, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cost_table(rows: Sequence[Mapping[str, Any]], of_everything: float) -> None:
-    """What was read so far and what it cost, round by round."""
+    """What was read up to each round (rows of `finish.cumulative`) and what it cost, US dollars."""
     head = "| round | documents | tokens | pairs | cost, $ |\n|---|---|---|---|---|\n"
     lines = "".join(
         f"| {row['round']} | {row['documents']:,} | {row['tokens']:,} | {row['pairs']:,} | {row['cost']:.4f} |\n"
         for row in rows
     )
-    total = sum(row["cost"] for row in rows)
+    total = rows[-1]["cost"] if rows else 0.0
     tail = f"\nSo far ${total:.4f}; reading every document would cost ${of_everything:.4f}.\n"
     with _not_worth_a_run():
         create_markdown_artifact(

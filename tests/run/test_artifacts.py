@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tasks.loop.finish import cumulative
 from tasks.run import artifacts
 
 ROW = {
@@ -34,6 +35,17 @@ def test_the_infinite_bonus_of_an_arm_never_pulled_is_no_number_in_json(
     artifacts.arms_table(2, [ROW])
     assert json.loads(json.dumps(shown["table"], allow_nan=False))[0]["bonus"] is None
     assert shown["table"][0]["reward"] == 0.5123
+
+
+def test_the_cost_so_far_is_that_of_the_latest_round_for_rounds_are_told_in_sums(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    part = {"documents": 10, "tokens": 2000, "cost": 0.5, "pairs": 3}
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda **given: shown.update(given))
+    artifacts.cost_table(cumulative(part, [{"extract": part}, {"extract": part}]), 9.0)
+    assert "| 2 | 30 | 6,000 | 9 | 1.5000 |" in shown["markdown"]
+    assert "So far $1.5000; reading every document would cost $9.0000." in shown["markdown"]
 
 
 def test_what_cannot_be_shown_is_logged_and_the_run_goes_on(
