@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CONNECT_SECONDS = 15
+_SCHEDULER_GONE = "the Dask scheduler has gone away"
 
 
 class Mapper(Protocol):
@@ -38,6 +39,8 @@ def on_dask(client: Any, ahead: int = 4) -> Mapper:
     """
 
     def mapper(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        if client.status in ("closing", "closed"):  # by Dask, which could not connect again
+            raise ConnectionError(_SCHEDULER_GONE)
         threads = max(1, sum(client.nthreads().values()))
         flying: deque[Any] = deque()
         for item in items:
@@ -55,17 +58,23 @@ def _result(client: Any, future: Any) -> Any:
     """A result, waited for as long as there is a worker to give it; Dask would wait for ever.
 
     Raises:
+        ConnectionError: the scheduler is gone, and with it what it was to do.
         Stopped: all workers are gone.
     """
-    from distributed import wait
+    from distributed import CancelledError, wait
 
-    while not future.done():
-        try:
-            wait([future], timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            if not client.nthreads():
-                raise Stopped("the Dask scheduler has lost its workers; start some, then resume") from None
-    return future.result()
+    try:
+        while not future.done():
+            try:
+                wait([future], timeout=CONNECT_SECONDS)
+            except TimeoutError:
+                if not client.nthreads():
+                    raise Stopped(
+                        "the Dask scheduler has lost its workers; start some, then resume"
+                    ) from None
+        return future.result()
+    except CancelledError:
+        raise ConnectionError(_SCHEDULER_GONE) from None
 
 
 @contextmanager

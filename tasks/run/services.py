@@ -12,6 +12,7 @@ _LOST = frozenset(
         "requests.exceptions.ConnectionError",
         "requests.exceptions.Timeout",
         "aiohttp.client_exceptions.ClientConnectionError",
+        "distributed.client.ClosedClientError",
         "distributed.comm.core.CommClosedError",
         "distributed.scheduler.KilledWorker",
     }

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.records import BadInput, Stopped
 from tasks.run import parallel
+from tasks.run.services import is_lost
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,29 @@ def test_a_scheduler_that_loses_its_workers_stops_the_run() -> None:
             time.sleep(0.05)
         with pytest.raises(Stopped, match="lost its workers"):
             next(parallel.current_mapper()(str, [1]))
+
+
+@pytest.mark.parametrize("working", [True, False], ids=["at work", "between stages"])
+def test_a_scheduler_that_goes_away_is_a_lost_service(working: bool) -> None:
+    from distributed import Client, LocalCluster
+    from distributed.client import ClosedClientError
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+        ) as cluster,
+        Client(cluster.scheduler_address, timeout=1) as client,
+    ):
+        results = parallel.on_dask(client)(time.sleep, [0, *[3] * 5])
+        if working:
+            next(results)
+        cluster.close()
+        deadline = time.monotonic() + 30
+        while client.status != "closed" and not working and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises((OSError, ClosedClientError)) as lost:
+            list(results)
+        assert is_lost(lost.value), lost.value
 
 
 def test_a_function_that_times_out_is_not_a_lost_worker() -> None:
