@@ -30,17 +30,15 @@ def is_text_file(path: UPath) -> bool:
 def files_below(folder: UPath) -> list[tuple[UPath, Broken | None]]:
     """The documents of a folder and of the folders below it, sorted; if there is none, its files of records.
 
-    Hidden files and folders, runs of Sluice and what is neither text nor records are left out. A folder of text with a
-    stray table keeps the text alone; a folder of shards (a downloaded data set) is read as records, whatever stands
-    beside them to describe them.
+    Hidden files and folders, links to folders, runs of Sluice and what is neither text nor records are left out. A
+    folder of text with a stray table keeps the text alone; a folder of shards (a downloaded data set) is read as
+    records, whatever stands beside them to describe them.
 
     Returns:
         Paths, each with the reason why it is not read, if there is one: a file of the other kind, a folder that
         cannot be listed.
     """
-    found: list[UPath] = []
-    unlisted: list[tuple[UPath, Broken | None]] = []
-    _walk(folder, found, unlisted)
+    found, unlisted = _walk(folder)
     found = [path for path in found if is_text_file(path) or reader_of(path) is not None]
     found.sort(key=lambda path: tuple(path.parts))
     wanted = [path for path in found if not _COMPANION.fullmatch(path.name.lower())] or found
@@ -54,19 +52,25 @@ def files_below(folder: UPath) -> list[tuple[UPath, Broken | None]]:
     return [(path, None if path in chosen else why) for path in found] + unlisted
 
 
-def _walk(folder: UPath, found: list[UPath], unlisted: list[tuple[UPath, Broken | None]]) -> None:
-    try:
-        entries = [(entry, entry.is_dir()) for entry in folder.iterdir()]
-    except OSError as error:
-        unlisted.append((folder, Broken("unreadable", f"cannot be listed: {error.strerror or error}")))
-        return
-    for entry, is_folder in entries:
-        if entry.name.startswith("."):
+def _walk(folder: UPath) -> tuple[list[UPath], list[tuple[UPath, Broken | None]]]:
+    """All files below a folder, and the folders that cannot be listed."""
+    found: list[UPath] = []
+    unlisted: list[tuple[UPath, Broken | None]] = []
+    waiting = [folder]
+    while waiting:
+        at = waiting.pop()
+        try:
+            entries = [(entry, entry.is_dir()) for entry in at.iterdir()]
+        except OSError as error:
+            unlisted.append((at, Broken("unreadable", f"cannot be listed: {error.strerror or error}")))
             continue
-        if not is_folder:
-            found.append(entry)
-        elif not entry.is_symlink() and not all((entry / mark).exists() for mark in _MARKS_OF_A_RUN):
-            _walk(entry, found, unlisted)  # a link to a parent would never end
+        if at != folder and {entry.name for entry, _ in entries} >= _MARKS_OF_A_RUN:
+            continue
+        seen = [pair for pair in entries if not pair[0].name.startswith(".")]
+        found += [entry for entry, is_folder in seen if not is_folder]
+        # A link to a parent would never end.
+        waiting += [entry for entry, is_folder in seen if is_folder and not entry.is_symlink()]
+    return found, sorted(unlisted, key=lambda one: tuple(one[0].parts))
 
 
 def read_text_file(path: UPath) -> str | Broken:

@@ -116,8 +116,11 @@ def _path(source: str, label: str) -> Source:
     path = path_of(source)
     if not path.exists():
         raise BadInput(f"{source}: no such file or folder")
-    if path.is_dir():
-        return Source("saved" if huggingface.is_saved_dataset(path) else "folder", source, label)
+    try:
+        if path.is_dir():
+            return Source("saved" if huggingface.is_saved_dataset(path) else "folder", source, label)
+    except OSError as error:
+        raise BadInput(f"{source}: cannot be read: {error.strerror or error}") from None
     if not folders.is_text_file(path) and reader_of(path) is None:
         raise BadInput(
             f"{source}: unknown kind of file; give .jsonl(.gz), .json, .parquet, .csv(.gz), .tsv, .txt, .md or .html"

@@ -118,20 +118,33 @@ def test_a_dead_link_and_a_pipe_cost_themselves(tmp_path: Path) -> None:
         check_sources([str(tmp_path / "d.jsonl")], Fields())
 
 
-def test_a_folder_that_cannot_be_listed_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_entered_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "lost").mkdir()
     (tmp_path / "a.txt").write_text("fine")
-    listed = type(UPath(tmp_path)).iterdir
+    kind = type(UPath(tmp_path))
+    listed, exists = kind.iterdir, kind.exists
+
+    def refused(path: UPath) -> None:
+        if path.name == "lost":
+            raise PermissionError(13, "Permission denied")
 
     def iterdir(folder: UPath) -> Any:
-        if folder.name == "lost":
-            raise PermissionError(13, "Permission denied")
+        refused(folder)
         return listed(folder)
 
-    monkeypatch.setattr(type(UPath(tmp_path)), "iterdir", iterdir)
+    def exists_in(path: UPath) -> bool:
+        refused(path.parent)  # as the system does for whoever asks without the right to
+        return exists(path)
+
+    monkeypatch.setattr(kind, "iterdir", iterdir)
+    monkeypatch.setattr(kind, "exists", exists_in)
     documents, rejects = read(tmp_path)
     assert [document.text for document in documents] == ["fine"]
     assert [(reject.reason, Path(reject.id).name) for reject in rejects] == [("unreadable", "lost")]
+    with pytest.raises(BadInput, match="lost: cannot be read: Permission denied"):
+        check_sources([str(tmp_path / "lost")], Fields())
 
 
 def test_runs_inside_a_corpus_are_not_part_of_it(tmp_path: Path) -> None:
