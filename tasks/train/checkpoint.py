@@ -71,6 +71,12 @@ def _adapted(adapters: Path) -> str:
     return base
 
 
+def source_of(name_or_path: str | Path) -> str:
+    """What transformers loads a student from: its folder, with the home of a ~ written out, or its name on a hub."""
+    path = Path(name_or_path).expanduser()
+    return str(path) if path.exists() else str(name_or_path)
+
+
 def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0) -> tuple[Any, Any]:
     """A causal language model and its tokenizer, on the GPU if there is one.
 
@@ -90,10 +96,9 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     quiet()
-    path = Path(name_or_path).expanduser()
-    source = str(path) if path.exists() else str(name_or_path)
-    adapters = (path / ADAPTER).is_file()
-    base = _adapted(path) if adapters else source
+    source = source_of(name_or_path)
+    adapters = (Path(source) / ADAPTER).is_file()
+    base = _adapted(Path(source)) if adapters else source
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Weights that train stay float32 (autocast computes in bfloat16); a frozen base on a GPU need not.
     half = device.type == "cuda" and lora

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.train.checkpoint import load_student, save_student
+from tasks.train.checkpoint import load_student, save_student, source_of
 from tasks.train.training import Training
 
 Pairs = Sequence[tuple[str, str]]
@@ -20,7 +20,7 @@ def count_tokens(base: str | Path, pairs: Pairs, sequence_tokens: int) -> int:
 
     from tasks.train.format import encode_pairs
 
-    tokenizer = AutoTokenizer.from_pretrained(str(base), trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(source_of(base), trust_remote_code=False)
     return int(encode_pairs(tokenizer, pairs, sequence_tokens).lengths.sum())
 
 

@@ -16,7 +16,7 @@ from tasks.train.checkpoint import check_student, load_student
 from tasks.train.evaluate import evaluate
 from tasks.train.finetune import fit
 from tasks.train.student import make_student, pack, sample_texts
-from tasks.train.train import train_student
+from tasks.train.train import count_tokens, train_student
 from tasks.train.training import Training
 
 SMALL: dict[str, Any] = {
@@ -127,6 +127,15 @@ def test_training_from_folder_to_folder(student: Path, tmp_path: Path) -> None:
 
     train_student(student, tmp_path / "again", SUMS[:16], SUMS[16:], training)
     assert contents(tmp_path / "again") == contents(tmp_path / "next")
+
+
+def test_a_student_in_the_home_folder_can_be_trained_and_counted_with(
+    student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(student.parent))
+    assert count_tokens("~/student", SUMS, 64) == count_tokens(student, SUMS, 64)
+    tokens = train_student("~/student", None, SUMS, [], Training(epochs=1, sequence_tokens=64))["tokens"]
+    assert tokens == count_tokens(student, SUMS, 64)
 
 
 def test_training_without_pairs_or_test_says_so(student: Path) -> None:
