@@ -116,7 +116,7 @@ class Intake:
         name = next(name for name in _names(document) if name not in self.ids)
         whole = replace(document, id=name, text=normalise(document.text))
         parts = split_document(whole, self.max_tokens)
-        if len(parts) == 1:
+        if parts == [whole]:
             return parts
         mark = "#"
         while any(f"{name}{mark}{number}" in self.ids for number in range(1, len(parts) + 1)):

@@ -103,6 +103,7 @@ def test_ids_of_parts_do_not_collide_with_ids_of_the_corpus(tmp_path: Path) -> N
         ([short, long], ["a#2", "a##1", "a##2"]),
         ([long, short], ["a#1", "a#2", "a#2@c.jsonl:2"]),
         ([long, {"id": "a", "text": text(3, 300)}], ["a#1", "a#2", "a@c.jsonl:2#1", "a@c.jsonl:2#2"]),
+        ([{"id": "a#1", "text": text(2)}, {"id": "a", "text": " " * 2000 + text(4)}], ["a#1", "a##1"]),
     ):
         _, corpus, _ = prepare(tmp_path, records, max_tokens=256)
         assert [row["id"] for row in corpus] == expected
