@@ -15,7 +15,7 @@ _INVISIBLE = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_ODD_SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+_ODD_SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _BLANK_LINES = re.compile(r"\n{4,}")
 
 

@@ -1,3 +1,4 @@
+import re
 import unicodedata
 
 import pytest
@@ -17,6 +18,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
+    assert set(re.findall(r"\s", once)) <= {" ", "\t", "\n"}
     once.encode("utf-8")  # raises on a lone surrogate
 
 
@@ -29,6 +31,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
         ("a\n\n\n\n\n\nb", "a\n\n\nb"),
         ("pay\u200bload \u202eevil\u202c", "payload evil"),
         ("a\u00a0b", "a b"),
+        ("\u200b\u1680 \u1680", ""),
         ("x\x00y\x1b", "xy"),
         ("half \ud83d", "half \ufffd"),
         ("\n\n  def f():\n      return 1\n\n", "  def f():\n      return 1"),
