@@ -70,10 +70,9 @@ def _equal(arguments: argparse.Namespace) -> int:
         settings = settings_from(EqualSettings, given, arguments.config)
         settings = absolute(settings.model_copy(update={"run": settings.run or run_name()}))
     settings = settings.model_copy(update={"resume": bool(arguments.resume)})
-    check_inputs(settings)
-
-    _prefect_environment(arguments.verbose)
     try:
+        check_inputs(settings)
+        _prefect_environment(arguments.verbose)
         _start(settings)
     except BadInput:
         raise

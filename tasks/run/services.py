@@ -1,4 +1,4 @@
-"""A service that went away in the middle of a run (Prefect's server, Dask's workers, a hub), by whichever library says so."""
+"""A service that went away (Prefect's server, Dask, a hub, a store), by whichever library says so."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _LOST = frozenset(
         "requests.exceptions.ConnectionError",
         "requests.exceptions.Timeout",
         "aiohttp.client_exceptions.ClientConnectionError",
+        "botocore.exceptions.ConnectionError",
+        "botocore.exceptions.HTTPClientError",
         "distributed.client.ClosedClientError",
         "distributed.comm.core.CommClosedError",
         "distributed.scheduler.KilledWorker",

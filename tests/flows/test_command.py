@@ -174,6 +174,24 @@ def test_what_ends_a_run_says_how_to_continue_it_only_if_it_had_begun(
     assert "--resume NAME" not in line
 
 
+def unreachable_store() -> Exception:
+    """As botocore says it, which is not installed here."""
+    kind = type("ConnectionError", (Exception,), {"__module__": "botocore.exceptions"})
+    return type("EndpointConnectionError", (kind,), {})("Could not connect to the endpoint")
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectError("no route"), unreachable_store()], ids=lambda error: type(error).__name__
+)
+def test_a_service_that_is_away_at_the_first_look_is_one_line(sluice, tmp_path, monkeypatch, error):
+    def away(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("tasks.loop.check.check_sources", away)
+    line = only_line(sluice(), code=3)
+    assert line == f"a service went away ({type(error).__name__}: {error}); start it again"
+
+
 def test_help_imports_nothing_heavy():
     heavy = [
         "prefect",
