@@ -35,6 +35,8 @@ def others(
 ) -> Facts:
     """Every strategy of `compare`, and the students of the reference: side by side on the workers, if they are tiny.
 
+    With a scheduler one after the other and from here: its workers do not reach the store of extractions.
+
     Returns:
         comparison: a row per strategy, see `strategy`; reference: see `students.with_reference`, or None.
     """
@@ -45,7 +47,7 @@ def others(
     # The longest jobs first, so that no worker begins one when the others are done.
     for name in sorted(settings.compare, key=lambda name: name != "everything"):
         jobs[name] = partial(strategy, run, settings, name, corpus, clusters, student, tokens)
-    mapper = current_mapper() if settings.student == "tiny" else serial
+    mapper = current_mapper() if settings.student == "tiny" and not settings.scheduler else serial
     made_of = [
         *(facts["files"] for facts in (corpus, clusters, student, rewarded)),
         student["student"],

@@ -66,3 +66,21 @@ def test_rows_are_in_the_order_asked_for(tmp_path: Path, monkeypatch: pytest.Mon
     assert [row["strategy"] for row in found["comparison"]] == asked
     assert began[0] == "everything"  # the longest first
     assert found["reference"] is None
+
+
+@pytest.mark.parametrize(("scheduler", "on_workers"), [("", True), ("tcp://host:8786", False)])
+def test_distant_workers_are_given_no_strategy_because_it_would_write_to_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: str, on_workers: bool
+) -> None:
+    own = settings(tmp_path).model_copy(update={"train_reference": False, "scheduler": scheduler})
+    sent: list[str] = []
+
+    def mapper(function: Any, items: Any) -> Any:
+        for name, work in items:
+            sent.append(name)
+            yield function((name, work))
+
+    monkeypatch.setattr(compare, "current_mapper", lambda: mapper)
+    monkeypatch.setattr(compare, "strategy", lambda run, settings, name, *_: {"strategy": name})
+    compare.others(tmp_path, own, tokens=7, **GIVEN)
+    assert sent == (own.compare if on_workers else [])
