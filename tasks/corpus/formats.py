@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from upath import UPath
 
@@ -45,13 +45,27 @@ def storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def address_of(name: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        BadInput: it is none; not repeated, because a password may stand in it.
+    """
+    try:
+        return urlsplit(name)
+    except ValueError:
+        raise BadInput(
+            f"{name.partition('://')[0]}://...: not an address; write scheme://host/path"
+        ) from None
+
+
 def path_of(name: str) -> UPath:
     """The path behind a name, local or with an fsspec scheme such as s3://.
 
     Raises:
         BadInput: a scheme that no installed package serves, or a password in the address.
     """
-    if "://" in name and (address := urlsplit(name)).password is not None:
+    if "://" in name and (address := address_of(name)).password is not None:
         raise BadInput(
             f"{address.scheme}://...@{address.netloc.rpartition('@')[2]}{address.path}: a password in an address would "
             "be written to the run's folder; give it in the environment, as the storage's package takes it"

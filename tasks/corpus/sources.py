@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from upath import UPath
 
 from tasks.corpus import docstrings, folders, huggingface
-from tasks.corpus.formats import Broken, path_of, reader_of, storable
+from tasks.corpus.formats import Broken, address_of, path_of, reader_of, storable
 from tasks.records import BadInput
 
 
@@ -150,7 +149,7 @@ def _parts(source: str) -> list[str]:
     if _scheme(source) == "hf":
         return source.removeprefix("hf:").strip("/").split("/")
     if "://" in source:  # without a user, a password or a token: labels travel with the data
-        address = urlsplit(source)
+        address = address_of(source)
         return [address.netloc.rpartition("@")[2], *filter(None, address.path.split("/"))]
     return [part.strip("/") for part in path_of(source).parts]
 
