@@ -113,8 +113,8 @@ def check_target(
         if not name and flag == "--test":
             continue
         if name.startswith("doctest:"):
-            for module in _modules(name).split(","):
-                find_files(module.strip())
+            for module in filter(None, map(str.strip, _modules(name).split(","))):
+                find_files(module)
             continue
         path = _path(name, flag)
         records = first_records(path, 20)
@@ -159,7 +159,7 @@ def _examples(
         id = f"{label}:{number}"
         question, answer = _value(record, question_field), _value(record, answer_field)
         if question and answer:
-            yield Example(id, question, answer, str(record.get("group") or id))
+            yield Example(id, question, answer, storable(str(record.get("group") or id)))
         else:
             reject(Reject("target", "no answer" if question else "no question", id, f"{place}:{number}"))
 

@@ -94,7 +94,8 @@ def test_a_question_may_be_joined_of_several_fields(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    target = read_target(write(tmp_path / "t.jsonl", ITEMS))
+    items = [{**item, "group": f"\ud800{number}"} for number, item in enumerate(ITEMS)]  # UTF-8 has none
+    target = read_target(write(tmp_path / "t.jsonl", items))
     target.save(tmp_path / "folder")
     assert Target.load(tmp_path / "folder") == Target(target.reference, target.test)
 
@@ -171,6 +172,7 @@ def twice(n, unit="cm"):
 
 
 def test_doctests_of_an_installed_package_make_a_target() -> None:
+    check_target("doctest:sympy.ntheory, ,")
     target = read_target("doctest:sympy.ntheory")
     assert min(len(target.reference), len(target.test)) > 50
     assert not {e.group for e in target.reference} & {e.group for e in target.test}
