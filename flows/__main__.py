@@ -65,7 +65,7 @@ def _equal(arguments: argparse.Namespace) -> int:
         if arguments.config:
             raise BadInput("--resume takes its settings from the run; leave out --config")
         runs_dir = given.pop("runs_dir", EqualSettings.model_fields["runs_dir"].default)
-        settings = load_settings(EqualSettings, "equal", runs_dir, arguments.resume, given)
+        settings = load_settings(EqualSettings, "equal", runs_dir, arguments.resume, given, absolute)
     else:
         settings = settings_from(EqualSettings, given, arguments.config)
         settings = absolute(settings.model_copy(update={"run": settings.run or run_name()}))

@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -104,9 +104,17 @@ def create(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Path:
 
 
 def load_settings(
-    model: type[RunSettings], flow: str, runs_dir: str, name: str, changes: dict[str, Any]
+    model: type[RunSettings],
+    flow: str,
+    runs_dir: str,
+    name: str,
+    changes: dict[str, Any],
+    absolute: Callable[[Any], Any] = lambda settings: settings,
 ) -> Any:
     """The saved settings of a run, with the changes that a continued run may have.
+
+    Args:
+        absolute: makes the paths in settings absolute; a path that is given again is the same however it is written.
 
     Raises:
         BadInput: there is no such run, or the changes would alter what it computes.
@@ -117,13 +125,14 @@ def load_settings(
         known = f"; runs there: {', '.join(present[-8:])}" if present else ""
         raise BadInput(f"--resume {name}: no such run in {path.parent}{known}")
     saved = read_yaml(path / "settings.yaml")
-    settings = parse(model, {**saved, **changes, "run": name, "runs_dir": runs_dir})
-    if refused := _other_settings(parse(model, saved), settings):
+    begun = parse(model, saved)
+    wanted = parse(model, {**saved, **changes, "run": name, "runs_dir": runs_dir})
+    if refused := _other_settings(absolute(begun), absolute(wanted)):
         flags = ", ".join("--" + field.replace("_", "-") for field in refused)
         raise BadInput(
             f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run"
         )
-    return settings
+    return begun.model_copy(update={field: getattr(wanted, field) for field in PLACE})
 
 
 @contextmanager

@@ -144,6 +144,22 @@ def test_a_resumed_run_keeps_its_settings(capfd, tmp_path):
     assert "leave out --seed" in only_line((code, *capfd.readouterr()))
 
 
+def test_a_path_given_again_is_the_same_however_it_is_written(corpus, capfd, tmp_path, monkeypatch):
+    """Relative to where the command is given; of a run started in the UI the saved path may be relative itself."""
+    started: list[EqualSettings] = []
+    monkeypatch.setattr("flows.__main__._start", started.append)
+    monkeypatch.chdir(corpus[0].parent)
+    for saved in (corpus[0].name, str(corpus[0])):
+        settings = f"corpus: ['{saved}']\ntarget: {corpus[1]}\nrun: r\n"
+        file_of(tmp_path, "runs/equal/r/settings.yaml", settings)
+        again = ["--corpus", f"./{corpus[0].name}", "--target", corpus[1].name]
+        code = main(["equal", "--resume", "r", "--runs-dir", str(tmp_path / "runs"), *again])
+        assert (code, capfd.readouterr().err) == (0, "")
+        assert started.pop().corpus == [saved]
+    code = main(["equal", "--resume", "r", "--runs-dir", str(tmp_path / "runs"), "--corpus", "target.jsonl"])
+    assert "leave out --corpus" in only_line((code, *capfd.readouterr()))
+
+
 @pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
 @pytest.mark.parametrize(
     ("error", "code", "said"),
