@@ -8,9 +8,10 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, BinaryIO, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -32,6 +33,10 @@ class Broken:
 Row = tuple[int, Record | Broken]
 """Line (or row) number, from 1, and what stood there."""
 
+PATIENCE = 1000
+"""Records without a field after which its name is taken to be wrong."""
+
+_MOST_LISTED = 20  # names
 _LONGEST_CSV_FIELD = 1 << 24  # characters; what is longer is the rest of a file behind a stray quote
 
 _UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
@@ -232,7 +237,7 @@ def records_of(batch: Any) -> Iterator[Record | Broken]:
             yield Broken("broken value", str(error))
 
 
-def first_records(path: UPath, count: int) -> list[Record]:
+def first_records(path: UPath, count: int) -> Iterator[Record]:
     """Up to `count` readable records from the head of a file; for Parquet one empty record with its columns."""
     if reader_of(path) is _parquet:
         import pyarrow as pa
@@ -243,13 +248,19 @@ def first_records(path: UPath, count: int) -> list[Record]:
                 table = pq.ParquetFile(file)
             except pa.ArrowException as error:
                 raise BadInput(f"{path}: damaged Parquet file ({str(error).splitlines()[0]})") from None
-            return [dict.fromkeys(table.schema_arrow.names)] if table.metadata.num_rows else []
-    records: list[Record] = []
-    rows = read_records(path)
-    for _, record in zip(range(count), (record for _, record in rows), strict=False):
+            if table.metadata.num_rows:
+                yield dict.fromkeys(table.schema_arrow.names)
+        return
+    for _, record in islice(read_records(path), count):
         if not isinstance(record, Broken):
-            records.append(record)
-    return records
+            yield record
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names of fields for a message: on one line, whatever is in them, and as many as fit there."""
+    plain = [repr(str(name)[:80])[1:-1] for name in names]
+    more = len(plain) - _MOST_LISTED
+    return ", ".join(plain[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 _READERS: dict[tuple[str, ...], Callable[[UPath], Iterator[Row]]] = {

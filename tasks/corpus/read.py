@@ -11,7 +11,17 @@ from typing import Any
 from upath import UPath
 
 from tasks.corpus import docstrings, folders, huggingface
-from tasks.corpus.formats import JSON, Broken, Record, Row, first_records, read_records, storable
+from tasks.corpus.formats import (
+    JSON,
+    PATIENCE,
+    Broken,
+    Record,
+    Row,
+    first_records,
+    listed,
+    read_records,
+    storable,
+)
 from tasks.corpus.sources import File, fingerprint, resolve
 from tasks.records import BadInput, Document, Reject
 from tasks.run.parallel import Mapper, serial
@@ -23,7 +33,6 @@ Rejecter = Callable[[Reject], None]
 _SHORTEST_DOCSTRING = 80  # characters; "Return the name." teaches nothing
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _MOST_CONTROL = 0.1  # share of a text above which it is no text
-_PATIENCE = 1000  # records without the text field after which its name is taken to be wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,11 @@ def check_sources(sources: Sequence[str], fields: Fields) -> None:
             if first is None:
                 raise _no_documents(source.name)
             if not folders.is_text_file(first):
-                names = dict.fromkeys(name for record in first_records(first, 20) for name in record)
+                names: dict[str, None] = {}
+                for record in first_records(first, PATIENCE):
+                    names.update(dict.fromkeys(record))
+                    if fields.text in names:
+                        break
                 if names and fields.text not in names:
                     raise _no_field(str(first), fields.text, names)
 
@@ -115,7 +128,7 @@ def _documents(
         if not found:
             found = fields.text in record
             names.update(dict.fromkeys(record))
-            if not found and read >= _PATIENCE:
+            if not found and read >= PATIENCE:
                 break
         made = _document(record, name, origin, fields)
         if isinstance(made, Document):
@@ -195,8 +208,7 @@ def _as_text(value: Any) -> str:
 
 
 def _no_field(place: str, field: str, names: dict[str, None]) -> BadInput:
-    known = ", ".join(str(name) for name in names)
-    return BadInput(f"{place}: no record has the field {field}; it has: {known}; set --text-field")
+    return BadInput(f"{place}: no record has the field {field}; it has: {listed(names)}; set --text-field")
 
 
 def _no_documents(folder: str) -> BadInput:

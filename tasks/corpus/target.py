@@ -13,7 +13,17 @@ from upath import UPath
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.docstrings import find_files
 from tasks.corpus.doctests import read_doctests
-from tasks.corpus.formats import Broken, Record, first_records, path_of, read_records, reader_of, storable
+from tasks.corpus.formats import (
+    PATIENCE,
+    Broken,
+    Record,
+    first_records,
+    listed,
+    path_of,
+    read_records,
+    reader_of,
+    storable,
+)
 from tasks.corpus.normalise import normalise
 from tasks.records import BadInput, Example, Reject
 from tasks.run.seeds import generator
@@ -117,7 +127,7 @@ def check_target(
                 find_files(module)
             continue
         path = _path(name, flag)
-        records = first_records(path, 20)
+        records = list(first_records(path, PATIENCE))
         _check_fields(name, flag, records, question_field, answer_field)
 
 
@@ -215,7 +225,7 @@ def _check_fields(
     for option, wanted in (("--question-field", question_field), ("--answer-field", answer_field)):
         if known and wanted not in known and any(part not in known for part in wanted.split("+")):
             raise BadInput(
-                f"{flag} {name}: no item has the field {wanted}; it has: {', '.join(known)}; set {option}"
+                f"{flag} {name}: no item has the field {wanted}; it has: {listed(known)}; set {option}"
             )
 
 

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.corpus.read import Fields, check_sources
+from tasks.corpus.target import read_target
 from tasks.records import BadInput, Document
 from tests.corpus.reading import lines, read
 
@@ -135,10 +137,21 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 def test_the_field_of_a_later_record_is_enough(tmp_path: Path) -> None:
-    path = lines(tmp_path / "c.jsonl", {"other": 1}, {"text": "found"})
+    path = lines(tmp_path / "c.jsonl", *[{"other": 1}] * 30, {"text": "found"})
+    check_sources([str(path)], Fields())
     documents, rejects = read(path)
     assert [document.text for document in documents] == ["found"]
-    assert [reject.reason for reject in rejects] == ["no text field"]
+    assert [reject.reason for reject in rejects] == ["no text field"] * 30
+
+
+def test_names_of_fields_in_a_message_are_few_and_on_one_line(tmp_path: Path) -> None:
+    path = lines(tmp_path / "c.jsonl", *({f"two\nlines\x1b[31m {n}": 1} for n in range(30)))
+    for look in (read, lambda one: check_sources([str(one)], Fields()), lambda one: read_target(str(one))):
+        with pytest.raises(
+            BadInput, match=r"it has: two\\nlines\\x1b\[31m 0, .* 19 and 10 more; set --"
+        ) as caught:
+            look(path)
+        assert "\n" not in str(caught.value)
 
 
 def test_metadata_can_always_be_written_as_json(tmp_path: Path) -> None:

@@ -85,6 +85,12 @@ def test_items_without_an_answer_are_rejected_and_numbers_are_text(tmp_path: Pat
     assert reasons == {"no answer": 2, "no question": 1, "duplicate": 1, "not an object": 1}
 
 
+def test_the_answer_of_a_later_item_is_enough(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [*[{"question": f"q{n}"} for n in range(30)], *ITEMS])
+    check_target(path)
+    assert len(read_target(path).test) == 10
+
+
 def test_a_question_may_be_joined_of_several_fields(tmp_path: Path) -> None:
     items = [{"Body": f"Ann has {n} pens.", "Question": "How many?", "Answer": n} for n in range(9)]
     path = write(tmp_path / "t.jsonl", items)
