@@ -25,14 +25,16 @@ def check_model(name: str, subject: str, instead: str) -> None:
         instead: what to give where the hub cannot be asked, "the folder of a saved encoder".
 
     Raises:
-        BadInput: there is no such model, or the hub cannot be asked.
+        BadInput: there is no such model, it is adapters alone, or the hub cannot be asked.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     try:
-        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
-            HfApi().model_info(name, timeout=10)
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+        # A mirror of the hub need not list a repository's files.
+        files = getattr(HfApi().model_info(name, timeout=10), "siblings", None)
     except (RepositoryNotFoundError, HFValidationError):
         raise BadInput(f"{subject}: neither a folder here nor a model of the hub; check the name") from None
     except Exception as error:  # every way in which a network fails
@@ -40,3 +42,7 @@ def check_model(name: str, subject: str, instead: str) -> None:
             f"{subject}: neither a folder here nor in the hub's local cache, and the hub cannot be asked "
             f"({type(error).__name__}); give {instead}"
         ) from None
+    if files is not None and all(file.rfilename != "config.json" for file in files):
+        raise BadInput(
+            f"{subject}: no config.json in its repository (adapters alone have none); give a whole model's name"
+        )
