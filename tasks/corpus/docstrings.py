@@ -135,8 +135,9 @@ def _parse_all(files: list[tuple[str, str, bytes]]) -> list[Docstring | Unparsed
     for name, file, source in files:
         try:
             found += _parse(name, file, source)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            found.append(Unparsed(name, f"{file}: {error}"))
+        # Of code that is nested too deeply the parser says RecursionError or MemoryError.
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            found.append(Unparsed(name, f"{file}: {str(error) or 'nested too deeply'}"))
     return found
 
 

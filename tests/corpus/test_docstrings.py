@@ -45,6 +45,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (root / "__init__.py").write_text("")
     (root / "_core.py").write_text(CODE)
     (root / "broken.py").write_text("def (:")
+    (root / "deep.py").write_text("-" * 100_000 + "1")
     (root / "tests" / "test_core.py").write_text(CODE)
     monkeypatch.syspath_prepend(str(tmp_path))
     return root.name
@@ -65,7 +66,10 @@ def test_docstrings_are_parsed_and_never_imported(package: str) -> None:
     assert documents[1].text.startswith(f"# {name}.Shape\n\n`class Shape(Base)`\n\n")
     assert documents[2].metadata == {"kind": "function", "file": f"{package}/_core.py", "line": 9}
     assert documents[2].source == package
-    assert [(reject.reason, reject.id) for reject in rejects] == [("broken Python", f"{package}.broken")]
+    assert [(reject.reason, reject.id) for reject in rejects] == [
+        ("broken Python", f"{package}.broken"),
+        ("broken Python", f"{package}.deep"),
+    ]
     assert package not in sys.modules
 
 
