@@ -34,7 +34,7 @@ class Decontaminator:
         wholes = [f"{example.question}\n{example.answer}" for example in examples]
         batch = hash_words([*wholes, *(example.question for example in examples)])
         sizes = np.diff(batch.starts)
-        self.untestable = int((sizes[: len(examples)] < _FEWEST_WORDS).sum())
+        self.untestable = int((sizes[: len(examples)] < min(n, _FEWEST_WORDS)).sum())
         self._runs: dict[int, Hashes] = {}
         for length in sorted({n, *sizes[(sizes >= _FEWEST_WORDS) & (sizes < n)].tolist()}):
             hashes, text, _ = batch.runs(length)

@@ -31,6 +31,13 @@ def test_short_examples_are_looked_for_whole_and_tiny_ones_cannot_be() -> None:
     assert seen.untestable == 1
 
 
+def test_an_example_that_a_short_run_lies_in_is_tested() -> None:
+    seen = Decontaminator([TINY], n=4)
+    assert seen.overlap("two plus two, four") is not None
+    assert seen.untestable == 0
+    assert Decontaminator([TINY], n=5).untestable == 1
+
+
 def test_without_examples_nothing_overlaps() -> None:
     assert Decontaminator([]).overlaps(["some text", ""]) == [None, None]
 
