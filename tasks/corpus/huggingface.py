@@ -28,7 +28,7 @@ def read_saved_dataset(folder: UPath, split: str) -> Iterator[Row]:
 
     try:
         loaded: Any = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{folder}: a saved data set that cannot be loaded: {_line(error)}") from None
     if isinstance(loaded, dict):
         if split not in loaded:

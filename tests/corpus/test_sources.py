@@ -53,6 +53,14 @@ def test_a_saved_dataset_and_its_split(tmp_path: Path) -> None:
         read(tmp_path / "many", fields=Fields(hf_split="test"))
 
 
+def test_a_saved_dataset_that_is_damaged_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    for name in ("state.json", "dataset_info.json"):
+        (tmp_path / name).write_text("[]")
+    with pytest.raises(BadInput, match="a saved data set that cannot be loaded"):
+        read(tmp_path)
+
+
 def test_a_dataset_is_streamed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     (tmp_path / "set").mkdir()
