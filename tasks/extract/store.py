@@ -79,14 +79,14 @@ class ExtractionStore:
         return found
 
     def paid_by(self, payer: str, keys: Sequence[str]) -> set[str]:
-        """Those of the keys whose first extraction this payer (a run) paid for."""
+        """Those of the keys that this payer (a run) has paid for, alone or beside another at the same time."""
         paid = set()
         for first in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[first : first + KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
-            query = f"SELECT key, payer, min(created) FROM calls WHERE key IN ({marks}) GROUP BY key"
+            query = f"SELECT key FROM calls WHERE payer = ? AND key IN ({marks})"
             with self._in_one_line():
-                paid |= {key for key, who, _ in self._connection.execute(query, some) if who == payer}
+                paid |= {key for (key,) in self._connection.execute(query, [payer, *some])}
         return paid
 
     def put(self, key: str, extraction: Extraction, extractor: str, payer: str = "") -> None:

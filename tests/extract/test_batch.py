@@ -49,6 +49,18 @@ def test_a_run_that_asks_again_has_still_paid_itself(tmp_path: Path) -> None:
     assert [done.cached for done in extract_batch(replace(job, payer="second"))] == [True] * 5
 
 
+def test_two_runs_that_extract_one_document_at_once_have_both_paid_when_they_ask_again(
+    tmp_path: Path,
+) -> None:
+    job = ExtractionJob("rules", str(tmp_path / "s.sqlite"), documents(1))
+    key = work_key(make_extractor("rules"), documents(1)[0][1])
+    with ExtractionStore(job.store) as store:
+        for payer in ("first", "second"):
+            store.put(key, Extraction([], []), "rules/2", payer)
+    cached = [extract_batch(replace(job, payer=payer))[0].cached for payer in ("first", "second", "third")]
+    assert cached == [False, False, True]
+
+
 @pytest.mark.parametrize("documents_per_job", [1, 2])
 def test_same_text_under_another_id_is_the_same_work(tmp_path: Path, documents_per_job: int) -> None:
     text = documents(1)[0][1]
