@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.corpus.read import Fields, check_sources, fingerprint
@@ -25,16 +28,40 @@ def fields(settings: EqualSettings) -> Fields:
     )
 
 
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """A path that cannot even be looked at, as bad input."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise BadInput(f"{error.filename}: {error.strerror}; give a path that can be used") from None
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # pathlib's only word for it
+            raise
+        raise BadInput("a path begins with ~ and a name that no user here has; write it in full") from None
+
+
+@_in_one_line()
 def absolute(settings: EqualSettings) -> EqualSettings:
     """Local paths made absolute, so that a run can be continued from another folder.
 
     The names of what is built in stay, whatever lies in this folder.
+
+    Raises:
+        BadInput: one line.
     """
 
     def full(path: str, built_in: str = "") -> str:
-        if path == built_in:
-            return path
-        return str(Path(path).expanduser().resolve()) if path and Path(path).expanduser().exists() else path
+        try:
+            if path != built_in and (local := Path(path).expanduser()).exists():
+                return str(local.resolve())
+        except OSError as error:
+            # A long list of packages or modules is no path; every check of a path comes to its name again.
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+        return path
 
     return settings.model_copy(
         update={
@@ -71,6 +98,7 @@ def _model_fingerprint(name_or_path: str) -> str:
     return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
+@_in_one_line()
 def check_inputs(settings: EqualSettings) -> None:
     """What can be known without reading the corpus.
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tasks.loop import check
-from tasks.loop.check import absolute, input_fingerprints
+from tasks.loop.check import absolute, check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
+from tasks.records import BadInput
 
 
 @pytest.fixture
@@ -92,3 +93,40 @@ def test_built_in_models_and_names_on_a_hub_have_no_files(settings: EqualSetting
     named = settings.model_copy(update={"encoder": "lsa", "student": "owner/model"})
     marks = input_fingerprints(named)
     assert marks["encoder"] == marks["student"] == ""
+
+
+def test_a_long_list_of_modules_is_not_a_path() -> None:
+    corpus, target = f"python:{'json,' * 100}json", f"doctest:{'textwrap,' * 100}textwrap"
+    own = absolute(EqualSettings(corpus=[corpus], target=target))
+    assert (own.corpus, own.target) == ([corpus], target)
+
+
+@pytest.mark.parametrize("field", ["corpus", "target", "test", "encoder", "student", "runs_dir"])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("~nobody-has-this-name/x", "begins with ~"), ("x" * 300, "too long|no such|not a folder")],
+)
+def test_a_path_that_cannot_be_looked_at_is_refused_in_one_line(
+    settings: EqualSettings, field: str, path: str, why: str
+) -> None:
+    sound = {"encoder": "lsa", "student": "tiny"}
+    given = settings.model_copy(update={**sound, field: [path] if field == "corpus" else path})
+    with pytest.raises(BadInput, match=why) as refusal:
+        check_inputs(absolute(given))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_closed_folder_is_refused_in_one_line(
+    settings: EqualSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, settings = settings.student, settings.model_copy(update={"encoder": "lsa"})
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if str(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return os.stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for refuses in (absolute, check_inputs):
+        with pytest.raises(BadInput, match=f"{closed}: Permission denied; "):
+            refuses(settings)
