@@ -42,7 +42,7 @@ def others(
     """
     jobs: dict[str, Callable[[], Facts]] = {}
     if settings.train_reference and settings.train != "never":
-        given: Facts = {"rounds": rounds, "student": student, "rewarded": rewarded, "tokens": tokens}
+        given: Facts = {"rounds": rounds, "student": student, "tokens": tokens}
         jobs[_REFERENCE] = partial(students.with_reference, run, settings, **given)
     # The longest jobs first, so that no worker begins one when the others are done.
     for name in sorted(settings.compare, key=lambda name: name != "everything"):

@@ -128,8 +128,8 @@ def summarise(
         "train_tokens": trained_tokens(history, trained, settings),
         "student": trained["student"],
         "rounds": curve,
-        "comparison": [{k: v for k, v in other.items() if k != "files"} for other in comparison],
-        "reference": reference and {k: reference[k] for k in ("nll_reference", "nll_reference_selection")},
+        "comparison": list(comparison),
+        "reference": reference,
         "versions": versions(),
     }
 

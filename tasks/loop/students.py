@@ -18,7 +18,7 @@ from tasks.run import terminal
 from tasks.run.folder import digest
 from tasks.run.parallel import current_mapper, serial
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import iterate_rows, read_rows, write_json
+from tasks.run.tables import iterate_rows, write_json
 from tasks.train.training import Training
 
 Facts = dict[str, Any]
@@ -118,7 +118,7 @@ def train_round(
     """
     at = run / folder
     kept = kept_pairs(at, number)
-    new = len(kept) - (len(kept_pairs(at, number - 1)) if number > 1 else 0)
+    new = len(kept_pairs(at, number, first=number if number > 1 else 0))  # the warm-up's are new in round 1
     if tokens is None and settings.train_tokens is not None:
         tokens = share(settings.train_tokens, number, rounds)
     students = at.relative_to(run) / "students"
@@ -179,9 +179,7 @@ def share(total: int, number: int, rounds: int) -> int:
 
 
 @on_worker
-def with_reference(
-    run: Path, settings: EqualSettings, rounds: int, student: Facts, rewarded: Facts, tokens: int
-) -> Facts:
+def with_reference(run: Path, settings: EqualSettings, rounds: int, student: Facts, tokens: int) -> Facts:
     """What the selection adds to the examples in hand: one student on the reference, one on reference and selection.
 
     Both train on the same number of tokens, or the longer training would pass for the selection's gain: what the
@@ -199,7 +197,7 @@ def with_reference(
         _train(run, settings, student["student"], None, pairs, _training(settings, own + tokens))
         for pairs in (reference, reference + kept_pairs(run, rounds))
     )
-    return {"files": [], "nll_reference": alone["nll"], "nll_reference_selection": both["nll"]}
+    return {"nll_reference": alone["nll"], "nll_reference_selection": both["nll"]}
 
 
 def kept_pairs(folder: Path, last: int, first: int = 0) -> QA:
@@ -208,7 +206,7 @@ def kept_pairs(folder: Path, last: int, first: int = 0) -> QA:
         (row["question"], row["answer"])
         for number in range(first, last + 1)
         if (path := round_folder(folder, number) / "pairs.parquet").exists()
-        for row in read_rows(path, ["question", "answer"])
+        for row in iterate_rows(path, ["question", "answer"])
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,15 @@ def run(tmp_path: Path) -> Path:
     )
     examples = [Example(str(row), *pair) for row, pair in enumerate(REFERENCE)]
     Target(reference=examples, test=examples[:2]).save(tmp_path / "target")
-    blank = {field.name: 0 if str(field.type)[0] in "ifd" else "" for field in PAIRS}
-    rows = [{**blank, "question": question, "answer": answer} for question, answer in KEPT]
-    write_table(round_folder(tmp_path, 1) / "pairs.parquet", rows, PAIRS)
+    keep(tmp_path, 1, KEPT)
     return tmp_path
+
+
+def keep(run: Path, number: int, pairs: Sequence[tuple[str, str]]) -> None:
+    """Pairs as a round leaves them."""
+    blank = {field.name: 0 if str(field.type)[0] in "ifd" else "" for field in PAIRS}
+    rows = [{**blank, "question": question, "answer": answer} for question, answer in pairs]
+    write_table(round_folder(run, number) / "pairs.parquet", rows, PAIRS)
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def test_reference_alone_and_with_the_selection_train_on_as_many_tokens(
     run: Path, trained: list[tuple[int, int]], own: dict[str, Any]
 ) -> None:
     facts = students.with_reference(
-        run, settings(**own), rounds=1, student={"student": students.BASE}, rewarded={}, tokens=1000
+        run, settings(**own), rounds=1, student={"student": students.BASE}, tokens=1000
     )
     planned = 1000 + round(own.get("train_tokens") or 3 * count_tokens(run / students.BASE, REFERENCE, 512))
     assert [pairs for pairs, _ in trained] == [len(REFERENCE), len(REFERENCE) + len(KEPT)]
@@ -75,6 +81,23 @@ def test_a_compared_strategy_of_a_run_that_trained_on_nothing_trains_on_nothing(
     student = {"student": students.BASE}
     students.train_at_end(run, settings(), rounds=1, student=student, rewarded={}, tokens=0)
     assert trained == [(len(KEPT), 0)]
+
+
+def test_a_round_trains_as_long_as_passes_over_its_new_pairs_and_on_all(
+    run: Path, trained: list[tuple[int, int]]
+) -> None:
+    keep(run, 0, KEPT[:10])  # the warm-up's: new in the first round
+    keep(run, 1, KEPT[10:20])
+    keep(run, 2, KEPT[20:25])
+    student: dict[str, Any] = {"student": students.BASE}
+    for number in (1, 2):
+        student = students.train_round(
+            run, settings(epochs=2.0), number=number, rounds=2, student=student, rewarded={}
+        )
+    one = count_tokens(run / students.BASE, KEPT[:25], 512) / 25  # pairs of about one length
+    assert [pairs for pairs, _ in trained] == [20, 25]
+    assert trained[0][1] == pytest.approx(2 * 20 * one, rel=0.1)
+    assert trained[1][1] == pytest.approx(2 * 5 * one, rel=0.1)
 
 
 def test_training_at_the_end_is_as_long_as_the_settings_say(
