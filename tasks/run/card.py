@@ -142,9 +142,15 @@ def without_places(text: str) -> str:
 
     Of a path only the name stays; of a URL neither user and password nor the query, which may be a signature.
     """
-    text = re.sub(r"(\w[\w+.-]*://)[^/\s]*@", r"\1", text)
-    text = re.sub(r"(\w[\w+.-]*://[^\s?]*)\?\S*", r"\1", text)
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    # Word by word and not by a pattern, whose time would grow with the square of a hostile text's length.
+    text = re.sub(r"\S+", lambda word: _without_query(word[0]), text)
     return re.sub(r"(?<![\w:/.~-])~?(?:/[^/\s:]+)+/([^/\s:]+)", r"…/\1", text)
+
+
+def _without_query(word: str) -> str:
+    before, mark, after = word.partition("://")
+    return before + mark + after.partition("?")[0] if mark else word
 
 
 def cell(value: Any) -> str:

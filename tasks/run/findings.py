@@ -160,7 +160,7 @@ def drops(path: Path, examples: int = 3) -> list[dict[str, Any]]:
         row = found.setdefault(key, {"stage": key[0], "reason": key[1], "count": 0, "examples": []})
         row["count"] += 1
         if len(row["examples"]) < examples:
-            row["examples"].append({"id": reject["id"] or "", "detail": (reject["detail"] or "")[:160]})
+            row["examples"].append({"id": reject["id"] or "", "detail": reject["detail"] or ""})
     stages = list(dict.fromkeys(stage for stage, _ in found))
     return sorted(found.values(), key=lambda row: (stages.index(row["stage"]), -row["count"], row["reason"]))
 

@@ -19,6 +19,7 @@ from tasks.run.terminal import dollars
 
 _CLUSTERS_SHOWN, _CLUSTERS_LISTED = 14, 200
 _MAP_LABELS = 14
+_EXAMPLE = 160  # characters of an id or a detail
 _FAR_DEARER = (
     2.5  # times the run's cost: a strategy beyond it would squeeze the chart, and becomes a level in it
 )
@@ -226,7 +227,8 @@ def _settings(run: Path) -> list[tuple[str, str]]:
 
 
 def _shortened(example: Mapping[str, str]) -> dict[str, str]:
-    return {name: without_places(value) for name, value in example.items()}
+    """Cut last: what is left of a URL that was cut in its password would not be known for one."""
+    return {name: without_places(value)[:_EXAMPLE] for name, value in example.items()}
 
 
 def _share(value: float | None) -> str:

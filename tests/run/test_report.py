@@ -10,7 +10,7 @@ from example_run import write_run
 
 from tasks.run import findings
 from tasks.run.report import write_report
-from tasks.run.tables import ARMS, read_rows, write_json, write_table
+from tasks.run.tables import ARMS, REJECTED, read_rows, write_json, write_table
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(2)"
 VOID = {"meta", "link", "br", "img"}
@@ -212,6 +212,17 @@ def test_page_tells_no_password_and_no_token_of_a_url(tmp_path):
     assert "SIGNATURE" not in text
     for kept in ("https://host/data/x.jsonl", "s3://bucket/y.jsonl", "plain?.jsonl", "https://store/t.jsonl"):
         assert kept in text
+
+
+def test_no_id_is_too_long_for_the_page_and_no_cut_shows_half_a_password(tmp_path):
+    run = write_run(tmp_path / "spring", documents=80, clusters=4, rounds=3)
+    url = f"https://ann:{'PASSWORD' * 30}@host/{'a/' * 200}x.jsonl:7: is empty"
+    row = {"stage": "read", "reason": "empty", "id": "a" * 300_000, "detail": url}
+    write_table(run / "rejected.parquet", [row], REJECTED)
+    text = write_report(run).read_text()
+    assert "https://host/a/a/" in text
+    assert "PASSWORD" not in text
+    assert "a" * 161 not in text
 
 
 def test_an_arm_that_was_pulled_to_know_it_was_not_yet_tried(tmp_path):
