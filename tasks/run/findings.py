@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +182,10 @@ def samples(
     ranked = sorted(
         kept, key=lambda row: (-(row["similarity"] if row["similarity"] is not None else -1), row["id"])
     )
-    chosen: dict[str, str] = {}
-    for cluster in best:
-        first = next((row for row in ranked if row["cluster"] == cluster), None)
-        if first is not None and len(chosen) < near:
-            chosen[first["id"]] = "near"
-    for row in reversed(ranked):
-        if sum(kind == "far" for kind in chosen.values()) < far and row["id"] not in chosen:
-            chosen[row["id"]] = "far"
+    nearest = {row["cluster"]: row["id"] for row in reversed(ranked)}
+    chosen = {nearest[cluster]: "near" for cluster in [one for one in best if one in nearest][:near]}
+    others = (row["id"] for row in reversed(ranked) if row["id"] not in chosen)
+    chosen |= dict.fromkeys(list(islice(others, far)), "far")
     pairs = {row["id"]: row for row in _rows_with(run / "pairs.parquet", "id", chosen, None)}
     ids = {row["document_id"] for row in pairs.values()}
     texts = {
