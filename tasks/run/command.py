@@ -38,7 +38,7 @@ def add_flags(
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif get_origin(kind) is list:
-            options.update(nargs="*", metavar=_metavar(name, get_args(kind)[0]))
+            options.update(action="extend", nargs="*", metavar=_metavar(name, get_args(kind)[0]))
         else:
             options["metavar"] = _metavar(name, kind)
         groups[title].add_argument("--" + name.replace("_", "-"), **options)

@@ -87,7 +87,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"--config {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # as of a date that is none, of [[[[...
         raise BadInput(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}

@@ -36,6 +36,11 @@ def test_a_source_with_commas_stays_one_source() -> None:
     assert given["corpus"] == ["python:sympy,scipy", "b.jsonl"]
 
 
+def test_a_flag_of_many_values_that_is_given_twice_means_all_of_them() -> None:
+    given = flags("--corpus", "a.jsonl", "b.jsonl", "--target", "t", "--corpus", "c.jsonl", "--compare")
+    assert (given["corpus"], given["compare"]) == (["a.jsonl", "b.jsonl", "c.jsonl"], [])
+
+
 def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(yaml.safe_dump({**NEEDED, "budget": 0.2, "min-characters": 7}))
@@ -65,7 +70,7 @@ def test_what_is_missing_is_named() -> None:
         parse(EqualSettings, {})
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: b: c", "\x00"])
+@pytest.mark.parametrize("text", ["[1, 2]", "a: b: c", "\x00", "run: 2026-13-45", "[" * 5000])
 def test_a_file_that_is_no_mapping_is_bad_input(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text)
