@@ -123,7 +123,8 @@ def opened(path: UPath) -> Iterator[BinaryIO]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(f"{path}: damaged or truncated gzip file ({error}); fetch it again") from None
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+        # Arrow's text for a damaged file ends in a newline.
+        raise BadInput(f"{path}: cannot be read: {' '.join(str(error.strerror or error).split())}") from None
 
 
 def _json_lines(path: UPath) -> Iterator[Row]:
@@ -174,7 +175,7 @@ def _json_line(line: bytes) -> Record | Broken:
 
 def _delimited(path: UPath) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
-    delimiter = "\t" if ".tsv" in path.name.lower() else ","
+    delimiter = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     with opened(path) as file:
         # Undecodable bytes survive as surrogates, so that one bad row costs that row and not the file.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -207,20 +208,25 @@ def _delimited(path: UPath) -> Iterator[Row]:
 
 
 def _parquet(path: UPath) -> Iterator[Row]:
+    with _parquet_file(path) as table:
+        number = 0
+        for batch in table.iter_batches(batch_size=256):
+            for record in records_of(batch):
+                number += 1
+                yield number, record
+
+
+@contextmanager
+def _parquet_file(path: UPath) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with opened(path) as file:
         try:
             # Without a buffer a whole row group lies in memory.
-            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-            number = 0
-            for batch in table.iter_batches(batch_size=256):
-                for record in records_of(batch):
-                    number += 1
-                    yield number, record
-        except pa.ArrowException as error:
-            raise BadInput(f"{path}: damaged Parquet file ({str(error).splitlines()[0]})") from None
+            yield pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # a column's name may be no UTF-8
+            raise BadInput(f"{path}: damaged Parquet file ({' '.join(str(error).split())})") from None
 
 
 def records_of(batch: Any) -> Iterator[Record | Broken]:
@@ -228,26 +234,19 @@ def records_of(batch: Any) -> Iterator[Record | Broken]:
     try:
         yield from batch.to_pylist()
         return
-    except (ValueError, OverflowError):  # a date beyond the year 9999, a string that is not UTF-8
+    except (ValueError, OverflowError, KeyError):  # a year beyond 9999, no UTF-8, a time zone that is none
         pass
     for number in range(batch.num_rows):
         try:
             yield batch.slice(number, 1).to_pylist()[0]
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, KeyError) as error:
             yield Broken("broken value", str(error))
 
 
 def first_records(path: UPath, count: int) -> Iterator[Record]:
     """Up to `count` readable records from the head of a file; for Parquet one empty record with its columns."""
     if reader_of(path) is _parquet:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        with opened(path) as file:
-            try:
-                table = pq.ParquetFile(file)
-            except pa.ArrowException as error:
-                raise BadInput(f"{path}: damaged Parquet file ({str(error).splitlines()[0]})") from None
+        with _parquet_file(path) as table:
             if table.metadata.num_rows:
                 yield dict.fromkeys(table.schema_arrow.names)
         return

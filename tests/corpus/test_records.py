@@ -117,6 +117,14 @@ def test_a_parquet_value_that_python_cannot_hold_costs_its_row(tmp_path: Path) -
     ]
 
 
+def test_a_time_zone_that_is_none_costs_its_rows(tmp_path: Path) -> None:
+    when = pa.array([1, None], pa.timestamp("ns", tz="Europe/Nowhere"))
+    pq.write_table(pa.table({"text": ["one", "two"], "when": when}), tmp_path / "c.parquet")
+    documents, rejects = read(tmp_path / "c.parquet")
+    assert [document.text for document in documents] == ["two"]
+    assert [(reject.reason, reject.id) for reject in rejects] == [("broken value", "c.parquet:1")]
+
+
 def test_a_record_nested_too_deeply_costs_itself(tmp_path: Path) -> None:
     depths = range(800, 1000)  # around the interpreter's limit reading succeeds where writing fails
     deep = ['{"text": "deep", "more": ' + "[" * depth + "]" * depth + "}" for depth in depths]
@@ -131,9 +139,25 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "not.jsonl.gz").write_bytes(b"plain")
     (tmp_path / "not.parquet").write_bytes(b"plain" * 10)
-    for name in ("cut.jsonl.gz", "not.jsonl.gz", "not.parquet"):
-        with pytest.raises(BadInput, match=f"{name}: damaged"):
+    pq.write_table(pa.table({"text": ["x"]}), tmp_path / "whole.parquet", store_schema=False)
+    table = (tmp_path / "whole.parquet").read_bytes()
+    (tmp_path / "name.parquet").write_bytes(table.replace(b"text", b"te\xfft"))
+    (tmp_path / "end.parquet").write_bytes(table[:-40] + b"\xff" * 32 + table[-8:])
+    for name in ("cut.jsonl.gz", "not.jsonl.gz", "not.parquet", "name.parquet", "end.parquet"):
+        with pytest.raises(BadInput, match=f"{name}: (damaged|cannot be read)") as caught:
             read(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    for name in ("not.parquet", "name.parquet", "end.parquet"):
+        with pytest.raises(BadInput, match=f"{name}: (damaged|cannot be read)"):
+            check_sources([str(tmp_path / name)], Fields())
+
+
+def test_a_table_is_split_at_tabs_by_the_end_of_its_name(tmp_path: Path) -> None:
+    for name in ("c.tsv", "c.tsv.csv"):
+        (tmp_path / name).write_text(
+            "id\ttext\n1\tone\n".replace("\t", "," if name.endswith("csv") else "\t")
+        )
+        assert [document.text for document in read(tmp_path / name)[0]] == ["one"]
 
 
 def test_the_field_of_a_later_record_is_enough(tmp_path: Path) -> None:
