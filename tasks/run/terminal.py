@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
+from tasks.records import Stopped
+
 
 class Display(Protocol):
     """Told what a run does; a context manager, so that the terminal is restored whatever happens.
@@ -94,8 +96,11 @@ class Plain(Silent):
 
     def _write(self, line: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._stream.write(one_line(line).encode(encoding, "replace").decode(encoding) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(one_line(line).encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:  # no service of ours went away
+            raise Stopped("nobody reads the output any more; send it to a file, and resume") from None
 
 
 def make_display(

@@ -4,6 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
+from tasks.records import Stopped
 from tasks.run.live import Live
 from tasks.run.terminal import Plain, Silent, current, make_display, shown_on
 
@@ -86,6 +87,15 @@ def test_plain_lines_on_a_stream_that_knows_ascii_only():
     with Plain(io.TextIOWrapper(raw, encoding="ascii"), "première") as display:
         display.stage("étape")
     assert raw.getvalue().decode("ascii").splitlines() == ["sluice premi?re", "?tape ..."]
+
+
+def test_output_that_nobody_reads_any_more_stops_the_run_and_is_no_lost_service():
+    class Closed(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(Stopped, match="nobody reads the output any more"):
+        Plain(Closed()).stage("read corpus")
 
 
 def terminal(**settings):
