@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -153,15 +153,28 @@ def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Ite
         raise BadInput(f"--resume {settings.run}: no such run in {path.parent}")
     else:
         _check_unchanged(path, settings, inputs)
-    with (path / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadInput(f"run {path.name} is being worked on by another process") from None
+    with _locked(path / ".lock"):
         discard_torn_results(path / ".results")
         discard_left_over(path)
         with logged(path):
             yield path
+
+
+def _locked(file: Path) -> TextIO:
+    """The open lock file; its lock goes when it is closed."""
+    run = file.parent
+    try:
+        lock = file.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise
+    except BlockingIOError:
+        raise BadInput(f"run {run.name} is being worked on by another process") from None
+    except OSError as error:
+        raise BadInput(f"run {run.name}: cannot lock its folder {run}: {error.strerror}") from None
+    return lock
 
 
 def _check_unchanged(path: Path, settings: RunSettings, inputs: Mapping[str, str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -110,6 +112,24 @@ def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
         pytest.raises(BadInput, match="being worked on by another process"),
         open_run("equal", resumed(settings), INPUTS),
     ):
+        pass
+
+
+def test_a_folder_that_cannot_be_locked_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    settings = settings_of(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    with (
+        pytest.raises(BadInput, match=r"run one: cannot lock .*: No locks"),
+        open_run("equal", settings, INPUTS),
+    ):
+        pass
+    lock = tmp_path / "equal/one/.lock"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(BadInput, match="Is a directory"), open_run("equal", resumed(settings), INPUTS):
         pass
 
 
