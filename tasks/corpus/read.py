@@ -181,7 +181,9 @@ def _python(module: str, reject: Rejecter, mapper: Mapper) -> Iterator[Document]
     for item in docstrings.read_package(module, mapper):
         if isinstance(item, docstrings.Unparsed):
             reject(Reject("read", "broken Python", item.name, item.detail))
-        elif len(item.text) >= _SHORTEST_DOCSTRING:
+        elif len(item.text) < _SHORTEST_DOCSTRING:
+            reject(Reject("read", "too short", item.name, f"{len(item.text)} characters"))
+        else:
             code = f"`{item.signature}`\n\n" if item.signature else ""
             metadata = {"kind": item.kind, "file": item.file, "line": item.line}
             text = f"# {item.name.split('#')[0]}\n\n{code}{item.text}"

@@ -67,6 +67,7 @@ def test_docstrings_are_parsed_and_never_imported(package: str) -> None:
     assert documents[2].metadata == {"kind": "function", "file": f"{package}/_core.py", "line": 9}
     assert documents[2].source == package
     assert [(reject.reason, reject.id) for reject in rejects] == [
+        ("too short", f"{name}.short"),
         ("broken Python", f"{package}.broken"),
         ("broken Python", f"{package}.deep"),
     ]
