@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,28 @@ def test_beside_a_long_answer_a_short_question_stays_whole(tokenizer: Any) -> No
 
 def test_no_pairs_make_no_examples(tokenizer: Any) -> None:
     assert len(encode_pairs(tokenizer, [], 64)) == 0
+
+
+class Characters:
+    """A tokenizer whose every token is a number above those that Python keeps only once."""
+
+    chat_template, bos_token_id, eos_token_id = None, None, 0
+
+    def __call__(self, texts: Any, **options: Any) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[1000 + ord(letter) for letter in text] for text in texts]}
+
+
+def test_tokens_are_held_as_numbers_not_as_objects() -> None:
+    pairs = [(f"What is {number} plus 4?", "The sum. " * 8) for number in range(8000)]
+    tracemalloc.start()
+    try:
+        examples = encode_pairs(Characters(), pairs, 256)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (
+        peak / len(examples.tokens) < 30
+    )  # bytes: twice 8 where they are put together, and a chunk on its way
 
 
 @given(st.text(), st.text(), st.integers(32, 80))
