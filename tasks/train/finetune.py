@@ -18,6 +18,7 @@ from tasks.train.training import Training
 
 WARMUP = 0.03  # share of the whole training over which the learning rate rises
 MAX_NORM = 1.0  # of the gradient of a step; a longer one is clipped
+MANY = 65_536  # pairs; so many are tokenised in seconds
 
 Progress = Callable[[int, int], None]
 
@@ -54,7 +55,19 @@ def finetune(
     Raises:
         BadInput: the loss is not a finite number.
     """
-    return fit(model, encode_pairs(tokenizer, pairs, training.sequence_tokens), training, progress)
+    examples = encode_pairs(tokenizer, draw(pairs, training), training.sequence_tokens)
+    return fit(model, examples, training, progress)
+
+
+def draw(pairs: Sequence[tuple[str, str]], training: Training) -> Sequence[tuple[str, str]]:
+    """Of very many pairs a random part that the training cannot exhaust, in order: the rest need not be tokenised.
+
+    A pair has several tokens, so that training on n tokens never comes to the end of n pairs.
+    """
+    if training.tokens is None or len(pairs) <= (most := max(MANY, training.tokens)):
+        return pairs
+    rows = generator(training.seed, "pairs", str(training.start)).choice(len(pairs), most, replace=False)
+    return [pairs[row] for row in np.sort(rows)]
 
 
 def fit(model: Any, examples: Examples, training: Training, progress: Progress | None = None) -> TrainingLog:

@@ -12,7 +12,7 @@ from tiny_models import SUMS
 from tasks.records import BadInput
 from tasks.train.checkpoint import load_student
 from tasks.train.evaluate import evaluate
-from tasks.train.finetune import answer_losses, finetune, fit, schedule
+from tasks.train.finetune import answer_losses, draw, finetune, fit, schedule
 from tasks.train.format import encode_pairs, from_sequences, pad
 from tasks.train.training import Training
 
@@ -111,6 +111,42 @@ def test_no_pairs_train_nothing(llama: Path) -> None:
     log = finetune(model, tokenizer, [], Training(tokens=1000, learning_rate=1e-3, seed=0))
     assert (log.tokens, log.losses) == (0, [])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_of_very_many_pairs_only_what_can_be_read_is_tokenised(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised: list[int] = []
+
+    def spy(tokenizer: Any, pairs: Any, sequence_tokens: int) -> Any:
+        tokenised.append(len(pairs))
+        return encode_pairs(tokenizer, pairs, sequence_tokens)
+
+    monkeypatch.setattr("tasks.train.finetune.encode_pairs", spy)
+    monkeypatch.setattr("tasks.train.finetune.MANY", 100)
+    model, tokenizer = load_student(llama)
+    for tokens in (50, 150):
+        training = Training(tokens=tokens, learning_rate=1e-4)
+        finetune(model, tokenizer, SUMS * 50, training)
+        finetune(model, tokenizer, SUMS * 4, training)
+    finetune(model, tokenizer, SUMS * 5, Training(epochs=0.1, learning_rate=1e-4))
+    assert tokenised == [100, len(SUMS) * 4, 150, len(SUMS) * 4, len(SUMS) * 5]
+
+
+def test_a_part_of_the_pairs_is_drawn_from_all_of_them_by_seed_and_stretch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.train.finetune.MANY", 300)
+    pairs = [(f"{number:04d}", "") for number in range(3000)]
+
+    def drawn(seed: int = 0, start: float = 0.0) -> list[int]:
+        return [int(question) for question, _ in draw(pairs, Training(tokens=9, seed=seed, start=start))]
+
+    first = drawn()
+    assert len(set(first)) == 300
+    assert first == sorted(first) == drawn()
+    assert np.mean(first) == pytest.approx(1500, abs=200)
+    assert first not in (drawn(seed=1), drawn(start=0.5))
 
 
 def test_two_halves_follow_the_schedule_of_one_run(llama: Path) -> None:
