@@ -69,7 +69,10 @@ def find_files(module: str) -> list[tuple[str, Path]]:
             f"python:{module}: not the name of a Python package; write python:sympy,scipy.optimize"
         )
     # Only the top package is looked up: find_spec on a dotted name would import its parents.
-    spec = importlib.util.find_spec(parts[0])
+    try:
+        spec = importlib.util.find_spec(parts[0])
+    except ValueError:  # a module that was never imported by its name, as __main__
+        spec = None
     if spec is None:
         raise BadInput(
             f"python:{module}: the package {parts[0]} is not installed here; install it or leave it out"

@@ -65,7 +65,7 @@ def resolve(sources: Sequence[str]) -> list[Source]:
     Raises:
         BadInput: a path does not exist, or is of no known kind.
     """
-    if not sources:
+    if not sources or not all(map(str, sources)):  # an empty path would be the current folder
         raise BadInput("--corpus: no source given; name a file, a folder, hf:NAME or python:PACKAGE")
     labels = _labels([str(source) for source in sources if _scheme(str(source)) != "python"])
     resolved: list[Source] = []

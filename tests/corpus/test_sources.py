@@ -1,6 +1,8 @@
 """Sources: what the words after --corpus mean, their labels and fingerprints, and what they cannot mean."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,7 +78,10 @@ def test_paths_may_lie_in_an_object_store() -> None:
     assert [document.text for document in read("memory://bucket/c.jsonl")[0]] == ["from afar"]
 
 
-def test_one_clear_line_for_a_source_that_cannot_be_used(tmp_path: Path) -> None:
+def test_one_clear_line_for_a_source_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "module_without_spec", ModuleType("module_without_spec"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "c.docx").write_text("x")
     lines(tmp_path / "c.jsonl", {"body": "x", "id": "1"})
@@ -87,7 +92,9 @@ def test_one_clear_line_for_a_source_that_cannot_be_used(tmp_path: Path) -> None
         str(tmp_path / "c.docx"): "unknown kind of file",
         str(tmp_path / "c.jsonl"): "no record has the field text; it has: body, id; set --text-field",
         str(tmp_path / "c.parquet"): "no record has the field text; it has: body",
+        "": "no source given",
         "python:no_such_package_here": "not installed",
+        "python:module_without_spec": "not installed",
         "python:json.nothing": "no Python source was found",
         "python:": "name the packages",
         "hf:": "name the data set",
