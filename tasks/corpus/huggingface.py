@@ -10,12 +10,13 @@ from upath import UPath
 from tasks.corpus.formats import Record, Row, records_of
 from tasks.records import BadInput
 
-_MARKS = ("dataset_dict.json", "state.json")
+# Of several splits, or of one.
+_MARKS = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
 
 
 def is_saved_dataset(folder: UPath) -> bool:
     """Whether the folder was written by `Dataset.save_to_disk` (or `DatasetDict.save_to_disk`)."""
-    return any((folder / mark).exists() for mark in _MARKS)
+    return any(all((folder / name).exists() for name in marks) for marks in _MARKS)
 
 
 def read_saved_dataset(folder: UPath, split: str) -> Iterator[Row]:

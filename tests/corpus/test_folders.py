@@ -102,6 +102,14 @@ def test_a_readme_is_a_document_among_documents(tmp_path: Path) -> None:
     assert [document.text for document in read(tmp_path)[0]] == ["README.md", "a.md"]
 
 
+def test_a_folder_with_a_state_of_its_own_is_no_data_set(tmp_path: Path) -> None:
+    for name in ("state.json", "a.md"):
+        (tmp_path / name).write_text("{}")
+    documents, rejects = read(tmp_path)
+    assert [document.text for document in documents] == ["{}"]
+    assert [reject.reason for reject in rejects] == ["not read"]
+
+
 def test_a_dead_link_and_a_pipe_cost_themselves(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("fine")
     (tmp_path / "b.txt").symlink_to(tmp_path / "nowhere")
