@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from textwrap import dedent
 
-from tasks.extract.rules.layout import Layout
+from tasks.extract.rules.layout import QUOTES, Layout
 from tasks.extract.rules.rule import Candidate, Rule
 
 _DEF = re.compile(r"([ \t]{0,40})(?:async[ ])?def[ \t]{1,4}(\w{1,100})[ \t]{0,4}\(")
 MAX_SIGNATURE_LINES = 30
-_QUOTES = ('"""', "'''", 'r"""', "r'''")
 
 
 def docstring_code(layout: Layout) -> Iterator[Candidate]:
@@ -52,7 +51,7 @@ def _after_signature(layout: Layout, i: int) -> int:
 def _after_docstring(layout: Layout, i: int) -> int | None:
     """The line after the docstring that opens at line i, None if no docstring does or none closes."""
     opening = layout.lines[i].strip() if i < len(layout.lines) else ""
-    quotes = next((mark for mark in _QUOTES if opening.startswith(mark)), None)
+    quotes = next((mark for mark in QUOTES if opening.startswith(mark)), None)
     if quotes is None:
         return None
     if quotes[-3:] in opening[len(quotes) :]:

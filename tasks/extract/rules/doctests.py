@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
-from tasks.extract.rules.layout import Layout, underlined
+from tasks.extract.rules.layout import DEFINES, QUOTES, Layout, underlined
 from tasks.extract.rules.rule import Candidate, Rule
 
 MAX_PROSE = 300
@@ -16,8 +16,6 @@ MAX_SETUP = 8
 MAX_SETUP_CHARACTERS = 1000
 """A longer statement is not repeated."""
 
-_DEFINES = re.compile(r"[ \t]{0,40}(?:async[ ])?(?:def|class)[ \t]{1,4}(\w{1,100})")
-_QUOTES = ('"""', "'''", 'r"""', "r'''")
 _EXAMPLES = re.compile(
     r"(?:usage|(?:more |some )?examples?(?: usage)?|doctests?|tests?)[ ]?:{0,2}$", re.IGNORECASE
 )
@@ -35,11 +33,11 @@ def doctest(layout: Layout) -> Iterator[Candidate]:
         line = layout.lines[i]
         bare = line.strip()
         if not bare.startswith(">>>"):
-            if ("def " in line or "class " in line) and (match := _DEFINES.match(line)):
+            if ("def " in line or "class " in line) and (match := DEFINES.match(line)):
                 subject, summary, prose, paragraph = match[1], "", "", []
                 setup.clear()
                 imports.clear()
-            elif bare.startswith(_QUOTES):
+            elif bare.startswith(QUOTES):
                 # A docstring opens, and what stood before it was code; or one closes.
                 paragraph = [bare.lstrip("r\"'")] if bare.strip("r\"'") else []
                 summary = prose = " ".join(paragraph)

@@ -13,6 +13,12 @@ from itertools import accumulate
 MAX_LINE = 400
 """Longer lines (characters) are prose: they are never a heading, a label or a question."""
 
+DEFINES = re.compile(r"[ \t]{0,40}(?:async[ ])?(?:def|class)[ \t]{1,4}(\w{1,100})")
+"""The head of a function or class; its name."""
+
+QUOTES = ('"""', "'''", 'r"""', "r'''")
+"""What opens a docstring."""
+
 _HEADING = re.compile(r"(#{1,6})[ \t]{1,8}(\S[^\n]{0,399})")
 _NO_TITLE = re.compile(
     r"(?:Q|A|Question|Problem|Exercise|Example|Title|Answer|Solution):|>>>|```"

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from tasks.extract.rules.layout import Layout, underlined
+from tasks.extract.rules.layout import DEFINES, Layout, underlined
 from tasks.extract.rules.rule import Candidate, Rule
 
 _ENTRY = re.compile(r"([*\w]{1,80}(?:, ?[*\w]{1,80}){0,5})(?:[ ]{0,2}:[ ]?[^\n]{0,300})?$")
@@ -14,7 +14,6 @@ _FIELD = re.compile(
     r"[ \t]{0,40}:(?:param|parameter|arg)[ ]{1,2}(?:[\w\[\], .]{1,60}[ ])?([*\w]{1,80}):[ \t]{0,8}(\S[^\n]*)?"
 )
 _RETURN = re.compile(r"[ \t]{0,40}:returns?:[ \t]{0,8}(\S[^\n]*)?")
-_DEFINES = re.compile(r"[ \t]{0,40}(?:async[ ])?(?:def|class)[ \t]{1,4}(\w{1,100})")
 _PARAMETERS = frozenset(("Parameters", "Other Parameters", "Attributes"))
 MAX_FIELD_LINES = 12
 _RETURNS = frozenset(("Returns", "Yields"))
@@ -46,7 +45,7 @@ def field_list(layout: Layout) -> Iterator[Candidate]:
     subject = layout.title
     for i, line in enumerate(layout.lines):
         if "def " in line or "class " in line:
-            match = _DEFINES.match(line)
+            match = DEFINES.match(line)
             subject = match[1] if match else subject
         elif ":" not in line[:60] or not subject:
             continue
@@ -72,7 +71,7 @@ def _entries(layout: Layout, names: frozenset[str]) -> Iterator[tuple[str, str, 
     while i < count:
         line = layout.lines[i]
         if "def " in line or "class " in line:
-            match = _DEFINES.match(line)
+            match = DEFINES.match(line)
             subject = match[1] if match else subject
         if line.strip() not in names or not underlined(layout, i) or not subject:
             i += 1
