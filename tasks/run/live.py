@@ -64,9 +64,10 @@ class Live:
         for number, row in enumerate(rows):
             table.add_row(*map(Text, row), style="bold" if number == 0 else "")
         self._console.print(table)
-        where = report or str(summary.get("report") or "")
-        if where:
-            self._console.print(Text.assemble(("report  ", "dim"), (one_line(where), "cyan")), soft_wrap=True)
+        if report:
+            self._console.print(
+                Text.assemble(("report  ", "dim"), (one_line(report), "cyan")), soft_wrap=True
+            )
 
     def __enter__(self) -> Live:
         self._live.start()

@@ -86,9 +86,8 @@ class Plain(Silent):
         for row in rows:
             first, *rest = zip(row, widths, strict=True)
             self._write("  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]))
-        where = report or str(summary.get("report") or "")
-        if where:
-            self._write(f"report: {where}")
+        if report:
+            self._write(f"report: {report}")
 
     def __enter__(self) -> Plain:
         self._write(self._header)
