@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
 
 from xxhash import xxh3_64_intdigest
 
@@ -88,6 +87,7 @@ class Intake:
     seed: int
     read: int = 0
     ids: set[str] = field(default_factory=set)
+    _numbers: dict[str, int] = field(default_factory=dict)  # place -> the lowest number that may be free
 
     def accept(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents that pass, or their parts, in order; counts the documents."""
@@ -113,7 +113,7 @@ class Intake:
 
     def _parts(self, document: Document) -> list[Document]:
         """The document, or what it is split into, normalised, under ids that no document before it has."""
-        name = next(name for name in _names(document) if name not in self.ids)
+        name = self._name(document)
         whole = replace(document, id=name, text=normalise(document.text))
         parts = split_document(whole, self.max_tokens)
         if parts == [whole]:
@@ -127,14 +127,20 @@ class Intake:
             for number, part in enumerate(parts, start=1)
         ]
 
+    def _name(self, document: Document) -> str:
+        """The document's id; where that is taken, with what says where the document stands."""
+        place = f"{document.id}@{document.origin.rsplit('/', 1)[-1]}"
+        for name in (document.id, place):
+            if name not in self.ids:
+                return name
+        number = self._numbers.get(place, 2)  # all below are taken
+        while f"{place}@{number}" in self.ids:
+            number += 1
+        self._numbers[place] = number
+        return f"{place}@{number}"
+
     def _drop(self, reason: str, document: Document, detail: str = "") -> None:
         self.reject(Reject("read", reason, document.id, detail))
-
-
-def _names(document: Document) -> Iterator[str]:
-    """The document's id, then ids that say where it stands, for when that is taken."""
-    place = f"{document.id}@{document.origin.rsplit('/', 1)[-1]}"
-    return chain([document.id, place], (f"{place}@{number}" for number in count(2)))
 
 
 def _pattern(exclude: Sequence[str]) -> re.Pattern[str]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.corpus.intake import Intake, RejectLog
 from tasks.corpus.normalise import normalise
 from tasks.corpus.prepare import CorpusSummary, prepare_corpus
 from tasks.corpus.read import Fields
 from tasks.corpus.tokens import count_tokens
-from tasks.records import BadInput, Example
-from tasks.run.tables import CORPUS, read_rows
+from tasks.records import BadInput, Document, Example
+from tasks.run.tables import CORPUS, REJECTED, TableWriter, read_rows
 
 TEST = [Example("t", "one two three four five six seven eight nine ten eleven twelve thirteen fourteen", "x")]
 
@@ -129,6 +130,25 @@ def test_texts_under_an_id_that_is_taken_are_kept_and_say_where_they_stand(tmp_p
     ]
     assert [row["text"] for row in rows] == [text(n) for n in (0, 1, 10, 11, 20, 21)]
     assert [(row["reason"], row["detail"]) for row in read_rows(rejected)] == [("duplicate", "0")] * 3
+
+
+class Counted(set[str]):
+    asked = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.asked += 1
+        return super().__contains__(name)
+
+
+def test_ids_that_restart_in_many_folders_cost_no_search_through_them_all(tmp_path: Path) -> None:
+    ids = Counted()
+    with TableWriter(tmp_path / "rejected.parquet", REJECTED) as table:
+        intake = Intake(RejectLog(table), 1.0, (), 1, 4096, 0, ids=ids)
+        shards = (Document("0", f"text {n}", origin=f"{n}/chunks.jsonl:1") for n in range(300))
+        names = [document.id for document in intake.accept(shards)]
+    assert names[:3] == ["0", "0@chunks.jsonl:1", "0@chunks.jsonl:1@2"]
+    assert names[-1] == "0@chunks.jsonl:1@299"
+    assert ids.asked <= 4 * 300
 
 
 def manual(number: int, *chapters: str) -> dict[str, str]:
