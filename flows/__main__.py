@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a fault, 2 bad input or a full disk, 3 stopped and resumab
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from tasks.run.folder import load_settings, run_name, run_path
 from tasks.run.services import is_lost
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
+_LONGEST_SETTINGS = (
+    450_000  # bytes as JSON; Prefect's server refuses the parameters of a flow run from 524,288 on
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,6 +74,11 @@ def _equal(arguments: argparse.Namespace) -> int:
         settings = settings_from(EqualSettings, given, arguments.config)
         settings = absolute(settings.model_copy(update={"run": settings.run or run_name()}))
     settings = settings.model_copy(update={"resume": bool(arguments.resume)})
+    if (size := len(json.dumps(settings.model_dump(mode="json")))) > _LONGEST_SETTINGS:
+        raise BadInput(
+            f"{size:,} bytes of settings are more than Prefect takes: --corpus names {len(settings.corpus):,} sources; "
+            "give the folders they are in"
+        )
     try:
         check_inputs(settings)
         _prefect_environment(arguments.verbose)

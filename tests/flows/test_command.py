@@ -115,6 +115,13 @@ def test_bad_input_is_one_line_before_anything_starts(sluice, tmp_path, flags, s
     assert not (tmp_path / "runs").exists()
 
 
+def test_more_files_than_settings_can_hold_are_one_line_that_asks_for_their_folder(capfd, corpus, tmp_path):
+    files = [str(tmp_path / f"a-document-of-many-{number:05d}.txt") for number in range(10_000)]
+    code = main(["equal", "--corpus", *files, "--target", str(corpus[1]), "--runs-dir", str(tmp_path)])
+    line = only_line((code, *capfd.readouterr()))
+    assert line.endswith("--corpus names 10,000 sources; give the folders they are in")
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
