@@ -17,6 +17,7 @@ from tasks.run.tables import PAIRS, write_table
 from tasks.train import train
 from tasks.train.student import make_student
 from tasks.train.train import count_tokens
+from tasks.train.training import Training
 
 REFERENCE = [(f"What is {a} plus {a}?", f"The sum is {2 * a}.") for a in range(11, 17)]
 KEPT = [(f"What is {a} plus 3?", f"The sum is {a + 3}.") for a in range(11, 41)]
@@ -98,6 +99,26 @@ def test_a_round_trains_as_long_as_passes_over_its_new_pairs_and_on_all(
     assert [pairs for pairs, _ in trained] == [20, 25]
     assert trained[0][1] == pytest.approx(2 * 20 * one, rel=0.1)
     assert trained[1][1] == pytest.approx(2 * 5 * one, rel=0.1)
+
+
+def test_rounds_part_the_tokens_and_the_schedule_and_the_student_before_stays(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stretches: list[tuple[int | None, float, float]] = []
+    original = train.train_student
+
+    def spy(base: Any, output: Any, pairs: Any, test: Any, training: Training, **named: Any) -> Any:
+        stretches.append((training.tokens, training.start, training.end))
+        return original(base, output, pairs, test, training, **named)
+
+    monkeypatch.setattr(train, "train_student", spy)
+    student: dict[str, Any] = {"student": students.BASE}
+    for number in (1, 2, 3):
+        own = settings(train_tokens=400)
+        student = students.train_round(run, own, number=number, rounds=3, student=student, rewarded={})
+    assert stretches == [(133, 0, 1 / 3), (133, 1 / 3, 2 / 3), (134, 2 / 3, 1)]
+    # A kill before the third result is stored begins again from the second.
+    assert sorted(path.name for path in (run / "students").iterdir()) == ["base", "round-02", "round-03"]
 
 
 def test_training_at_the_end_is_as_long_as_the_settings_say(

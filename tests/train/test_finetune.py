@@ -105,6 +105,19 @@ def test_epochs_are_passes_over_the_pairs(llama: Path) -> None:
     assert log.tokens == 2 * one
 
 
+def test_every_pass_takes_the_examples_in_another_order(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[int] = []
+
+    def spy(examples: Any, rows: Any, padding: int) -> Any:
+        order.extend(rows.tolist())
+        return pad(examples, rows, padding)
+
+    monkeypatch.setattr("tasks.train.finetune.pad", spy)
+    fit(load_student(llama)[0], EQUAL_LENGTHS, Training(epochs=2, learning_rate=1e-4, batch_tokens=64))
+    assert sorted(order[:32]) == sorted(order[32:]) == list(range(32))
+    assert order[:32] != order[32:]
+
+
 def test_no_pairs_train_nothing(llama: Path) -> None:
     model, tokenizer = load_student(llama)
     before = {name: value.clone() for name, value in model.state_dict().items()}
