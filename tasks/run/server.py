@@ -21,7 +21,7 @@ def own_server(meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
     and it would outlive a run that is killed.
 
     Args:
-        meanwhile: done in a thread while the server starts.
+        meanwhile: done in a thread while the server starts, and to its end before the block begins.
 
     Raises:
         Stopped: no server answers.
@@ -31,9 +31,11 @@ def own_server(meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
     us = psutil.Process()
     before = {child.pid for child in us.children()}
     with without_interrupts():
-        if meanwhile is not None:
-            threading.Thread(target=meanwhile, daemon=True).start()
+        aside = threading.Thread(target=meanwhile or (lambda: None), daemon=True)
+        aside.start()
         _connect()
+        # Two threads that import parts of one package at a time get halves of it: Python breaks the deadlock so.
+        aside.join()
     started = [str(child.pid) for child in us.children() if child.pid not in before]
     if not started:
         yield

@@ -10,6 +10,7 @@ from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
 from tasks.records import Stopped
+from tasks.run import server
 from tasks.run.server import own_server
 
 
@@ -32,6 +33,13 @@ def test_work_is_done_while_a_server_is_waited_for() -> None:
     ):
         pass
     assert done.wait(10)
+
+
+def test_what_is_done_meanwhile_is_over_when_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_connect", lambda: None)
+    done = threading.Event()
+    with own_server(meanwhile=lambda: done.wait(0.5) or done.set()):
+        assert done.is_set()
 
 
 def test_a_temporary_server_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
