@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,7 @@ from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.run.arrays import load_array
 from tasks.run.parallel import current_mapper, serial
-from tasks.run.tables import read_rows, write_json
+from tasks.run.tables import read_json, read_rows, write_json
 from tasks.select.bandit import BANDITS
 
 Facts = dict[str, Any]
@@ -66,7 +65,7 @@ def _once(folder: Path, made_of: Any, job: tuple[str, Callable[[], Facts]]) -> F
     name, work = job
     path = folder / name / "facts.json"
     try:
-        saved = json.loads(path.read_text())
+        saved = read_json(path)
         if saved["made_of"] == made_of:
             return dict(saved["facts"])
     except (OSError, ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tasks.loop.space import document_space, is_aligned, pair_text, reference_sp
 from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import ARMS, PAIRS, read_rows, write_json, write_table
+from tasks.run.tables import ARMS, PAIRS, read_json, read_rows, write_json, write_table
 from tasks.select.arms import Pull, Strategy
 from tasks.select.bandit import BANDITS, WITH_PRIOR, arms_of, cluster_prior, make_strategy
 from tasks.select.cluster import kmeans
@@ -71,7 +70,7 @@ def choose(
     at = run / folder
     spread = Plan.from_dict(plan)
     made = _strategy(run, settings, strategy, at)
-    made.restore(json.loads((round_folder(at, number - 1) / "state.json").read_text()))
+    made.restore(read_json(round_folder(at, number - 1) / "state.json"))
     pulls: list[Facts] = [
         {
             "arm": pull.arm,
@@ -108,7 +107,7 @@ def reward(
     """Reward the pulled arms for all their pairs so far, and tell the strategy."""
     at = run / folder
     made = _strategy(run, settings, strategy, at)
-    made.restore(json.loads((round_folder(at, number) / "pulls.json").read_text())["strategy"])
+    made.restore(read_json(round_folder(at, number) / "pulls.json")["strategy"])
     return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"])
 
 
@@ -148,7 +147,7 @@ def _reward(
     here = round_folder(at, number)
     labels = load_array(run / "stages/labels.npy")
     reference = reference_space(run)
-    terms = json.loads((run / "stages/terms.json").read_text())
+    terms = read_json(run / "stages/terms.json")
     sizes = np.bincount(labels, minlength=len(terms))
     pairs = read_rows(here / "extracted.parquet")
     texts = [pair_text(pair["question"], pair["answer"]) for pair in pairs]
@@ -226,14 +225,14 @@ def _restore(rewards: Reward, at: Path, number: int, arms: set[int]) -> dict[int
         vectors = load_array(here / "space.npy")
         for arm in arms & set(clusters.tolist()):
             pairs.setdefault(arm, []).append(vectors[np.flatnonzero(clusters == arm)])
-        states.update(json.loads((here / "rewards.json").read_text()))
+        states.update(read_json(here / "rewards.json"))
     for arm in sorted(pairs):
         rewards.restore(arm, states[str(arm)], np.concatenate(pairs[arm]))
     return {arm: sum(map(len, vectors)) for arm, vectors in pairs.items()}
 
 
 def _pulls(at: Path, number: int) -> list[Pull]:
-    saved = json.loads((round_folder(at, number) / "pulls.json").read_text())["pulls"]
+    saved = read_json(round_folder(at, number) / "pulls.json")["pulls"]
     return [
         Pull(
             pull["arm"],

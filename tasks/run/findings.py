@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from tasks.run.tables import iterate_rows, read_rows
+from tasks.run.tables import iterate_rows, read_json, read_rows
 
 _CONTEXT = 150  # characters shown on each side of a span
 _SPAN = 640  # longest span shown whole
@@ -57,7 +56,7 @@ class Corpus:
 def load_terms(run: Path, arms: Sequence[Mapping[str, Any]]) -> dict[int, str]:
     """Readable terms per cluster: of every cluster where the run kept them, of those pulled in any case."""
     path = run / "stages" / "terms.json"
-    listed = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    listed = read_json(path) if path.exists() else []
     terms = {
         cluster: words if isinstance(words, str) else " ".join(words) for cluster, words in enumerate(listed)
     }
@@ -234,5 +233,5 @@ def warmup_yield(corpus: Corpus) -> float | None:
 
 def load_summary(run: Path) -> dict[str, Any]:
     """summary.json, with None for what the page asks for and the run does not have."""
-    summary: dict[str, Any] = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    summary: dict[str, Any] = read_json(run / "summary.json")
     return {**dict.fromkeys(FIGURES), **summary}

@@ -25,7 +25,7 @@ import yaml
 from tasks.records import BadInput
 from tasks.run.log import logged
 from tasks.run.settings import PLACE, RunSettings, parse, read_yaml
-from tasks.run.tables import write_json, write_text
+from tasks.run.tables import read_json, write_json, write_text
 
 _INPUTS = ".inputs.json"
 # What a kill leaves of writes that were not done: see tables.atomic_path and atomic_folder.
@@ -164,7 +164,7 @@ def _locked(file: Path) -> TextIO:
     """The open lock file; its lock goes when it is closed."""
     run = file.parent
     try:
-        lock = file.open("w")
+        lock = file.open("w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -182,7 +182,7 @@ def _check_unchanged(path: Path, settings: RunSettings, inputs: Mapping[str, str
     if other := _other_settings(saved, settings):
         raise BadInput(f"run {path.name} was begun with other settings ({', '.join(other)}); start a new run")
     file = path / _INPUTS
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    before = read_json(file) if file.exists() else {}
     names = dict.fromkeys([*inputs, *before])
     if changed := [name for name in names if before.get(name) != inputs.get(name)]:
         raise BadInput(

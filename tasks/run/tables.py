@@ -144,6 +144,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote, whatever the locale."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 class TableWriter:
     """Rows into a Parquet file in groups, so that memory does not grow with the table; whole or absent.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,24 @@ def test_a_round_reads_exactly_the_documents_it_was_planned(tmp_path: Path, stra
         state = rounds.reward(run, own, before=state, extracted=read, **given)
         seen += [row for pull in pulls for row in pull["rows"]]
     assert len(set(seen)) == len(seen) == clusters["plan"]["budget"]
+
+
+def test_rounds_are_read_as_they_were_written_in_any_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, own, clusters = prepared(tmp_path, strategy="ucb-prior")
+    terms = ["crème brûlée"]
+    (run / "stages/terms.json").write_text(
+        json.dumps([terms] * clusters["clusters"], ensure_ascii=False), "utf-8"
+    )
+    monkeypatch.setattr(io, "text_encoding", lambda encoding, *_: encoding or "ascii")
+    given: Facts = {"number": 1, "strategy": "ucb-prior"}
+    state = rounds.start(run, own, warm={}, clusters=clusters, strategy="ucb-prior")
+    chosen = rounds.choose(run, own, plan=clusters["plan"], before=state, **given)
+    read = rounds.extract(run, own, number=1, chosen=chosen)
+    rounds.reward(run, own, before=state, extracted=read, **given)
+    arms = rounds.read_rows(rounds.round_folder(run, 1) / "arms.parquet")
+    assert {arm["terms"] for arm in arms} == set(terms)
 
 
 def test_the_judged_cost_does_not_depend_on_how_pairs_are_cut_into_rounds() -> None:
