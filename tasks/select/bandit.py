@@ -176,9 +176,8 @@ def make_strategy(
     Args:
         name: one of RANKED or BANDITS.
         labels: cluster of each document, (n,).
-        known: what is known before anything is read: of a ranked strategy the documents' scores, (n,), from
-            `ranked.score`; of a bandit the arms' prior rewards, (k,), from `cluster_prior`. 'ucb' and 'ucb-paper' use no
-            prior, only its length.
+        known: what is known before anything is read: of a ranked strategy the documents' scores, (n,); of a bandit the
+            arms' prior rewards, (k,), from `cluster_prior`. 'ucb' and 'ucb-paper' use no prior, only its length.
         alpha: weight of the bonus, in units of reward; noise of 'thompson'.
 
     Raises:
