@@ -75,18 +75,17 @@ def check_encoder(name: str) -> None:
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:
-    """The encoder of a spec, kept by the process for its next partition.
+    """The encoder of a spec, kept by the process for its next partition until its files change.
 
     Raises:
         BadInput: it cannot be loaded.
     """
-    marker = Path(spec.name) / lsa.VOCABULARY
-    return _load(spec, marker.stat().st_mtime_ns if marker.is_file() else 0)
+    return _load(spec, tuple(path.stat().st_mtime_ns for path in _files(spec)))
 
 
 @lru_cache(maxsize=2)
-def _load(spec: EncoderSpec, fitted: int) -> Encoder:
-    if fitted:
+def _load(spec: EncoderSpec, changed: tuple[int, ...]) -> Encoder:
+    if (Path(spec.name) / lsa.VOCABULARY).is_file():
         return lsa.LSAEncoder.load(Path(spec.name))
     from tasks.select.pretrained import TransformersEncoder
 
@@ -132,9 +131,13 @@ def _encode_partition(spec: EncoderSpec, parts: Path, piece: Partition) -> Path:
 def _fingerprint(spec: EncoderSpec, corpus: Path, rows: int) -> str:
     """Of everything a part depends on: contents of files, the name of what a hub holds."""
     digest = hashlib.sha256(json.dumps([asdict(spec), rows]).encode())
-    folder = Path(spec.name)
-    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]) if folder.is_dir() else []
-    for path in [corpus, *weights]:
+    for path in [corpus, *_files(spec)]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def _files(spec: EncoderSpec) -> list[Path]:
+    """Weights and configuration of an encoder in a folder; none of one on a hub."""
+    folder = Path(spec.name).expanduser()
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]) if folder.is_dir() else []

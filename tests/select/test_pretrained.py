@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.records import BadInput
-from tasks.select.encode import EncoderSpec, check_encoder, encode_texts
+from tasks.select.encode import EncoderSpec, check_encoder, encode_texts, load_encoder
 from tasks.select.finetune import finetune_encoder
 from tasks.select.pretrained import POOLING, TransformersEncoder, batches_by_length
 
@@ -80,6 +80,18 @@ def test_damaged_weights_are_one_clear_line(tiny_bert: Path, tmp_path: Path) -> 
     with pytest.raises(BadInput, match="cannot be loaded") as error:
         TransformersEncoder(str(tmp_path / "m"))
     assert "\n" not in str(error.value)
+
+
+def test_replaced_weights_are_loaded_anew(tiny_bert: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    spec = EncoderSpec(str(shutil.copytree(tiny_bert, tmp_path / "m")))
+    before = encode_texts(spec, TEXTS)
+    assert load_encoder(spec) is load_encoder(spec)
+    model = AutoModel.from_pretrained(spec.name)
+    model.embeddings.word_embeddings.weight.data.neg_()
+    model.save_pretrained(spec.name, safe_serialization=True)
+    assert not np.allclose(encode_texts(spec, TEXTS), before)
 
 
 def translations(count: int) -> tuple[list[str], list[str]]:
