@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks.run import seeds
-from tasks.run.tables import write_json
+from tasks.run.tables import atomic_folder, write_json
 from tasks.select.align import Alignment, split_groups
 from tasks.select.pretrained import POOLING, load_pretrained, pad, pool, pooling_mode, position_limit
 
@@ -118,17 +116,14 @@ def _copy(model: Any) -> dict[str, Any]:
 
 
 def _save(model: Any, tokenizer: Any, mode: str, output: Path) -> None:
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.to("cpu").save_pretrained(temporary, safe_serialization=True)
-    tokenizer.save_pretrained(temporary)
     keys = {
         "mean": "pooling_mode_mean_tokens",
         "cls": "pooling_mode_cls_token",
         "last": "pooling_mode_lasttoken",
     }
-    write_json(
-        temporary / POOLING, {"word_embedding_dimension": int(model.config.hidden_size), keys[mode]: True}
-    )
-    shutil.rmtree(output, ignore_errors=True)
-    os.replace(temporary, output)
+    with atomic_folder(output) as folder:
+        model.to("cpu").save_pretrained(folder, safe_serialization=True)
+        tokenizer.save_pretrained(folder)
+        write_json(
+            folder / POOLING, {"word_embedding_dimension": int(model.config.hidden_size), keys[mode]: True}
+        )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.records import BadInput
+from tasks.select import finetune
 from tasks.select.encode import EncoderSpec, check_encoder, encode_texts, load_encoder
 from tasks.select.finetune import finetune_encoder
 from tasks.select.pretrained import POOLING, TransformersEncoder, batches_by_length
@@ -128,3 +129,18 @@ def test_finetuning_that_does_not_help_saves_the_original(tiny_bert: Path, tmp_p
     assert (report.epochs, report.loss_after) == (0, report.loss_before)
     original = encode_texts(EncoderSpec(str(tiny_bert)), documents)
     assert encode_texts(EncoderSpec(str(tmp_path / "same")), documents) == pytest.approx(original, abs=1e-6)
+
+
+def test_an_encoder_that_cannot_be_saved_leaves_the_one_before(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, value: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    output = Path(shutil.copytree(tiny_bert, tmp_path / "aligned"))
+    before = sorted(path.name for path in output.iterdir())
+    monkeypatch.setattr(finetune, "write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        finetune_encoder(str(tiny_bert), ["w1"], ["w2"], output)
+    assert sorted(path.name for path in output.iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["aligned"]
