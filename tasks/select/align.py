@@ -145,13 +145,28 @@ def contrastive_loss(
 
 
 def mean_log_rank(
-    head: np.ndarray, documents: np.ndarray, pairs: np.ndarray, groups: np.ndarray, rows: np.ndarray
+    head: np.ndarray,
+    documents: np.ndarray,
+    pairs: np.ndarray,
+    groups: np.ndarray,
+    rows: np.ndarray,
+    chunk: int = 1024,
 ) -> float:
-    """Mean log(1 + r) over `rows`, r being how many pairs of other documents are nearer to the document than its own."""
-    similar = apply_head(documents[rows], head) @ apply_head(pairs, head).T
-    own = similar[np.arange(len(rows)), rows]
-    nearer = (similar > own[:, None]) & (groups[rows][:, None] != groups)
-    return float(np.log1p(nearer.sum(axis=1)).mean())
+    """Mean log(1 + r) over `rows`, r being how many pairs of other documents are nearer to the document than its own.
+
+    Args:
+        chunk: so many rows are compared with all pairs at once.
+    """
+    mapped, mapped_pairs = apply_head(documents[rows], head), apply_head(pairs, head)
+    ranks = np.zeros(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), chunk):
+        part = rows[start : start + chunk]
+        similar = mapped[start : start + chunk] @ mapped_pairs.T
+        own = similar[np.arange(len(part)), part]
+        ranks[start : start + chunk] = ((similar > own[:, None]) & (groups[part][:, None] != groups)).sum(
+            axis=1
+        )
+    return float(np.log1p(ranks).mean())
 
 
 def group_rows(documents: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from tasks.select.align import apply_head, contrastive_loss, fit_linear_head, split_groups
+from tasks.select.align import apply_head, contrastive_loss, fit_linear_head, mean_log_rank, split_groups
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -98,3 +100,15 @@ def test_applied_heads_give_unit_rows() -> None:
     documents, _ = noisy_views(10)
     vectors = apply_head(documents, np.diag(np.linspace(0, 2, 16)).astype(np.float32))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_ranks_are_the_same_in_chunks_and_hold_no_square_of_the_pairs() -> None:
+    documents, pairs = noisy_views(1500)
+    groups, rows = np.arange(1500) // 2, np.arange(0, 1500, 3)
+    whole = mean_log_rank(np.eye(16), documents, pairs, groups, rows, chunk=500)
+    tracemalloc.start()
+    chunked = mean_log_rank(np.eye(16), documents, pairs, groups, rows, chunk=7)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert chunked == whole > 0
+    assert held < 500 * 1500
