@@ -49,6 +49,7 @@ def fit_linear_head(
     batch: int = 256,
     learning_rate: float = 3e-3,
     decay: float = 5.0,
+    max_held: int = 4096,
 ) -> tuple[np.ndarray, Alignment]:
     """A linear map for documents, pairs and reference alike, learnt on frozen vectors.
 
@@ -64,6 +65,7 @@ def fit_linear_head(
             one document are never each other's negatives.
         epochs: at most this many passes; stops after 5 without improvement.
         decay: pull towards the identity per step, relative to the learning rate.
+        max_held: judged by at most this many held-out pairs, drawn by seed: the loss takes memory for their square.
 
     Returns:
         The head, float32 (d, d), for `apply_head`, and what it did.
@@ -75,6 +77,8 @@ def fit_linear_head(
     groups = group_rows(documents) if groups is None else np.unique(groups, return_inverse=True)[1]
     train, held = split_groups(groups, seed)
     report = {"documents": int(groups.max(initial=-1)) + 1, "pairs": len(pairs)}
+    if len(held) > max_held:
+        held = np.sort(seeds.generator(seed, "align", "held").choice(held, max_held, replace=False))
     if not len(held):
         return head.astype(np.float32), Alignment(float("nan"), float("nan"), 0, **report)
     documents, pairs = documents.astype(np.float64), pairs.astype(np.float64)

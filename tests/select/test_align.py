@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tasks.select import align
 from tasks.select.align import apply_head, contrastive_loss, fit_linear_head, mean_log_rank, split_groups
 
 
@@ -112,3 +114,26 @@ def test_ranks_are_the_same_in_chunks_and_hold_no_square_of_the_pairs() -> None:
     tracemalloc.stop()
     assert chunked == whole > 0
     assert held < 500 * 1500
+
+
+def test_at_most_so_many_held_out_pairs_judge_and_fewer_judge_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[int] = []
+
+    def counts(head: np.ndarray, documents: np.ndarray, *rest: Any) -> tuple[float, np.ndarray]:
+        judged.append(len(documents))
+        return contrastive_loss(head, documents, *rest)
+
+    monkeypatch.setattr(align, "contrastive_loss", counts)
+    documents, pairs = noisy_views(200)
+    given: dict[str, Any] = {"temperature": 0.2, "epochs": 3, "batch": 16}
+    everything, of_all = fit_linear_head(documents, pairs, **given)
+    assert max(judged) == 40
+    again, of_as_many = fit_linear_head(documents, pairs, **given, max_held=40)
+    assert (again.tobytes(), of_as_many) == (everything.tobytes(), of_all)
+    judged.clear()
+    _, of_some = fit_linear_head(documents, pairs, **given, max_held=20)
+    assert max(judged) == 20
+    assert of_some.loss_before != of_all.loss_before
+    assert of_some == fit_linear_head(documents, pairs, **given, max_held=20)[1]
