@@ -92,11 +92,22 @@ def test_terms_name_their_cluster_without_stop_words_or_fragments(corpus: tuple[
     assert not {"the", "don", "frac", "nbsp", "onions"} & {word for words in terms for word in words}
 
 
-def test_terms_read_a_bounded_sample_and_do_not_vary(corpus: tuple[Path, np.ndarray]) -> None:
-    assert top_terms(*corpus, k=3, n_terms=2, max_documents=1) == top_terms(
-        *corpus, k=3, n_terms=2, max_documents=1
-    )
+def test_terms_are_at_most_as_many_as_asked_for(corpus: tuple[Path, np.ndarray]) -> None:
     assert [len(words) for words in top_terms(*corpus, k=3, n_terms=2)] == [2, 2, 0]
+
+
+def test_terms_read_a_bounded_sample_and_do_not_vary(tmp_path: Path) -> None:
+    path, labels = tmp_path / "documents.parquet", np.tile(np.arange(2), 20)
+    words = [f"word{first}{second}" for first in "abcd" for second in "efghijklmn"]  # one per document
+    write_table(path, ({"id": word, "text": word} for word in words), CORPUS)
+
+    def read(most: int) -> list[list[str]]:
+        return top_terms(path, labels, k=2, n_terms=40, max_documents=most)
+
+    assert [len(terms) for terms in read(40)] == [20, 20]
+    assert [len(terms) for terms in read(16)] == [8, 8]
+    assert [len(terms) for terms in read(1)] == [5, 5]
+    assert read(16) == read(16)
 
 
 def test_neighbours_stand_together_on_the_map() -> None:
