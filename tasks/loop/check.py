@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.corpus.read import Fields, check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
-from tasks.run.folder import check_unused, run_path, versions
+from tasks.run.folder import check_unused, in_one_line, run_path, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student
@@ -28,22 +26,7 @@ def fields(settings: EqualSettings) -> Fields:
     )
 
 
-@contextmanager
-def _in_one_line() -> Iterator[None]:
-    """A path that cannot even be looked at, as bad input."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise BadInput(f"{error.filename}: {error.strerror}; give a path that can be used") from None
-    except RuntimeError as error:
-        if "home directory" not in str(error):  # pathlib's only word for it
-            raise
-        raise BadInput("a path begins with ~ and a name that no user here has; write it in full") from None
-
-
-@_in_one_line()
+@in_one_line()
 def absolute(settings: EqualSettings) -> EqualSettings:
     """Local paths made absolute, so that a run can be continued from another folder.
 
@@ -98,7 +81,7 @@ def _model_fingerprint(name_or_path: str) -> str:
     return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
-@_in_one_line()
+@in_one_line()
 def check_inputs(settings: EqualSettings) -> None:
     """What can be known without reading the corpus.
 

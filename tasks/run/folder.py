@@ -44,6 +44,21 @@ _RECORDED = (
 )
 
 
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """A path that cannot even be looked at, as bad input."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise BadInput(f"{error.filename}: {error.strerror}; give a path that can be used") from None
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # pathlib's only word for it
+            raise
+        raise BadInput("a path begins with ~ and a name that no user here has; write it in full") from None
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     found = {"python": platform.python_version()}
@@ -103,6 +118,7 @@ def create(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Path:
     return path
 
 
+@in_one_line()
 def load_settings(
     model: type[RunSettings],
     flow: str,

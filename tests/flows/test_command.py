@@ -130,6 +130,8 @@ def test_more_files_than_settings_can_hold_are_one_line_that_asks_for_their_fold
         ([], "FLOW"),
         (["equal"], "--corpus: field required; --target: field required"),
         (["equal", "--resume", "never-begun"], "--resume never-begun: no such run"),
+        (["equal", "--resume", "x", "--runs-dir", "~nobody-has-this-name"], "begins with ~"),
+        (["equal", "--resume", "x", "--runs-dir", "x" * 300], "File name too long"),
         (["equal", "--corpus", "a", "--target", "b", "--resume", "x", "--config", "y"], "leave out --config"),
     ],
 )
