@@ -20,6 +20,7 @@ from tasks.run.command import Parser, add_flags, settings_from
 from tasks.run.disk import is_full
 from tasks.run.folder import load_settings, run_name, run_path
 from tasks.run.services import is_lost
+from tasks.run.terminal import one_line
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
 _LONGEST_SETTINGS = (
@@ -156,7 +157,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"sluice: {message}", file=sys.stderr)
+    print(f"sluice: {one_line(message)}", file=sys.stderr)
     return code
 
 

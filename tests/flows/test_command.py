@@ -115,6 +115,14 @@ def test_bad_input_is_one_line_before_anything_starts(sluice, tmp_path, flags, s
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_file_name_neither_breaks_the_line_nor_reaches_the_terminal(sluice, tmp_path):
+    name = "a\nb\x1b[2J\u202ec.jsonl"
+    file_of(tmp_path, name, "")
+    line = only_line(sluice(corpus=name, text_field="body"))
+    assert "a b [2J c.jsonl" in line
+    assert line.isprintable()
+
+
 def test_more_files_than_settings_can_hold_are_one_line_that_asks_for_their_folder(capfd, corpus, tmp_path):
     files = [str(tmp_path / f"a-document-of-many-{number:05d}.txt") for number in range(10_000)]
     code = main(["equal", "--corpus", *files, "--target", str(corpus[1]), "--runs-dir", str(tmp_path)])
