@@ -130,3 +130,22 @@ def test_a_closed_folder_is_refused_in_one_line(
     for refuses in (absolute, check_inputs):
         with pytest.raises(BadInput, match=f"{closed}: Permission denied; "):
             refuses(settings)
+
+
+def test_a_name_is_free_for_a_new_run_and_taken_by_the_one_that_is_continued(
+    settings: EqualSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "target.jsonl").write_text('{"question": "How many?", "answer": "4"}\n' * 8)
+    changes = {
+        "encoder": "lsa",
+        "train": "never",
+        "test": "",
+        "run": "one",
+        "runs_dir": str(tmp_path / "runs"),
+    }
+    given = settings.model_copy(update=changes)
+    check_inputs(given)
+    (tmp_path / "runs/equal/one").mkdir(parents=True)
+    check_inputs(given.model_copy(update={"resume": True}))
+    with pytest.raises(BadInput, match="this name is used already"):
+        check_inputs(given)
