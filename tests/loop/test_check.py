@@ -21,6 +21,8 @@ def settings(tmp_path: Path) -> EqualSettings:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"{name}\n")
     return EqualSettings(
+        runs_dir=str(tmp_path / "runs"),
+        run="new",
         corpus=[str(tmp_path / "documents")],
         **{
             field: str(tmp_path / name)
