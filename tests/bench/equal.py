@@ -22,7 +22,7 @@ from typing import Any
 
 from tasks.records import BadInput
 from tasks.run.tables import write_text
-from tests.bench import cells, fits, results, selections, tables
+from tests.bench import cells, fits, results, selections, tables, targets
 from tests.bench.cells import Cell
 
 STRATEGIES = (
@@ -93,14 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         results.keep_settings(
             options.out,
-            {"train_tokens": options.train_tokens, "reference": cells.REFERENCE, "test": cells.TEST},
+            {"train_tokens": options.train_tokens, "reference": targets.REFERENCE, "test": targets.TEST},
         )
     except BadInput as problem:
         print(problem, file=sys.stderr)
         return 2
-    chosen, absent = cells.cells(options.corpora, options.targets)
+    chosen, absent = cells.cells(cells.EQUAL, options.corpora, options.targets)
     for cell in absent:
-        print(f"{cell.name}: left out, its data is not in {cells.SHARED}")
+        print(f"{cell.name}: left out, its data is not in {targets.SHARED}")
     if not options.table:
         cells.write_inputs(options.out, chosen)
         # One thread a process: two torch processes with two threads each fall to a sixth of the speed.
@@ -143,8 +143,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         return [float(word) for word in words(text)]
 
     parser = argparse.ArgumentParser(prog="python -m tests.bench.equal", description=__doc__.split("\n")[0])
-    parser.add_argument("--corpora", type=words, default=list(cells.TARGETS))
-    parser.add_argument("--targets", type=words, default=[], help="by default all of each corpus")
+    parser.add_argument("--corpora", type=words, default=[], help="by default all")
+    parser.add_argument("--targets", type=words, default=[], help="by default all")
     parser.add_argument("--budgets", type=shares, default=[0.05, 0.1, 0.2])
     parser.add_argument("--strategies", type=words, default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5, help="of the selections")

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--strategies", default="random,nearest-cluster")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-equal"))
     options = parser.parse_args(arguments)
-    cell = next(cell for cell in cells.cells(list(cells.TARGETS), [])[0] if cell.name == options.cell)
+    cell = next(cell for cell in cells.cells(cells.EQUAL)[0] if cell.name == options.cell)
     if not fits.base_path(options.out, cell, 0).exists():
         fits.make_base(options.out, cell, 0)
     reference = example_pairs(Target.load(cells.folder(cell, options.out) / "target").reference)

@@ -18,7 +18,13 @@ Key = tuple[str, str, float, str, int, str]
 KEY = ("corpus", "target", "budget", "strategy", "seed", "kind")
 
 _ROOT = Path(__file__).resolve().parents[2]
-_MAKERS = ("cells", "fits", "selections")  # of the benchmark's own files, those a figure depends on
+_MAKERS = (
+    "cells",
+    "deceptive",
+    "fits",
+    "selections",
+    "targets",
+)  # of the benchmark's own files, those a figure depends on
 
 
 @functools.cache

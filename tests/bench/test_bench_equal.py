@@ -148,9 +148,8 @@ def test_the_fingerprint_is_of_the_source_that_makes_measurements(tmp_path: Path
         results.fingerprint.cache_clear()
         return results.fingerprint(tmp_path)
 
-    first = print_of(
-        tasks__select__bandit="a", tests__bench__cells="", tests__bench__fits="", tests__bench__selections=""
-    )
+    makers = dict.fromkeys((f"tests__bench__{name}" for name in results._MAKERS), "")
+    first = print_of(tasks__select__bandit="a", **makers)
     assert print_of(tests__bench__tables="changed") == first
     assert print_of(tasks__select__bandit="b") != first
     assert print_of(tasks__select__bandit="a") == first
