@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.loop.keep import TOO_FAR, kept_mask
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
@@ -34,11 +35,11 @@ Facts = dict[str, Any]
 def tables(run: Path, settings: EqualSettings, rounds: int, target: Facts, rewarded: Facts) -> Facts:
     """Put the rounds' tables together: pairs, arms, rejected, and the documents with what became of each."""
     folders = [round_folder(run, number) for number in range(rounds + 1)]
-    pairs = write_table(run / "pairs.parquet", _concatenated(folders, "pairs.parquet"), PAIRS)
+    pairs = write_table(run / "pairs.parquet", kept_rows(run, rounds), PAIRS)
     write_table(run / "arms.parquet", _concatenated(folders, "arms.parquet"), ARMS)
     with TableWriter(run / "rejected.parquet", REJECTED) as rejected:
         counts: Counter[str] = Counter()
-        for row in _rejected(run, folders, target):
+        for row in _rejected(run, rounds, target):
             rejected.write(row)
             counts[row["reason"]] += 1
     _write_documents(run, folders)
@@ -189,11 +190,23 @@ def _concatenated(folders: Sequence[Path], name: str) -> Iterator[dict[str, Any]
         yield from iterate_rows(folder / name)
 
 
-def _rejected(run: Path, folders: Sequence[Path], target: Facts) -> Iterator[dict[str, Any]]:
+def kept_rows(at: Path, last: int, kept: bool = True) -> Iterator[dict[str, Any]]:
+    """The pairs of a folder's rounds 0..last that are kept after the last, or those that are not."""
+    rows = _concatenated([round_folder(at, number) for number in range(last + 1)], "pairs.parquet")
+    mask = kept_mask(at, last)
+    if mask is None:
+        return rows if kept else iter(())
+    return (row for row, own in zip(rows, mask, strict=True) if own == kept)
+
+
+def _rejected(run: Path, rounds: int, target: Facts) -> Iterator[dict[str, Any]]:
     for stage, reason, id_, detail in target["rejected"]:
         yield {"stage": stage, "reason": reason, "id": id_, "detail": detail}
     yield from iterate_rows(run / "stages/rejected.parquet")
-    yield from _concatenated(folders, "rejected.parquet")
+    yield from _concatenated([round_folder(run, number) for number in range(rounds + 1)], "rejected.parquet")
+    for row in kept_rows(run, rounds, kept=False):
+        detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
+        yield {"stage": "keep", "reason": TOO_FAR, "id": row["id"], "detail": detail}
 
 
 def _write_documents(run: Path, folders: Sequence[Path]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
+from tasks.loop.keep import KEPT, choose_pairs, chooses_pairs, kept_mask
 from tasks.loop.plan import Plan
 from tasks.loop.pulls import CORPUS, extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -20,6 +21,7 @@ from tasks.run.tables import ARMS, PAIRS, read_json, read_rows, write_json, writ
 from tasks.select.arms import Pull, Strategy
 from tasks.select.bandit import BANDITS, WITH_PRIOR, arms_of, cluster_prior, make_strategy
 from tasks.select.cluster import kmeans
+from tasks.select.linucb import standardised
 from tasks.select.ranked import gumbel_scores, similarity_to
 from tasks.select.transport import (
     Reward,
@@ -28,6 +30,7 @@ from tasks.select.transport import (
     similarity_cost,
     transport_cost,
 )
+from tasks.select.tsds import tsds_scores
 
 Facts = dict[str, Any]
 
@@ -131,8 +134,16 @@ def judged_transport(parts: Sequence[np.ndarray], examples: np.ndarray, seed: in
 
 
 def kept_vectors(folder: Path, last: int) -> list[np.ndarray]:
-    """Vectors of the pairs kept in each round up to `last`, in the encoder's own space, memory-mapped (n_i, d)."""
-    return [load_array(round_folder(folder, number) / "vectors.npy") for number in range(last + 1)]
+    """Vectors of the pairs of each round up to `last` that are kept after it, in the encoder's own space, (n_i, d).
+
+    Memory-mapped where all are kept.
+    """
+    parts = [load_array(round_folder(folder, number) / "vectors.npy") for number in range(last + 1)]
+    mask = kept_mask(folder, last)
+    if mask is None:
+        return parts
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return [np.asarray(part)[own] for part, own in zip(parts, np.split(mask, ends), strict=True)]
 
 
 def _reward(
@@ -193,11 +204,13 @@ def _reward(
         )
     write_table(here / "pairs.parquet", pairs, PAIRS)
     write_table(here / "arms.parquet", arms, ARMS)
+    choose_pairs(run, settings, at, number, strategy)
     write_json(here / "state.json", strategy.state())
     write_json(here / "rewards.json", {str(pull.arm): rewards.state(pull.arm) for pull in pulls})
     kept = kept_vectors(at, number)
+    files = [*_REWARD_FILES, *([KEPT] if chooses_pairs(settings, strategy.name) else [])]
     return {
-        "files": [f"{here.relative_to(run)}/{name}" for name in _REWARD_FILES],
+        "files": [f"{here.relative_to(run)}/{name}" for name in files],
         "pulls": pulled_before + len(pulls),
         "pairs_total": sum(map(len, kept)),
         "reward_best": max((arm["reward"] for arm in arms), default=None),
@@ -250,13 +263,14 @@ def _strategy(run: Path, settings: EqualSettings, name: str, at: Path) -> Strate
         name,
         load_array(run / "stages/labels.npy"),
         np.asarray(load_array(round_folder(at, 0) / KNOWN)),
+        load_array(run / "vectors.npy"),
         alpha=settings.alpha,
         seed=settings.seed,
     )
 
 
 def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
-    """What a strategy knows before it reads anything: documents' scores (n,) if it ranks them, else arms' priors (k,).
+    """What a strategy knows before it reads anything: scores of the documents, (n,) or (n, f), or the arms' priors (k,).
 
     A strategy that ranks reads nothing beforehand, so it has the encoder's own space and clusters, not those that were
     learnt on a warm-up.
@@ -271,6 +285,10 @@ def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
     vectors, reference = load_array(run / "vectors.npy"), load_array(run / "stages/reference.npy")
     if name == "mean-similarity":
         return similarity_to(reference, vectors)
+    if name == "tsds":
+        return tsds_scores(vectors, reference)
+    if name == "linucb":
+        return standardised([similarity_to(reference, vectors), _importance(run)])
     if name == "nearest-cluster":
         labels, centroids = load_array(run / "stages/labels.npy"), load_array(run / "stages/centroids.npy")
         if is_aligned(run):
@@ -278,10 +296,14 @@ def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
             labels, centroids = found.labels, found.centroids
         return np.asarray(similarity_to(reference, centroids)[labels])
     if name == "dsir":
-        from tasks.select.dsir import importance
-
-        examples = Target.load(run / "target").reference
-        target = [pair_text(example.question, example.answer) for example in examples]
-        weights = importance(run / CORPUS, target, current_mapper())
-        return gumbel_scores(weights, generator(settings.seed, "gumbel"))
+        return gumbel_scores(_importance(run), generator(settings.seed, "gumbel"))
     return np.zeros(len(vectors))  # random and everything: all alike, in random order
+
+
+def _importance(run: Path) -> np.ndarray:
+    """DSIR's log weight of every document for the reference, (n,)."""
+    from tasks.select.dsir import importance
+
+    examples = Target.load(run / "target").reference
+    target = [pair_text(example.question, example.answer) for example in examples]
+    return importance(run / CORPUS, target, current_mapper())

@@ -14,6 +14,8 @@ Strategy = Literal[
     "mean-similarity",
     "dsir",
     "nearest-cluster",
+    "tsds",
+    "linucb",
     "ucb",
     "ucb-paper",
     "ucb-prior",
@@ -100,8 +102,12 @@ class EqualSettings(RunSettings):
     """Rounds of select, extract, train over which the budget is spread."""
 
     # --- select
-    strategy: Annotated[Strategy, Field(json_schema_extra=_SELECT)] = "ucb-prior"
-    """How clusters are chosen. 'everything' reads the whole corpus whatever the budget."""
+    strategy: Annotated[Strategy, Field(json_schema_extra=_SELECT)] = "linucb"
+    """How documents or clusters are chosen. 'everything' reads the whole corpus whatever the budget."""
+
+    keep: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_SELECT)] = None
+    """Share of the extracted pairs to keep, those that together move to the reference most cheaply; with train_tokens no
+    more than `epochs` passes of it hold. By default half with linucb; all, whatever train_tokens, with the others."""
 
     alpha: Annotated[float, Field(ge=0, json_schema_extra=_SELECT)] = 0.05
     """Weight of the exploration bonus of ucb and ucb-prior, in units of reward; its noise for thompson."""

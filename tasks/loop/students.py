@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.target import Target
+from tasks.loop.keep import kept_mask
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.records import Example
@@ -201,12 +202,18 @@ def with_reference(run: Path, settings: EqualSettings, rounds: int, student: Fac
 
 
 def kept_pairs(folder: Path, last: int, first: int = 0) -> QA:
-    """(question, answer) of the pairs kept in rounds first..last of a folder, in order."""
-    return [
-        (row["question"], row["answer"])
-        for number in range(first, last + 1)
+    """(question, answer) of the pairs of rounds first..last of a folder that are kept after the last, in order."""
+    mask = kept_mask(folder, last)
+    rows = (
+        (number, row["question"], row["answer"])
+        for number in range(last + 1)
         if (path := round_folder(folder, number) / "pairs.parquet").exists()
         for row in iterate_rows(path, ["question", "answer"])
+    )
+    return [
+        (question, answer)
+        for place, (number, question, answer) in enumerate(rows)
+        if number >= first and (mask is None or mask[place])
     ]
 
 

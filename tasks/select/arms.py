@@ -47,6 +47,10 @@ class Strategy(Protocol):
         """The arm's reward over everything read from it so far, after `pulls` more pulls."""
         ...
 
+    def observe(self, rows: np.ndarray, gains: np.ndarray) -> None:
+        """What each document read so far has gained, (n,) each, for a strategy that learns from documents."""
+        ...
+
     def remaining(self, arm: int) -> int:
         """Documents of the arm not read yet."""
         ...
@@ -139,6 +143,9 @@ class Armed:
     def update(self, arm: int, reward: float, pulls: int = 1) -> None:
         self.arms.update(arm, reward, pulls)
 
+    def observe(self, rows: np.ndarray, gains: np.ndarray) -> None:
+        """A strategy that learns from its arms' rewards has no use for it."""
+
     def remaining(self, arm: int) -> int:
         return int(self.arms.left[arm])
 
@@ -154,3 +161,19 @@ class Armed:
                 f"saved bandit: of strategy {state['strategy']}; resume with it, not with {self.name}"
             )
         self.arms.restore(state)
+
+
+def pulls_of(rows: np.ndarray, labels: np.ndarray, exploit: np.ndarray, bonus: np.ndarray) -> list[Pull]:
+    """Documents chosen one by one as a pull of each arm they are of, in order of the arms' first documents.
+
+    Args:
+        rows: chosen, in the order to read them.
+        labels, exploit, bonus: of every document of the corpus, (n,); a pull has the mean of its documents'.
+    """
+    by_arm: dict[int, list[int]] = {}
+    for row in np.asarray(rows).tolist():
+        by_arm.setdefault(int(labels[row]), []).append(row)
+    return [
+        Pull(arm, np.asarray(taken), float(exploit[taken].mean()), float(bonus[taken].mean()))
+        for arm, taken in by_arm.items()
+    ]

@@ -17,11 +17,13 @@ import numpy as np
 from tasks.records import BadInput
 from tasks.run import seeds
 from tasks.select.arms import Armed, Arms, Pull, Strategy
+from tasks.select.linucb import LinUCB
 from tasks.select.ranked import RANKED, Ranked
 from tasks.select.transport import transport_cost
 
 BANDITS = ("ucb", "ucb-paper", "ucb-prior", "thompson")
 WITH_PRIOR = ("ucb-prior", "thompson")
+BY_DOCUMENT = ("linucb",)
 
 
 class Index(Protocol):
@@ -169,15 +171,23 @@ def cluster_prior(
 
 
 def make_strategy(
-    name: str, labels: np.ndarray, known: np.ndarray, *, alpha: float = 0.05, seed: int = 0
+    name: str,
+    labels: np.ndarray,
+    known: np.ndarray,
+    vectors: np.ndarray,
+    *,
+    alpha: float = 0.05,
+    seed: int = 0,
 ) -> Strategy:
     """A strategy by its name.
 
     Args:
-        name: one of RANKED or BANDITS.
+        name: one of RANKED, BANDITS or BY_DOCUMENT.
         labels: cluster of each document, (n,).
         known: what is known before anything is read: of a ranked strategy the documents' scores, (n,); of a bandit the
-            arms' prior rewards, (k,), from `cluster_prior`. 'ucb' and 'ucb-paper' use no prior, only its length.
+            arms' prior rewards, (k,), from `cluster_prior` ('ucb' and 'ucb-paper' use no prior, only its length); of
+            'linucb' the documents' free scores, (n, f).
+        vectors: of the documents, (n, d); only 'linucb' looks at them.
         alpha: weight of the bonus, in units of reward; noise of 'thompson'.
 
     Raises:
@@ -187,8 +197,10 @@ def make_strategy(
     shuffled = random.permutation(len(labels))
     if name in RANKED:
         return Ranked(name, labels, shuffled, known)
+    if name in BY_DOCUMENT:
+        return LinUCB(name, Arms(labels, shuffled), known, vectors)
     if name not in BANDITS:
-        raise BadInput(f"--strategy {name}: unknown; one of {', '.join([*RANKED, *BANDITS])}")
+        raise BadInput(f"--strategy {name}: unknown; one of {', '.join([*RANKED, *BANDITS, *BY_DOCUMENT])}")
     index = {
         "ucb": lambda: ucb(alpha),
         "ucb-paper": lambda: ucb(None),

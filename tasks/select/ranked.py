@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.select.arms import Armed, Arms, Pull
+from tasks.select.arms import Armed, Arms, Pull, pulls_of
 
-RANKED = ("random", "everything", "mean-similarity", "dsir", "nearest-cluster")
+RANKED = ("random", "everything", "mean-similarity", "dsir", "nearest-cluster", "tsds")
 
 
 class Ranked(Armed):
@@ -33,13 +33,9 @@ class Ranked(Armed):
             position += 1
         self._next = position
         self.arms.mark(rows)
-        by_arm: dict[int, list[int]] = {}
-        for row in rows:
-            by_arm.setdefault(int(self.arms.labels[row]), []).append(row)
-        return [
-            Pull(arm, np.asarray(taken), float(self.score[taken].mean()), 0.0)
-            for arm, taken in by_arm.items()
-        ]
+        return pulls_of(
+            np.asarray(rows, dtype=np.int64), self.arms.labels, self.score, np.zeros_like(self.score)
+        )
 
     def restore(self, state: dict[str, object]) -> None:
         super().restore(state)

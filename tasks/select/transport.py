@@ -181,20 +181,44 @@ def solve_transport(costs: np.ndarray) -> float:
     n, m = costs.shape
     uniform = np.full(n, 1 / n), np.full(m, 1 / m)
     # The default limit of iterations is too low for a full block; a bound far above what the simplex needs.
-    return float(_emd2()(*uniform, costs.astype(np.float64), numItermax=10_000_000, check_marginals=False))
+    return float(
+        _pot().emd2(*uniform, costs.astype(np.float64), numItermax=10_000_000, check_marginals=False)
+    )
+
+
+def solve_partial_transport(costs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Cheapest way to move uniform mass from columns to rows of which none may take more than 1 / count.
+
+    Exact, as a problem of whole transport: what the rows could take and no column gives comes from one more column, at no
+    cost (Chapel et al., NeurIPS 2020).
+
+    Args:
+        costs: (n, m), n larger than count.
+
+    Returns:
+        Mass of each row, (n,), 1 in all; the columns' prices, (m,), and that of the one more. A row is worth taking from
+        column j where costs - price_j is below minus that last price.
+    """
+    n, m = costs.shape
+    rows = np.full(n, 1 / count)
+    columns = np.append(np.full(m, 1 / m), n / count - 1)
+    columns *= rows.sum() / columns.sum()
+    whole = np.column_stack([costs.astype(np.float64), np.zeros(n)])
+    plan, log = _pot().emd(rows, columns, whole, numItermax=10_000_000, log=True, check_marginals=False)
+    return plan[:, :m].sum(axis=1), log["v"][:m], float(log["v"][m])
 
 
 @lru_cache(maxsize=1)
-def _emd2() -> Any:
-    """POT's solver, imported without the array backends it would search for (5 s down to 1 s)."""
+def _pot() -> Any:
+    """POT's solvers, imported without the array backends it would search for (5 s down to 1 s)."""
     before = {name: os.environ.get(name) for name in _BACKENDS}
     os.environ.update(dict.fromkeys(_BACKENDS, "1"))
     try:
-        from ot.lp import emd2
+        from ot import lp
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return emd2
+    return lp

@@ -10,20 +10,11 @@ the same --train-tokens. OUT/table.md holds the tables of what is there.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import product
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tasks.records import BadInput
-from tasks.run.tables import write_text
-from tests.bench import cells, fits, results, selections, tables, targets
-from tests.bench.cells import Cell
+from tests.bench import cells, fits, measure, tables
 
 STRATEGIES = (
     "random",
@@ -36,125 +27,24 @@ STRATEGIES = (
     "thompson",
     "ucb-prior",
 )
-Job = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.Key]) -> Iterator[list[Job]]:
-    """Phases of jobs; those of a phase do not need each other. What is measured is left out."""
-    out, budgets, names = options.out, options.budgets, options.strategies
-    selected = [name for name in names if name != "everything"]
-
-    def missing(cell: Cell, budget: float, strategy: str, seed: int, kind: str) -> bool:
-        return (cell.corpus, cell.target, budget, strategy, seed, kind) not in done
-
-    yield [(cells.prepare_cell, (cell, out)) for cell in chosen]
-    yield [
-        (selections.select, (out, cell, budget, seed, wanted))
-        for budget, cell, seed in product(budgets, chosen, range(options.seeds))
-        if (wanted := [name for name in selected if missing(cell, budget, name, seed, "selection")])
-    ] + [
-        (selections.select_everything, (out, cell, seeds))
-        for cell in chosen
-        if "everything" in names
-        if (seeds := [s for s in range(options.seeds) if missing(cell, 1.0, "everything", s, "selection")])
-    ]
-    yield [
-        (fits.make_base, (out, cell, seed))
-        for cell, seed in product(chosen, range(options.student_seeds))
-        if missing(cell, 0.0, "base", seed, fits.ALONE)
-    ]
-    for number, budget in enumerate(budgets):
-        for kind in options.kinds:
-            students = [(budget, name, kind) for name in selected if kind != fits.OWN_END]
-            if number == 0 and "everything" in names:  # nothing else has an end of its own
-                students.insert(0, (1.0, "everything", kind))
-            if number == 0 and kind == fits.ALONE:
-                students.insert(0, (0.0, "reference", kind))
-            yield _student_jobs(options, chosen, students, missing)
-
-
-def _student_jobs(
-    options: argparse.Namespace,
-    chosen: Sequence[Cell],
-    students: Sequence[tuple[float, str, str]],
-    missing: Callable[..., bool],
-) -> list[Job]:
-    return [
-        (fits.train_students, (options.out, cell, seed, wanted, options.train_tokens))
-        for cell, seed in product(chosen, range(options.student_seeds))
-        if (wanted := [one for one in students if missing(cell, one[0], one[1], seed, one[2])])
-    ]
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    return measure.options_of(
+        "equal",
+        (__doc__ or "").split("\n")[0],
+        budgets=[0.05, 0.1, 0.2],
+        strategies=list(STRATEGIES),
+        seeds=5,
+        student_seeds=3,
+        kinds=list(fits.KINDS),
+        out=Path("runs/bench-equal"),
+    ).parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is missing and print the tables. Returns the exit code: 2 where OUT is of other settings."""
-    options = _options(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    try:
-        results.keep_settings(
-            options.out,
-            {"train_tokens": options.train_tokens, "reference": targets.REFERENCE, "test": targets.TEST},
-        )
-    except BadInput as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    chosen, absent = cells.cells(cells.EQUAL, options.corpora, options.targets)
-    for cell in absent:
-        print(f"{cell.name}: left out, its data is not in {targets.SHARED}")
-    if not options.table:
-        cells.write_inputs(options.out, chosen)
-        # One thread a process: two torch processes with two threads each fall to a sixth of the speed.
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"
-        began = time.monotonic()
-        with ProcessPoolExecutor(options.workers, get_context("spawn"), initializer=_start_worker) as pool:
-            for phase in jobs(options, chosen, set(results.load(options.out))):
-                for number, _ in enumerate(_run(pool, phase), start=1):
-                    print(f"{time.monotonic() - began:7.0f} s  {number} of {len(phase)}", flush=True)
-                    write_text(options.out / "table.md", tables.markdown(options, chosen))
-    text = tables.markdown(options, chosen)
-    write_text(options.out / "table.md", text)
-    print(text)
-    return 0
-
-
-def _run(pool: ProcessPoolExecutor, phase: Sequence[Job]) -> Iterator[None]:
-    running = [pool.submit(function, *given) for function, given in phase]
-    try:
-        for one in as_completed(running):
-            yield one.result()
-    finally:
-        for one in running:
-            one.cancel()
-
-
-def _start_worker() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    results.fingerprint()
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    def words(text: str) -> list[str]:
-        return [word for word in text.split(",") if word]
-
-    def shares(text: str) -> list[float]:
-        return [float(word) for word in words(text)]
-
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.equal", description=__doc__.split("\n")[0])
-    parser.add_argument("--corpora", type=words, default=[], help="by default all")
-    parser.add_argument("--targets", type=words, default=[], help="by default all")
-    parser.add_argument("--budgets", type=shares, default=[0.05, 0.1, 0.2])
-    parser.add_argument("--strategies", type=words, default=list(STRATEGIES))
-    parser.add_argument("--seeds", type=int, default=5, help="of the selections")
-    parser.add_argument("--student-seeds", type=int, default=3, help="of the students, the first ones")
-    parser.add_argument("--kinds", type=words, default=list(fits.KINDS), help="of students")
-    parser.add_argument("--train-tokens", type=int, default=60_000, help="of a student on a selection")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/bench-equal"))
-    parser.add_argument("--table", action="store_true", help="only print the tables of what is measured")
-    return parser.parse_args(arguments)
+    """Measure what is missing and print the tables. Returns the exit code."""
+    return measure.run_comparison(options(arguments), cells.EQUAL, tables.markdown)
 
 
 if __name__ == "__main__":

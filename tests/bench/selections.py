@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop import prepare, rounds
-from tasks.loop.plan import make_plan
+from tasks.loop import finish, keep, prepare, rounds
+from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space
@@ -20,20 +20,31 @@ from tasks.run.seeds import integer
 from tasks.run.tables import PAIRS, read_rows, write_json, write_table
 from tasks.select.bandit import BANDITS
 from tasks.select.cluster import default_clusters, kmeans
+from tasks.select.ranked import RANKED
 from tests.bench import results
 from tests.bench.cells import Cell, facts, link, settings
 
 Facts = dict[str, Any]
 
 
+ORACLE = "oracle"
+WITH_KEEP = (
+    "+keep"  # behind the name of a strategy that reads as it always does, and keeps pairs as linucb does
+)
+_KEEP = 0.5
+
+
 def kept_path(out: Path, cell: Cell, budget: float, strategy: str, seed: int) -> Path:
-    """Where the pairs of a selection are; those of 'everything' are the same for every seed."""
-    seed = 0 if strategy == "everything" else seed
+    """Where the pairs of a selection are; those of 'everything' and of the oracle are the same for every seed."""
+    seed = 0 if strategy in ("everything", ORACLE) else seed
     return out / "kept" / cell.name / f"{budget:g}" / f"{strategy}-{seed}.parquet"
 
 
-def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]) -> None:
+def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str], tokens: int) -> None:
     """Run strategies as `sluice equal` would, without its orchestration and its student.
+
+    Args:
+        tokens: that the students will train on.
 
     The strategies that learn share a warm-up, the alignment learnt on it and the clusters of the aligned space. The
     others read nothing beforehand, so their space is the encoder's own.
@@ -47,7 +58,10 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
         with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
             run = Path(temporary) / "run"
             link(cell, out, run)
-            own = settings(cell, out, seed=seed, budget=budget, strategy=group[0], train="never")
+            first = group[0].removesuffix(WITH_KEEP)
+            own = settings(
+                cell, out, seed=seed, budget=budget, strategy=first, train="never", train_tokens=tokens
+            )
             began = time.perf_counter()
             warm = prepare.warm_up(run, own, corpus=facts(cell, out)["corpus"], vectors={})
             reading = time.perf_counter() - began
@@ -56,9 +70,9 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
             shared = time.perf_counter() - began - reading
             for name in group:
                 row = select_one(run, own, name, cell, out, clusters, shared)
-                write_table(
-                    kept_path(out, cell, budget, name, seed), _pairs(run / name, row.pop("rounds")), PAIRS
-                )
+                last = row.pop("rounds")
+                path = kept_path(out, cell, budget, name, seed)
+                row["pairs"] = write_table(path, finish.kept_rows(run / name, last), PAIRS)
                 results.append(out, {**_key(cell, budget, name, seed), **row})
 
 
@@ -78,12 +92,12 @@ def cluster(run: Path, own: EqualSettings, documents: int) -> int:
 def select_one(
     run: Path, own: EqualSettings, name: str, cell: Cell, out: Path, clusters: int, shared: float
 ) -> Facts:
-    """A strategy through all its rounds, in a folder of its own below the run's."""
-    learns = name in BANDITS
+    """A strategy through all its rounds, in a folder of its own below the run's, which has its name."""
+    at, name = name, name.removesuffix(WITH_KEEP)
     # A store of its own: out of one that others have filled, extraction takes no time.
-    changes: Facts = {"strategy": name, "runs_dir": str(run / name)}
+    changes: Facts = {"strategy": name, "runs_dir": str(run / at), "keep": _KEEP if at != name else None}
     # A ranked strategy's order is fixed before its first round; one round reads the same documents as twelve.
-    own = own.model_copy(update=changes if learns else {**changes, "rounds": 1})
+    own = own.model_copy(update={**changes, "rounds": 1} if name in RANKED else changes)
     clock = {"choosing": shared, "extracting": 0.0}
 
     def timed(what: str, function: Callable[..., Facts], *given: Any, **named: Any) -> Facts:
@@ -93,14 +107,14 @@ def select_one(
         return found
 
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
-    read = [timed("extracting", extract_rows, run, run / name, own, 0, warm_rows)]
-    arms = {"warm": read[0], "clusters": {}, "strategy": name, "folder": name}
+    read = [timed("extracting", extract_rows, run, run / at, own, 0, warm_rows)]
+    arms = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at}
     state = timed("choosing", rounds.start, run, own, **arms)
     plan = make_plan(facts(cell, out)["corpus"]["documents"], clusters, len(warm_rows), name, own)
     for number in range(1, plan.rounds + 1):
-        where: Facts = {"number": number, "strategy": name, "folder": name}
+        where: Facts = {"number": number, "strategy": name, "folder": at}
         chosen = timed("choosing", rounds.choose, run, own, plan=plan.as_dict(), before=state, **where)
-        read.append(timed("extracting", rounds.extract, run, own, number=number, chosen=chosen, folder=name))
+        read.append(timed("extracting", rounds.extract, run, own, number=number, chosen=chosen, folder=at))
         state = timed("choosing", rounds.reward, run, own, before=state, extracted=read[-1], **where)
     return {
         **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
@@ -110,6 +124,52 @@ def select_one(
         "seconds": round(clock["choosing"], 3),
         "seconds_extracting": round(clock["extracting"], 3),
     }
+
+
+class _Told:
+    """Stands where the strategy does that is told what every document has gained."""
+
+    name = "linucb"
+
+    def observe(self, rows: np.ndarray, gains: np.ndarray) -> None:
+        self.rows, self.gains = rows, gains
+
+
+def select_oracle(out: Path, cell: Cell, budget: float, tokens: int, seeds: Sequence[int]) -> None:
+    """The documents whose pairs would be kept if all were read: what a choice of pairs and documents could reach.
+
+    Reads everything, keeps the best pairs, and reads again the documents that gain the most by the prices of that choice,
+    as many as the budget allows. The seed changes only the student.
+    """
+    own = settings(
+        cell, out, budget=budget, strategy="everything", train="never", train_tokens=tokens, keep=_KEEP
+    )
+    documents = facts(cell, out)["corpus"]["documents"]
+    with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
+        run = Path(temporary) / "run"
+        link(cell, out, run)
+        own = own.model_copy(update={"runs_dir": str(run)})
+        extract_rows(run, run, own, 0, np.arange(documents).tolist())
+        told = _Told()
+        keep.choose_pairs(run, own, run, 0, told)
+        best = told.rows[np.argsort(-told.gains, kind="stable")]
+        at = run / ORACLE
+        read = extract_rows(run, at, own, 0, best[: documents_budget(documents, own, ORACLE)].tolist())
+        keep.choose_pairs(run, own, at, 0, told)
+        rows = read_rows(round_folder(at, 0) / "extracted.parquet")
+        kept = [row for row, own in zip(rows, keep.kept_mask(at, 0), strict=True) if own]
+        write_table(kept_path(out, cell, budget, ORACLE, 0), kept, PAIRS)
+        for seed in seeds:
+            row = {
+                **{field: read[field] for field in ("documents", "tokens", "cost")},
+                "pairs": len(kept),
+                "transport_heldout": rounds.judged_transport(
+                    rounds.kept_vectors(at, 0), load_array(run / "stages/test.npy"), seed
+                ),
+                "seconds": 0.0,
+                "seconds_extracting": 0.0,
+            }
+            results.append(out, {**_key(cell, budget, ORACLE, seed), **row})
 
 
 def select_everything(out: Path, cell: Cell, seeds: Sequence[int]) -> None:
@@ -148,9 +208,3 @@ def _key(cell: Cell, budget: float, name: str, seed: int) -> Facts:
         "seed": seed,
         "kind": "selection",
     }
-
-
-def _pairs(at: Path, last: int) -> list[Facts]:
-    return [
-        row for number in range(last + 1) for row in read_rows(round_folder(at, number) / "pairs.parquet")
-    ]

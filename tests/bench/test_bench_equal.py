@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bench import cells, equal, fits, results, selections
+from tests.bench import cells, equal, fits, measure, results, selections
 from tests.bench.cells import Cell
 
 CELLS = [Cell("demo", "doctests"), Cell("mixed-6000", "svamp")]
@@ -18,7 +18,7 @@ STRATEGIES = ["random", "everything", "ucb-prior"]
 
 
 def options(*more: str, out: Path = Path("out")) -> Any:
-    return equal._options(
+    return equal.options(
         ["--budgets", "0.05,0.1", "--strategies", ",".join(STRATEGIES), "--out", str(out), *more]
     )
 
@@ -30,10 +30,10 @@ def planned(done: set[results.Key], *more: str) -> list[results.Key]:
     def of(cell: Cell, budget: float, strategy: str, seed: int, kind: str) -> results.Key:
         return cell.corpus, cell.target, budget, strategy, seed, kind
 
-    for phase in equal.jobs(options(*more), CELLS, done):
+    for phase in measure.jobs(options(*more), CELLS, done):
         for function, given in phase:
             if function is selections.select:
-                _, cell, budget, seed, names = given
+                _, cell, budget, seed, names, _ = given
                 keys += [of(cell, budget, name, seed, "selection") for name in names]
             elif function is selections.select_everything:
                 _, cell, seeds = given

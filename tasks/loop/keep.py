@@ -1,0 +1,83 @@
+"""Which of the pairs read so far are kept, decided anew after every round: the others were read and paid for in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tasks.corpus.tokens import count_tokens
+from tasks.loop.pulls import round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.loop.space import pair_text
+from tasks.run.arrays import load_array, save_array
+from tasks.run.seeds import integer
+from tasks.run.tables import iterate_rows, read_column
+from tasks.select.arms import Strategy
+from tasks.select.bandit import BY_DOCUMENT
+from tasks.select.keep import Kept, keep_nearest
+
+KEPT = "kept.npy"
+_SHARE = 0.5  # by default, of a strategy that reads for the best pairs of a document
+TOO_FAR = "farther from the target than the pairs that are kept"
+
+
+def chooses_pairs(settings: EqualSettings, strategy: str) -> bool:
+    """Whether a strategy's pairs are kept by their distance; otherwise all are."""
+    return settings.keep is not None or strategy in BY_DOCUMENT
+
+
+def choose_pairs(run: Path, settings: EqualSettings, at: Path, number: int, strategy: Strategy) -> None:
+    """Keep the pairs of rounds 0..number that lie nearest to the reference, and tell the strategy what documents gained.
+
+    Writes kept.npy in the round's folder: a mark for every pair of rounds 0..number, in order.
+    """
+    if not chooses_pairs(settings, strategy.name):
+        return
+    vectors = np.concatenate([load_array(round_folder(at, n) / "vectors.npy") for n in range(number + 1)])
+    count = _pairs_to_keep(settings, at, number, len(vectors))
+    reference = load_array(run / "stages/reference.npy")
+    seed = integer(settings.seed, "keep")
+    kept = keep_nearest(vectors, reference, count, seed=seed)
+    save_array(round_folder(at, number) / KEPT, kept.mask.astype(np.uint8))
+    if strategy.name in BY_DOCUMENT:
+        # What is learnt from has to leave pairs out, or none would be better than another.
+        half = max(1, len(vectors) // 2)
+        priced = kept if count <= half else keep_nearest(vectors, reference, half, seed=seed)
+        strategy.observe(*_gains(at, number, priced))
+
+
+def kept_mask(at: Path, number: int) -> np.ndarray | None:
+    """Marks of the pairs of rounds 0..number that are kept after round `number`, (pairs,); None where all are."""
+    path = round_folder(at, number) / KEPT
+    return np.asarray(load_array(path)).astype(bool) if path.exists() else None
+
+
+def _pairs_to_keep(settings: EqualSettings, at: Path, number: int, pairs: int) -> int:
+    count = (_SHARE if settings.keep is None else settings.keep) * pairs
+    if settings.train_tokens is not None and pairs:
+        tokens = sum(
+            count_tokens(pair_text(row["question"], row["answer"]))
+            for n in range(number + 1)
+            for row in iterate_rows(round_folder(at, n) / "extracted.parquet", ["question", "answer"])
+        )
+        count = min(count, settings.train_tokens / settings.epochs * pairs / tokens)
+    return max(1, round(count))
+
+
+def _gains(at: Path, number: int, priced: Kept) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the documents read in rounds 0..number, and the sum of their pairs' gains."""
+    rows: list[int] = []
+    gains: list[float] = []
+    value: Iterator[float] = iter(priced.gain.tolist())
+    for n in range(number + 1):
+        reads = iterate_rows(round_folder(at, n) / "reads.parquet", ["row", "document_id"])
+        place = {}
+        for read in reads:
+            place[read["document_id"]] = len(rows)
+            rows.append(read["row"])
+            gains.append(0.0)
+        for document in read_column(round_folder(at, n) / "extracted.parquet", "document_id").tolist():
+            gains[place[document]] += next(value)
+    return np.array(rows, dtype=np.int64), np.array(gains)

@@ -1,0 +1,174 @@
+"""The default strategy against what is free, EQUAL as published, and an oracle; also where looks deceive.
+
+    python -m tests.bench.bandit [--corpora deceptive] [--targets svamp] [--seeds 8] [--out runs/bench-bandit] [--table]
+
+Measured as by `python -m tests.bench.equal`, on its cells and four more: a corpus where looks deceive (tests/bench/deceptive.py)
+with both targets, a target of two tasks, and one that was held out until the strategy was finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tests.bench import cells, fits, measure, results, selections
+from tests.bench.cells import Cell, facts, folder
+from tests.bench.tables import difference, spread, table
+from tests.bench.tables import selections as selected
+from tests.bench.tables import students as taught
+
+DEFAULT = "linucb"
+FREE = ("random", "mean-similarity", "dsir", "nearest-cluster", "tsds")
+STRATEGIES = (
+    *FREE,
+    "ucb-paper",
+    "ucb-prior",
+    DEFAULT,
+    "dsir+keep",
+    "mean-similarity+keep",
+    selections.ORACLE,
+)
+TUNED = "gsm8k"  # the target that choices were made on; the others only judge
+_HEAD = (
+    "budget",
+    "strategy",
+    "documents read",
+    "tokens read",
+    "cost, $",
+    "pairs",
+    "OT to test",
+    "regret of OT",
+    "NLL",
+    "regret of NLL",
+    "NLL − best free",
+    "NLL with reference",
+    "− best free",
+)
+
+Found = Mapping[results.Key, dict[str, Any]]
+
+
+def markdown(options: argparse.Namespace, chosen: Sequence[Cell]) -> str:
+    """What the default gains on the best free strategy, then a table for each cell."""
+    found = results.load(options.out)
+    parts = [_LEGEND.format(tokens=options.train_tokens), summary(found, chosen, options)]
+    parts += [cell_table(found, cell, options) for cell in chosen]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+_LEGEND = """\
+Mean ± standard deviation over seeds; differences paired by seed, mean ± standard error, **bold** beyond two standard errors,
+negative is better. Best free: of random, mean similarity, DSIR, nearest cluster and TSDS the one with the lowest mean in that
+row's cell and budget and measure, chosen after seeing it, which favours it. "+keep": reads as the strategy does, and keeps
+the nearest pairs as the default does. Regret: to an oracle that reads the documents whose pairs would be kept if all
+documents were read. Students train on {tokens:,} tokens whatever they are given."""
+
+
+def best_free(found: Found, cell: Cell, budget: float, values: Any) -> str | None:
+    """The free strategy with the lowest mean; None where none is measured."""
+    known = {name: mean(v.values()) for name in FREE if (v := values(found, cell, budget, name))}
+    return min(known, key=lambda name: known[name]) if known else None
+
+
+def transport(found: Found, cell: Cell, budget: float, name: str) -> dict[int, float]:
+    return selected(found, cell, budget, name, "transport_heldout")
+
+
+def loss(found: Found, cell: Cell, budget: float, name: str) -> dict[int, float]:
+    return taught(found, cell, budget, name, fits.ALONE)
+
+
+def loss_with_reference(found: Found, cell: Cell, budget: float, name: str) -> dict[int, float]:
+    return taught(found, cell, budget, name, fits.MIXED)
+
+
+def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
+    """The default minus the best free strategy and EQUAL as published, in every cell."""
+    rows = []
+    for cell, budget in product(chosen, options.budgets):
+        row = [f"{budget:.0%}", f"{cell.name}{' (tuned on)' if cell.target == TUNED else ''}"]
+        for values in (transport, loss, loss_with_reference):
+            free = best_free(found, cell, budget, values)
+            ours = values(found, cell, budget, DEFAULT)
+            row += [free or "", difference(ours, values(found, cell, budget, free)) if free else ""]
+        row.append(difference(loss(found, cell, budget, DEFAULT), loss(found, cell, budget, "ucb-paper")))
+        if any(row[3::2]):
+            rows.append(row)
+    if not rows:
+        return ""
+    head = ["budget", "cell", "best free by OT", "OT − it", "best free by NLL", "NLL − it"]
+    head += ["best free with reference", "NLL with reference − it", "NLL − EQUAL as published"]
+    return f"**{DEFAULT} minus the best free strategy**\n\n" + table(head, rows)
+
+
+def cell_table(found: Found, cell: Cell, options: argparse.Namespace) -> str:
+    if not (folder(cell, options.out) / "facts.json").exists():
+        return ""
+    rows = [
+        row_of(found, cell, budget, name)
+        for budget, name in product(options.budgets, options.strategies)
+        if transport(found, cell, budget, name)
+    ]
+    for name in ("base", "reference"):
+        if alone := taught(found, cell, 0.0, name, fits.ALONE):
+            rows.insert(0, ["", name, *[""] * 6, spread(alone), *[""] * 4])
+    corpus, target = facts(cell, options.out)["corpus"], facts(cell, options.out)["target"]
+    heading = (
+        f"**{cell.corpus}, target {cell.target}** ({corpus['documents']:,} documents, {corpus['tokens']:,} "
+        f"tokens; {target['reference']} reference and {target['test']} test examples)"
+    )
+    return heading + "\n\n" + table(_HEAD, rows) if rows else ""
+
+
+def row_of(found: Found, cell: Cell, budget: float, name: str) -> list[str]:
+    def total(field: str, form: str) -> str:
+        values = selected(found, cell, budget, name, field)
+        return format(mean(values.values()), form) if values else ""
+
+    def against(values: Any, other: str | None) -> str:
+        if other in (None, name):
+            return ""
+        return difference(values(found, cell, budget, name), values(found, cell, budget, other))
+
+    return [
+        f"{budget:.0%}",
+        name,
+        total("documents", ",.0f"),
+        total("tokens", ",.0f"),
+        total("cost", ".3f"),
+        total("pairs", ",.0f"),
+        spread(transport(found, cell, budget, name)),
+        against(transport, selections.ORACLE),
+        spread(loss(found, cell, budget, name)),
+        against(loss, selections.ORACLE),
+        against(loss, best_free(found, cell, budget, loss)),
+        spread(loss_with_reference(found, cell, budget, name)),
+        against(loss_with_reference, best_free(found, cell, budget, loss_with_reference)),
+    ]
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    return measure.options_of(
+        "bandit",
+        (__doc__ or "").split("\n")[0],
+        budgets=[0.05, 0.1],
+        strategies=list(STRATEGIES),
+        seeds=8,
+        student_seeds=8,
+        kinds=[fits.ALONE, fits.MIXED],
+        out=Path("runs/bench-bandit"),
+    ).parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing and print the tables. Returns the exit code."""
+    return measure.run_comparison(options(arguments), cells.BANDIT, markdown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
