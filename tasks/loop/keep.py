@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.corpus.tokens import count_tokens
+from tasks.corpus.tokens import BYTES_PER_TOKEN, count_bytes
 from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.loop.space import pair_text
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import iterate_rows, read_column
+from tasks.run.tables import iterate_rows, read_column, read_json
 from tasks.select.arms import Strategy
 from tasks.select.bandit import BY_DOCUMENT
 from tasks.select.keep import Kept, keep_nearest
 
 KEPT = "kept.npy"
+RATE = "stages/bytes-per-token.json"  # of the student, on the reference; absent where none is trained
 _SHARE = 0.5  # by default, of a strategy that reads for the best pairs of a document
 TOO_FAR = "farther from the target than the pairs that are kept"
 
@@ -36,7 +36,7 @@ def choose_pairs(run: Path, settings: EqualSettings, at: Path, number: int, stra
     if not chooses_pairs(settings, strategy.name):
         return
     vectors = np.concatenate([load_array(round_folder(at, n) / "vectors.npy") for n in range(number + 1)])
-    count = _pairs_to_keep(settings, at, number, len(vectors))
+    count = _pairs_to_keep(run, settings, at, number, len(vectors))
     reference = load_array(run / "stages/reference.npy")
     seed = integer(settings.seed, "keep")
     kept = keep_nearest(vectors, reference, count, seed=seed)
@@ -54,15 +54,16 @@ def kept_mask(at: Path, number: int) -> np.ndarray | None:
     return np.asarray(load_array(path)).astype(bool) if path.exists() else None
 
 
-def _pairs_to_keep(settings: EqualSettings, at: Path, number: int, pairs: int) -> int:
+def _pairs_to_keep(run: Path, settings: EqualSettings, at: Path, number: int, pairs: int) -> int:
     count = (_SHARE if settings.keep is None else settings.keep) * pairs
     if settings.train_tokens is not None and pairs:
-        tokens = sum(
-            count_tokens(pair_text(row["question"], row["answer"]))
+        size = sum(
+            count_bytes(row["question"]) + count_bytes(row["answer"])
             for n in range(number + 1)
             for row in iterate_rows(round_folder(at, n) / "extracted.parquet", ["question", "answer"])
         )
-        count = min(count, settings.train_tokens / settings.epochs * pairs / tokens)
+        rate = read_json(run / RATE) if (run / RATE).exists() else BYTES_PER_TOKEN
+        count = min(count, settings.train_tokens / settings.epochs * rate * pairs / size)
     return max(1, round(count))
 
 

@@ -288,7 +288,7 @@ def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
     if name == "tsds":
         return tsds_scores(vectors, reference)
     if name == "linucb":
-        return standardised([similarity_to(reference, vectors), _importance(run)])
+        return standardised([similarity_to(reference, vectors), importance_of(run)])
     if name == "nearest-cluster":
         labels, centroids = load_array(run / "stages/labels.npy"), load_array(run / "stages/centroids.npy")
         if is_aligned(run):
@@ -296,14 +296,17 @@ def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
             labels, centroids = found.labels, found.centroids
         return np.asarray(similarity_to(reference, centroids)[labels])
     if name == "dsir":
-        return gumbel_scores(_importance(run), generator(settings.seed, "gumbel"))
+        return gumbel_scores(importance_of(run), generator(settings.seed, "gumbel"))
     return np.zeros(len(vectors))  # random and everything: all alike, in random order
 
 
-def _importance(run: Path) -> np.ndarray:
-    """DSIR's log weight of every document for the reference, (n,)."""
+def importance_of(run: Path) -> np.ndarray:
+    """DSIR's log weight of every document for the reference, (n,); computed once a run, whatever strategies want it."""
     from tasks.select.dsir import importance
 
-    examples = Target.load(run / "target").reference
-    target = [pair_text(example.question, example.answer) for example in examples]
-    return importance(run / CORPUS, target, current_mapper())
+    path = run / "stages/importance.npy"
+    if not path.exists():
+        examples = Target.load(run / "target").reference
+        target = [pair_text(example.question, example.answer) for example in examples]
+        save_array(path, importance(run / CORPUS, target, current_mapper()))
+    return np.asarray(load_array(path))

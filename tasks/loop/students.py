@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.target import Target
-from tasks.loop.keep import kept_mask
+from tasks.loop.keep import RATE, kept_mask
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.records import Example
@@ -66,6 +66,7 @@ def _one_thread() -> Iterator[None]:
 def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Facts:
     """The student before any training: the tiny one made on the corpus's raw text, or a model by path or name."""
     from tasks.train.student import make_student
+    from tasks.train.train import bytes_per_token
 
     if settings.train == "never":
         return {"files": [], "student": None, "nll": None, "exact_match": None, "tokens": 0}
@@ -81,7 +82,9 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
             seed=integer(settings.seed, "student"),
         )
     student = BASE if settings.student == "tiny" else settings.student
-    files = [BASE] if settings.student == "tiny" else []
+    reference = example_pairs(Target.load(run / "target").reference)
+    write_json(run / RATE, bytes_per_token(where(run, student), reference, settings.sequence_tokens))
+    files = [RATE, *([BASE] if settings.student == "tiny" else [])]
     return {
         "files": files,
         "student": student,

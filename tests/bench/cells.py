@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.loop import prepare
+from tasks.loop.rounds import importance_of
 from tasks.loop.settings import EqualSettings
 from tasks.run.settings import read_yaml
 from tasks.run.tables import write_json, write_text
@@ -126,6 +127,7 @@ def prepare_cell(cell: Cell, out: Path) -> None:
     target = prepare.target(at, own, source="")
     corpus = prepare.corpus(at, own, source="", target=target)
     vectors = prepare.encode(at, own, corpus=corpus, target=target)
+    importance_of(at)
     keep = {
         "target": {name: target[name] for name in ("reference", "test")},
         "corpus": {name: corpus[name] for name in ("documents", "tokens", "rejected")},

@@ -30,6 +30,11 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
         return (cell.corpus, cell.target, budget, strategy, seed, kind) not in done
 
     yield [(cells.prepare_cell, (cell, out)) for cell in chosen]
+    yield [
+        (fits.make_base, (out, cell, seed))
+        for cell, seed in product(chosen, range(options.student_seeds))
+        if missing(cell, 0.0, "base", seed, fits.ALONE)
+    ]
     yield (
         [
             (selections.select, (out, cell, budget, seed, wanted, options.train_tokens))
@@ -57,11 +62,6 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
             )
         ]
     )
-    yield [
-        (fits.make_base, (out, cell, seed))
-        for cell, seed in product(chosen, range(options.student_seeds))
-        if missing(cell, 0.0, "base", seed, fits.ALONE)
-    ]
     for number, budget in enumerate(budgets):
         for kind in options.kinds:
             students = [

@@ -52,7 +52,7 @@ def aligned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Equa
         )
 
     monkeypatch.setattr(prepare, "fit_linear_head", fit)
-    return prepared(tmp_path)
+    return prepared(tmp_path, strategy="ucb-prior")
 
 
 def known(run: Path, own: EqualSettings, clusters: Facts, name: str) -> np.ndarray:
