@@ -42,7 +42,7 @@ def tables(run: Path, settings: EqualSettings, rounds: int, target: Facts, rewar
         for row in _rejected(run, rounds, target):
             rejected.write(row)
             counts[row["reason"]] += 1
-    _write_documents(run, folders)
+    _write_documents(run, rounds)
     return {
         "files": ["pairs.parquet", "arms.parquet", "rejected.parquet", "documents.parquet"],
         "pairs": pairs,
@@ -209,14 +209,14 @@ def _rejected(run: Path, rounds: int, target: Facts) -> Iterator[dict[str, Any]]
         yield {"stage": "keep", "reason": TOO_FAR, "id": row["id"], "detail": detail}
 
 
-def _write_documents(run: Path, folders: Sequence[Path]) -> None:
+def _write_documents(run: Path, rounds: int) -> None:
     """documents.parquet: the corpus, a batch at a time, with the cluster, map position and reading of each row."""
     labels, places = load_array(run / "stages/labels.npy"), load_array(run / "stages/map.npy")
     round_of = np.full(len(labels), -1, dtype=np.int32)
-    pairs_of = np.zeros(len(labels), dtype=np.int32)
-    for number, folder in enumerate(folders):
-        for read in read_rows(folder / "reads.parquet", ["row", "pairs"]):
-            round_of[read["row"]], pairs_of[read["row"]] = number, read["pairs"]
+    for number in range(rounds + 1):
+        for read in read_rows(round_folder(run, number) / "reads.parquet", ["row"]):
+            round_of[read["row"]] = number
+    kept = Counter(row["document_id"] for row in kept_rows(run, rounds))
     with TableWriter(run / "documents.parquet", DOCUMENTS) as writer:
         for row, document in enumerate(iterate_rows(run / CORPUS)):
             read_in = int(round_of[row])
@@ -228,6 +228,6 @@ def _write_documents(run: Path, folders: Sequence[Path]) -> None:
                     "y": float(places[row, 1]),
                     "extracted": read_in >= 0,
                     "round": read_in if read_in >= 0 else None,
-                    "pairs": int(pairs_of[row]) if read_in >= 0 else None,
+                    "pairs": kept[document["id"]] if read_in >= 0 else None,
                 }
             )

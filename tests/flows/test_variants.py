@@ -32,6 +32,7 @@ def test_with_a_transformers_encoder_its_alignment_and_a_model_that_trains_at_th
         settings(
             tmp_path,
             "models",
+            strategy="ucb-prior",
             encoder=str(encoder_model),
             encoder_max_tokens=32,
             align="full",
@@ -64,6 +65,29 @@ def test_without_training_or_alignment_nothing_of_either_is_made(
     assert summary["nll_before"] is summary["nll_after"] is None
     assert not (run / "student").exists()
     assert summary["transport_heldout"] > 0
+
+
+@pytest.mark.parametrize("train", ["rounds", "end"])
+def test_the_default_keeps_the_nearest_half_and_says_what_became_of_the_rest(
+    prefect_server, settings, tmp_path, without_dask, train
+):
+    from flows.equal import equal
+
+    chosen = settings(tmp_path, "half", train=train)
+    assert chosen.strategy == "linucb"
+    summary = equal(chosen)
+    run = tmp_path / "equal/half"
+    kept, documents = read_rows(run / "pairs.parquet"), read_rows(run / "documents.parquet")
+    left = [row for row in read_rows(run / "rejected.parquet") if row["stage"] == "keep"]
+    read = sum(row["pairs"] for file in run.glob("rounds/*/reads.parquet") for row in read_rows(file))
+    assert len(kept) + len(left) == read > 4
+    assert summary["pairs"] == len(kept) == round(read / 2)
+    assert not {row["id"] for row in kept} & {row["id"] for row in left}
+    assert sum(row["pairs"] or 0 for row in documents) == len(kept)
+    assert sum(row["documents"] for row in read_rows(run / "arms.parquet")) == 36
+    exported = (run / "export/messages.jsonl").read_text().splitlines()
+    assert len(exported) == len(kept)
+    assert summary["nll_after"] < summary["nll_before"]
 
 
 def test_low_rank_adapters_train_in_rounds(prefect_server, settings, tmp_path, without_dask, causal_model):

@@ -13,6 +13,7 @@ from tasks.records import BadInput
 from tasks.select.arms import Arms, Strategy
 from tasks.select.bandit import (
     BANDITS,
+    BY_DOCUMENT,
     WITH_PRIOR,
     Bandit,
     arms_of,
@@ -22,8 +23,10 @@ from tasks.select.bandit import (
     ucb,
     ucb_prior,
 )
+from tasks.select.linucb import standardised
 from tasks.select.ranked import RANKED, gumbel_scores, similarity_to
 from tasks.select.transport import similarity_cost
+from tasks.select.tsds import tsds_scores
 
 K, N = 6, 120
 
@@ -53,9 +56,13 @@ def made(name: str, corpus: dict[str, Any], seed: int = 0) -> Strategy:
         known = similarity_to(reference, vectors)
     elif name == "nearest-cluster":
         known = similarity_to(reference, corpus["centroids"])[labels]
+    elif name == "linucb":
+        known = standardised([similarity_to(reference, vectors)])
+    elif name == "tsds":
+        known = tsds_scores(vectors, reference)
     elif name == "dsir":
         known = gumbel_scores(10.0 * vectors @ corpus["centroids"][4], np.random.default_rng(seed))
-    return make_strategy(name, labels, known, seed=seed)
+    return make_strategy(name, labels, known, vectors, seed=seed)
 
 
 def bandit(index: Any, sizes: list[int]) -> Bandit:
@@ -155,7 +162,7 @@ def test_an_exhausted_arm_gives_way_to_the_next_best() -> None:
     assert strategy.remaining(0) == 0
 
 
-@pytest.mark.parametrize("name", [*RANKED, *BANDITS])
+@pytest.mark.parametrize("name", [*RANKED, *BANDITS, *BY_DOCUMENT])
 def test_every_document_is_read_once_and_never_more_than_asked(corpus: dict[str, Any], name: str) -> None:
     strategy = made(name, corpus, 1)
     strategy.mark_read([5, 6, 7])
@@ -170,13 +177,14 @@ def test_every_document_is_read_once_and_never_more_than_asked(corpus: dict[str,
     assert sorted(seen) == list(range(N))
 
 
-@pytest.mark.parametrize("name", [*RANKED, *BANDITS])
+@pytest.mark.parametrize("name", [*RANKED, *BANDITS, *BY_DOCUMENT])
 def test_state_through_json_gives_the_same_next_choices(corpus: dict[str, Any], name: str) -> None:
     def play(strategy: Any, rounds: int) -> list[Any]:
         log = []
         for _ in range(rounds):
             for pull in strategy.choose(6, 2):
                 strategy.update(pull.arm, 0.1 * pull.arm, pull.pulls)
+                strategy.observe(pull.rows, np.arange(len(pull.rows)) / 7)
                 log.append((pull.arm, pull.rows.tolist(), pull.exploit, pull.bonus, pull.pulls))
         return log
 
@@ -222,7 +230,7 @@ def test_regret_is_below_randoms(name: str, draw: str) -> None:
         # Tells nothing of the arms: every prior is alike but for its geometry.
         known = cluster_prior(centroids[labels], labels, 8, centroids, seed)
         known = known if strategy_name in BANDITS else np.zeros(len(labels))
-        strategy = make_strategy(strategy_name, labels, known, alpha=0.3, seed=seed)
+        strategy = make_strategy(strategy_name, labels, known, centroids[labels], alpha=0.3, seed=seed)
         random = np.random.default_rng(seed)
         sums, counts, total = np.zeros(8), np.zeros(8), 0.0
         for _ in range(pulls):
