@@ -252,7 +252,7 @@ def test_the_same_settings_give_the_same_bytes_with_or_without_workers(
 ):
     from flows.equal import equal
 
-    summary = equal(settings(tmp_path, "again"))
+    summary = equal(settings(tmp_path, "again", strategy="ucb-prior"))
     assert hashes(tmp_path / "equal/again") == hashes(finished.path)
     assert summary["nll_after"] == finished.summary["nll_after"]
 
@@ -318,7 +318,7 @@ def test_a_stage_that_fails_once_is_tried_again_and_what_an_earlier_run_read_is_
 
     monkeypatch.setattr(flows.equal.reward, "function", fails_once)
     runs = finished.path.parents[1]
-    flows.equal.equal(settings(runs, "retried", train="never"))
+    flows.equal.equal(settings(runs, "retried", strategy="ucb-prior", train="never"))
     assert failures
     assert hashes(runs / "equal/retried") == hashes(finished.path)
     lines = [json.loads(line) for line in (runs / "equal/retried/costs.jsonl").read_text().splitlines()]

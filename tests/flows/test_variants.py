@@ -88,6 +88,10 @@ def test_the_default_keeps_the_nearest_half_and_says_what_became_of_the_rest(
     exported = (run / "export/messages.jsonl").read_text().splitlines()
     assert len(exported) == len(kept)
     assert summary["nll_after"] < summary["nll_before"]
+    equal(settings(tmp_path, "again", train="never"))  # what is chosen does not depend on the student
+    for name in ("pairs", "arms", "rejected", "documents"):
+        again = (tmp_path / f"equal/again/{name}.parquet").read_bytes()
+        assert again == (run / f"{name}.parquet").read_bytes()
 
 
 def test_low_rank_adapters_train_in_rounds(prefect_server, settings, tmp_path, without_dask, causal_model):
