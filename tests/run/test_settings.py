@@ -55,6 +55,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
         ({"budget": 1.5}, "--budget: input should be less than or equal to 1 (given: 1.5)"),
         ({"budgget": 0.1}, "--budgget: extra inputs are not permitted (given: 0.1)"),
         ({"strategy": "best"}, "--strategy: input should be 'random'"),
+        ({"student_width": 33}, "--student-width: input should be a multiple of 32 (given: 33)"),
         ({"run": "../x"}, "--run: use letters, digits, dots, dashes and underscores"),
     ],
 )
