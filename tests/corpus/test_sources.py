@@ -1,5 +1,7 @@
 """Sources: what the words after --corpus mean, their labels and fingerprints, and what they cannot mean."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ from upath import UPath
 from tasks.corpus.read import Fields, check_sources, fingerprint
 from tasks.corpus.sources import _labels, resolve
 from tasks.records import BadInput
+from tasks.run.log import LOG
 from tests.corpus.reading import lines, read
 
 
@@ -71,6 +74,25 @@ def test_a_dataset_is_streamed_by_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert [document.text for document in documents] == ["one", "two"]
     with pytest.raises(BadInput, match="hf:"):
         read(f"hf:{tmp_path / 'set'}", fields=Fields(hf_split="nothing"))
+
+
+def test_a_hub_that_cannot_be_asked_is_one_line_and_its_retries_are_in_the_log(tmp_path: Path) -> None:
+    """In a process of its own, where nothing is silenced yet; nobody listens at the address it takes for the hub's."""
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tasks.corpus.huggingface import stream_dataset\n"
+        "from tasks.run.log import logged\n"
+        "time.sleep = lambda seconds: None\n"
+        "with logged(Path(sys.argv[1])):\n"
+        "    next(stream_dataset('nobody/nothing', 'train'))\n"
+    )
+    away = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    said = subprocess.run(command, env=away, capture_output=True, text=True, check=False).stderr
+    assert "BadInput: hf:nobody/nothing: the hub cannot be asked: " in said.splitlines()[-1]
+    assert "Retry" not in said
+    assert "Retry 1/5" in (tmp_path / LOG).read_text()
 
 
 def test_paths_may_lie_in_an_object_store() -> None:
