@@ -27,6 +27,7 @@ from tasks.run.log import logged
 from tasks.run.settings import PLACE, RunSettings, parse, read_yaml
 from tasks.run.tables import read_json, write_json, write_text
 
+PAYER = ".payer"  # in a run's folder, written before anything is extracted for it
 _INPUTS = ".inputs.json"
 # What a kill leaves of writes that were not done: see tables.atomic_path and atomic_folder.
 _LEFT_OVER = re.compile(r"\..+\.\d+\.(tmp|old)")
@@ -155,6 +156,8 @@ def load_settings(
 def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Iterator[Path]:
     """The run's folder, made or (with `resume`) found, and held; the lock goes with the process, however it ends.
 
+    A new run whose input proves bad before anything was extracted leaves no folder: its name is free for the next try.
+
     Args:
         inputs: fingerprint of everything that the run reads, by a name to be shown.
 
@@ -172,8 +175,13 @@ def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Ite
     with _locked(path / ".lock"):
         discard_torn_results(path / ".results")
         discard_left_over(path)
-        with logged(path):
-            yield path
+        try:
+            with logged(path):
+                yield path
+        except BadInput:
+            if not settings.resume and not (path / PAYER).exists():
+                _remove(path)
+            raise
 
 
 def _locked(file: Path) -> TextIO:
@@ -191,6 +199,13 @@ def _locked(file: Path) -> TextIO:
     except OSError as error:
         raise BadInput(f"run {run.name}: cannot lock its folder {run}: {error.strerror}") from None
     return lock
+
+
+def _remove(path: Path) -> None:
+    """Remove a run; renamed first, so that it is there whole or not at all, as `discard_left_over` knows it."""
+    removing = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.rename(removing)
+    shutil.rmtree(removing, ignore_errors=True)
 
 
 def _check_unchanged(path: Path, settings: RunSettings, inputs: Mapping[str, str]) -> None:

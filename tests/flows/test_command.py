@@ -298,6 +298,7 @@ def test_what_the_corpus_shows_to_be_wrong_is_one_line(
     path = file_of(tmp_path, f"{name}.jsonl", contents[name])
     line = only_line(sluice(corpus=path, **flags, **({"test": corpus[1]} if name == "equal" else {})))
     assert re.search(said, line), line
+    assert os.listdir(tmp_path / "runs/equal") == []  # the name is free for the corrected command
 
 
 @pytest.mark.server
