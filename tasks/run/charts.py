@@ -209,7 +209,7 @@ def _beside(
     column: float, row: float, half: float, across: np.ndarray, down: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
     """Where a label of width 2 * half covers the fewest dots around its place: below or above it, or at a side."""
-    places = []
+    places: list[tuple[int, int, float, float]] = []
     for right, low in (
         (0, -16),
         (0, 16),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from tasks.corpus.read import Fields, check_sources, fingerprint
+from tasks.corpus.formats import PATIENCE
+from tasks.corpus.read import Fields, check_sources, fingerprint, read_documents
 from tasks.corpus.sources import _labels, resolve
 from tasks.records import BadInput
 from tasks.run.log import LOG
@@ -127,6 +129,40 @@ def test_one_clear_line_for_a_source_that_cannot_be_used(
             with pytest.raises(BadInput, match=message) as caught:
                 look(source)
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("flag", "name"), [("--id-field", "id"), ("--source-field", "source")])
+def test_a_field_of_ids_or_sources_that_no_record_has_is_refused(
+    tmp_path: Path, flag: str, name: str
+) -> None:
+    (tmp_path / "more").mkdir()
+    for number in range(3):
+        lines(
+            tmp_path / "more" / f"{number}.jsonl", {"text": "b", "uid": "2"} if number == 2 else {"text": "a"}
+        )
+    plain = lines(tmp_path / "c.jsonl", *[{"text": f"a{number}", "id": str(number)} for number in range(9)])
+    (tmp_path / "d.txt").write_text("no record")
+    named = Fields(**{name: "uid"})
+    message = rf"^--corpus: no record has the field uid; it has: text, id; set {flag}$"
+    for sources in ([plain], [plain, tmp_path / "d.txt", "python:json"]):
+        with pytest.raises(BadInput, match=message):
+            check_sources([str(source) for source in sources], named)
+        with pytest.raises(BadInput, match=message):
+            read(*sources, fields=named)
+    for sources in ([plain, tmp_path / "more"], [tmp_path / "d.txt"]):
+        check_sources([str(source) for source in sources], named)
+        read(*sources, fields=named)
+
+
+def test_a_wrong_field_of_ids_ends_the_reading_of_a_data_set_soon(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"text": f"t{number}"} for number in range(PATIENCE + 100)])
+    rows.save_to_disk(str(tmp_path / "one"))
+    check_sources([str(tmp_path / "one")], Fields(id="uid"))
+    documents = read_documents([str(tmp_path / "one")], Fields(id="uid"), print)
+    assert len(list(islice(documents, PATIENCE))) == PATIENCE
+    with pytest.raises(BadInput, match="no record has the field uid; it has: text; set --id-field"):
+        next(documents)
 
 
 def test_the_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
