@@ -19,11 +19,12 @@ from tasks.corpus.formats import (
     Record,
     Row,
     first_records,
+    given_with,
     listed,
     read_records,
     storable,
 )
-from tasks.corpus.sources import File, fingerprint, resolve
+from tasks.corpus.sources import File, Source, fingerprint, resolve
 from tasks.records import BadInput, Document, Reject
 from tasks.run.parallel import Mapper, serial
 
@@ -95,36 +96,40 @@ def read_documents(
         BadInput: a source is missing, damaged as a whole, has no documents, or none of its records has the text field;
             no record of any has the field of ids or of sources, where that is not the default.
     """
-    named, resolved = _Named.of(fields), resolve(sources)
-    patience = PATIENCE if len(resolved) == 1 else None  # another source may have the field
-    for source in resolved:
-        if source.kind == "python":
-            yield from _python(source.name, reject, mapper)
-        elif source.kind == "hub":
-            rows = huggingface.stream_dataset(source.name, fields.hf_split)
-            rows = _seen(rows, named, patience)
-            yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
-        elif source.kind == "saved":
-            rows = huggingface.read_saved_dataset(UPath(source.name), fields.hf_split)
-            rows = _seen(rows, named, patience)
-            yield from _documents(rows, storable(source.name), source.label, fields, reject)
+    with given_with("--corpus"):
+        named, resolved = _Named.of(fields), resolve(sources)
+        patience = PATIENCE if len(resolved) == 1 else None  # another source may have the field
+        for source in resolved:
+            if source.kind == "python":
+                yield from _python(source.name, reject, mapper)
+            elif source.kind == "hub":
+                rows = _seen(huggingface.stream_dataset(source.name, fields.hf_split), named, patience)
+                yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
+            elif source.kind == "saved":
+                rows = huggingface.read_saved_dataset(UPath(source.name), fields.hf_split)
+                rows = _seen(rows, named, patience)
+                yield from _documents(rows, storable(source.name), source.label, fields, reject)
+            else:
+                yield from _files(source, fields, named, reject)
+        named.check()
+
+
+def _files(source: Source, fields: Fields, named: _Named, reject: Rejecter) -> Iterator[Document]:
+    empty = True
+    for file in source.files():
+        empty = False
+        place = storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(file.path)))  # without a signature
+        if file.broken:
+            reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
+        elif folders.is_text_file(file.path):
+            yield from _text_file(file, place, reject)
         else:
-            empty = True
-            for file in source.files():
-                empty = False
-                place = storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(file.path)))  # without a signature
-                if file.broken:
-                    reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
-                elif folders.is_text_file(file.path):
-                    yield from _text_file(file, place, reject)
-                else:
-                    rows = _seen(read_records(file.path), named)
-                    yield from _documents(rows, place, file.label, fields, reject)
-            if empty:
-                raise _no_documents(source.name)
-    named.check()
+            yield from _documents(_seen(read_records(file.path), named), place, file.label, fields, reject)
+    if empty:
+        raise _no_documents(source.name)
 
 
+@given_with("--corpus")
 def check_sources(sources: Sequence[str], fields: Fields) -> None:
     """What can be found wrong with the sources in a moment, before anything starts.
 

@@ -142,7 +142,7 @@ def load_settings(
         known = f"; runs there: {', '.join(present[-8:])}" if present else ""
         raise BadInput(f"--resume {name}: no such run in {path.parent}{known}")
     saved = read_yaml(path / "settings.yaml")
-    begun = parse(model, saved)
+    begun = parse(model, saved, path / "settings.yaml")
     wanted = parse(model, {**saved, **changes, "run": name, "runs_dir": runs_dir})
     if refused := _other_settings(absolute(begun), absolute(wanted)):
         flags = ", ".join("--" + field.replace("_", "-") for field in refused)
@@ -209,7 +209,7 @@ def _remove(path: Path) -> None:
 
 
 def _check_unchanged(path: Path, settings: RunSettings, inputs: Mapping[str, str]) -> None:
-    saved = parse(type(settings), read_yaml(path / "settings.yaml"))
+    saved = parse(type(settings), read_yaml(path / "settings.yaml"), path / "settings.yaml")
     if other := _other_settings(saved, settings):
         raise BadInput(f"run {path.name} was begun with other settings ({', '.join(other)}); start a new run")
     file = path / _INPUTS

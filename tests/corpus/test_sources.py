@@ -123,12 +123,13 @@ def test_one_clear_line_for_a_source_that_cannot_be_used(
         "python:": "name the packages",
         "hf:": "name the data set",
         "zzz://x/c.jsonl": "not available",
-        "zzz://me:secret@[x/c.jsonl": r"^zzz://\.\.\.: not an address; write scheme://host/path$",
+        "zzz://me:secret@[x/c.jsonl": r"^--corpus zzz://\.\.\.: not an address; write scheme://host/path$",
     }.items():
         for look in (lambda one: check_sources([one], Fields()), lambda one: read(one)):
             with pytest.raises(BadInput, match=message) as caught:
                 look(source)
             assert "\n" not in str(caught.value)
+            assert str(caught.value).startswith("--corpus")
 
 
 @pytest.mark.parametrize(("flag", "name"), [("--id-field", "id"), ("--source-field", "source")])

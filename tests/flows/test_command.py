@@ -78,15 +78,18 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"corpus": "nowhere.jsonl"}, r"nowhere\.jsonl"),
-        ({"corpus": "empty-folder"}, r"empty-folder.*no documents"),
+        ({"corpus": "nowhere.jsonl"}, r"^--corpus \S*nowhere\.jsonl: no such file"),
+        ({"corpus": "empty-folder"}, r"^--corpus \S*empty-folder: no documents"),
         ({"corpus": "python:no_such_package"}, r"no_such_package"),
+        ({"id_field": "uid"}, r"^--corpus: no record has the field uid; .*; set --id-field"),
         ({"text_field": "body"}, r"corpus\.jsonl.*body.*text"),
         ({"target": "nowhere.jsonl"}, r"nowhere\.jsonl"),
         ({"target": "no-answers.jsonl"}, r"no-answers\.jsonl.*answer"),
         ({"question_field": "prompt"}, r"target\.jsonl.*prompt.*question"),
         ({"budget": "0"}, r"--budget: .*greater than 0"),
         ({"budget": "1.5"}, r"--budget: .*less than or equal to 1"),
+        ({"budget": "nan"}, r"--budget: not a number"),
+        ({"train": "end", "student_width": "33"}, r"--student-width: .*multiple of 32"),
         ({"budget": "much"}, r"--budget: .*number"),
         ({"strategy": "best"}, r"--strategy: .*'random'"),
         ({"run": "a/b"}, r"--run: use letters"),
@@ -98,7 +101,7 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
         ({"config": "nowhere.yaml"}, r"--config nowhere\.yaml: No such file"),
         ({"config": "list.yaml"}, r"--config list\.yaml: expected lines"),
         ({"config": "broken.yaml"}, r"--config broken\.yaml: not YAML"),
-        ({"config": "unknown.yaml"}, r"--budgget: "),
+        ({"config": "unknown.yaml"}, r"unknown setting budgget in unknown\.yaml"),
         ({"scheduler": "tcp://127.0.0.1:1"}, r"--scheduler tcp://127\.0\.0\.1:1: no Dask scheduler"),
         ({"scheduler": "here"}, r"--scheduler here: no Dask scheduler"),
         ({"runs_dir": "list.yaml"}, r"list\.yaml"),
@@ -133,7 +136,7 @@ def test_more_files_than_settings_can_hold_are_one_line_that_asks_for_their_fold
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["equal", "--budgget", "0.1"], "unrecognized arguments: --budgget"),
+        (["equal", "--budgget", "0.1"], "unrecognized arguments: --budgget 0.1 (see sluice equal --help)"),
         (["unequal"], "unequal"),
         ([], "FLOW"),
         (["equal"], "--corpus: field required; --target: field required"),
