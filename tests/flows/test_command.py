@@ -268,6 +268,9 @@ def test_a_few_broken_lines_are_counted_with_their_numbers_and_the_run_goes_on(
     code, out, err = sluice(corpus=corpus, max_broken=0.05)
     assert (code, err) == (0, "")
     assert "\x1b" not in out
+    assert "student" not in out  # that was never trained
+    log = (tmp_path / "runs/equal/r" / LOG).read_text()
+    assert log.count(" read corpus: Finished in state") == 1
     rejected = read_rows(tmp_path / "runs/equal/r/rejected.parquet")
     assert any("mixed.jsonl:31" in row["id"] for row in rejected)
     assert any("blank" in row["id"] or "mixed.jsonl:122" in row["id"] for row in rejected)
