@@ -17,11 +17,11 @@ def test_what_prefect_logs_is_there_once_with_the_name_of_its_run(
     monkeypatch.setattr(logging.getLogger("prefect"), "propagate", propagate)
     with logged(tmp_path):
         for names in ({"task_run_name": "encode", "flow_run_name": "round 1"}, {"flow_run_name": "round 1"}):
-            logging.getLogger("prefect.task_runs").error("Finished", extra=names)
+            logging.getLogger("prefect.of_a_test").error("Finished", extra=names)
         logging.getLogger("elsewhere").error("100% odd")
     lines = (tmp_path / LOG).read_text().splitlines()
     assert [line.partition(" ERROR ")[2] for line in lines] == [
-        "prefect.task_runs: encode: Finished",
-        "prefect.task_runs: round 1: Finished",
+        "prefect.of_a_test: encode: Finished",
+        "prefect.of_a_test: round 1: Finished",
         "elsewhere: 100% odd",
     ]
