@@ -15,6 +15,11 @@ from tasks.run.folder import open_run, run_name, run_path
 from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
 
+
+def _trains(settings: EqualSettings) -> bool:
+    return settings.train != "never"
+
+
 read_target = Stage(prepare.target, "read target")
 read_corpus = Stage(prepare.corpus, "read corpus")
 encode = Stage(prepare.encode, "encode")
@@ -22,7 +27,7 @@ check_documents = Stage(prepare.gate_documents, "check documents")
 warm_up = Stage(prepare.warm_up, "warm up")
 align = Stage(prepare.align, "align")
 cluster = Stage(prepare.cluster, "cluster")
-make_student = Stage(students.base, "make student")
+make_student = Stage(students.base, "make student", works=_trains)
 start_arms = Stage(rounds.start, "start arms")
 
 choose = Stage(rounds.choose, "choose in round {number}")
@@ -31,7 +36,7 @@ reward = Stage(rounds.reward, "reward in round {number}")
 train = Stage(students.train_round, "train in round {number}")
 
 train_at_end = Stage(students.train_at_end, "train at the end")
-judge = Stage(students.judge, "judge student")
+judge = Stage(students.judge, "judge student", works=_trains)
 compare_with_others = Stage(compare.others, "compare with others")
 write_tables = Stage(finish.tables, "write tables")
 check_pairs = Stage(finish.gate_pairs, "check pairs")
@@ -119,7 +124,7 @@ def equal(settings: EqualSettings) -> Facts:
         write_export(run, settings, tables=tables, summary=summary)
         finish.keep_last_student(run, trained["student"], tokens)
         # Of a continued run this clock saw the end alone; its stages, found in the cache, took their time before.
-        whole = max(time.monotonic() - began, sum(seconds.values()))
+        whole = max(time.monotonic() - began, sum(seconds.values()), finish.whole_seconds(run))
         summary["seconds"] = {**seconds, "all": round(whole, 3)}
         finish.report(run, summary)
         return summary

@@ -55,10 +55,13 @@ class Docstring:
     line: int
 
 
-def find_files(module: str) -> list[tuple[str, Path]]:
+def find_files(module: str, scheme: str = "python") -> list[tuple[str, Path]]:
     """The Python files of an installed package, subpackage or module, as (qualified module name, path), in order.
 
     Private modules are among them: scipy and scikit-learn define their public functions there.
+
+    Args:
+        scheme: that a message puts before the module.
 
     Raises:
         BadInput: no such package is installed, or it has no Python source.
@@ -66,7 +69,7 @@ def find_files(module: str) -> list[tuple[str, Path]]:
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts):
         raise BadInput(
-            f"python:{module}: not the name of a Python package; write python:sympy,scipy.optimize"
+            f"{scheme}:{module}: not the name of a Python package; write {scheme}:sympy,scipy.optimize"
         )
     # Only the top package is looked up: find_spec on a dotted name would import its parents.
     try:
@@ -75,7 +78,7 @@ def find_files(module: str) -> list[tuple[str, Path]]:
         spec = None
     if spec is None:
         raise BadInput(
-            f"python:{module}: the package {parts[0]} is not installed here; install it or leave it out"
+            f"{scheme}:{module}: the package {parts[0]} is not installed here; install it or leave it out"
         )
     if spec.submodule_search_locations is None:
         files = [Path(spec.origin)] if len(parts) == 1 and spec.origin and spec.origin.endswith(".py") else []
@@ -90,7 +93,7 @@ def find_files(module: str) -> list[tuple[str, Path]]:
             found += [(_module_name(path, root), path) for path in paths if path.is_file()]
     if not found:
         raise BadInput(
-            f"python:{module}: {parts[0]} is installed, but no Python source was found for {module}"
+            f"{scheme}:{module}: {parts[0]} is installed, but no Python source was found for {module}"
         )
     return found
 
@@ -103,18 +106,21 @@ class Unparsed:
     detail: str
 
 
-def read_package(module: str, mapper: Mapper = serial) -> Iterator[Docstring | Unparsed]:
+def read_package(
+    module: str, mapper: Mapper = serial, scheme: str = "python"
+) -> Iterator[Docstring | Unparsed]:
     """The docstrings of the public definitions of a package and of all below it, in the order of its source.
 
     Args:
         module: an installed package, subpackage or module.
         mapper: runs the parser, which is what takes time. Source travels to it and not paths, so that workers may be
             machines that do not have the package.
+        scheme: as for `find_files`.
 
     Raises:
         BadInput: as `find_files`.
     """
-    for parsed in mapper(_parse_all, _batches(find_files(module))):
+    for parsed in mapper(_parse_all, _batches(find_files(module, scheme))):
         yield from parsed
 
 

@@ -30,7 +30,7 @@ def read_doctests(modules: str, reject: Callable[[Reject], None]) -> Iterator[Ex
         BadInput: a package that is not installed.
     """
     for module in [name.strip() for name in modules.split(",") if name.strip()]:
-        for docstring in read_package(module):
+        for docstring in read_package(module, scheme="doctest"):
             if isinstance(docstring, Unparsed):
                 reject(Reject("target", "broken Python", docstring.name, docstring.detail))
             else:

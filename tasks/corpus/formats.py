@@ -45,6 +45,17 @@ _UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what surrogateescape makes of b
 JSON = json.JSONDecoder(parse_constant=lambda name: None)
 
 
+@contextmanager
+def given_with(flag: str) -> Iterator[None]:
+    """Bad input found in the block begins with the flag that gave it, unless it names one already."""
+    try:
+        yield
+    except BadInput as error:
+        if str(error).startswith("--"):
+            raise
+        raise BadInput(f"{flag} {error}") from None
+
+
 def storable(text: str) -> str:
     """The string with escapes for what UTF-8 cannot hold, so that names which differ still do."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from upath import UPath
 
 from tasks.corpus.formats import Record, Row, records_of
 from tasks.records import BadInput
+from tasks.run.services import is_lost
 
 # Of several splits, or of one.
 _MARKS = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
@@ -25,8 +27,7 @@ def read_saved_dataset(folder: UPath, split: str) -> Iterator[Row]:
     Raises:
         BadInput: the folder is damaged or has no such split.
     """
-    import datasets
-
+    datasets = _quiet_datasets()
     try:
         loaded: Any = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -55,13 +56,16 @@ def stream_dataset(name: str, split: str) -> Iterator[Row]:
     Raises:
         BadInput: no such data set, configuration or split, or the hub cannot be reached.
     """
-    import datasets
-
+    datasets = _quiet_datasets()
     base, config = split_name(name)
     try:
         stream = datasets.load_dataset(base, config, split=split, streaming=True)
         yield from enumerate(_plain(stream), start=1)
     except (OSError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        if is_lost(error):
+            raise BadInput(
+                f"hf:{name}: the hub cannot be asked: {_line(error)}; try again later, or give files"
+            ) from None
         raise BadInput(f"hf:{name}: the split {split} cannot be read: {_line(error)}") from None
 
 
@@ -71,6 +75,16 @@ def _plain(stream: Any) -> Iterator[Record]:
     features = stream.features or {}
     media = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]
     yield from stream.remove_columns(media) if media else stream
+
+
+def _quiet_datasets() -> Any:
+    """The library; what it and the hub's client have to say (each of many retries) goes to the run's log alone."""
+    import datasets
+
+    for library in ("datasets", "huggingface_hub"):
+        logging.getLogger(library).handlers.clear()  # of their own, to the terminal; the root has the log's
+    datasets.disable_progress_bars()
+    return datasets
 
 
 def _line(error: BaseException) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from upath import UPath
@@ -18,11 +19,12 @@ from tasks.corpus.formats import (
     Record,
     Row,
     first_records,
+    given_with,
     listed,
     read_records,
     storable,
 )
-from tasks.corpus.sources import File, fingerprint, resolve
+from tasks.corpus.sources import File, Source, fingerprint, resolve
 from tasks.records import BadInput, Document, Reject
 from tasks.run.parallel import Mapper, serial
 
@@ -45,6 +47,36 @@ class Fields:
     hf_split: str = "train"
 
 
+@dataclass
+class _Named:
+    """Fields that a record may lack, by the flag that names them: one other than the default must be in some record.
+
+    Args:
+        missing: flag -> field that was in no record yet.
+        names: of the fields of the records so far, while some are missing.
+    """
+
+    missing: dict[str, str]
+    names: dict[str, None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fields: Fields) -> _Named:
+        usual = Fields()
+        given = {"--id-field": (fields.id, usual.id), "--source-field": (fields.source, usual.source)}
+        return cls({flag: name for flag, (name, default) in given.items() if name not in ("", default)})
+
+    def see(self, record: Record) -> None:
+        if self.missing:
+            self.names.update(dict.fromkeys(record))
+            self.missing = {flag: name for flag, name in self.missing.items() if name not in record}
+
+    def check(self) -> None:
+        """Raises BadInput when there were records and none had a field."""
+        for flag, name in self.missing.items():
+            if self.names:
+                raise _no_field("--corpus", name, self.names, flag)
+
+
 def read_documents(
     sources: Sequence[str], fields: Fields, reject: Rejecter, mapper: Mapper = serial
 ) -> Iterator[Document]:
@@ -61,46 +93,60 @@ def read_documents(
         Documents; an id that a record does not have is made of file name and line.
 
     Raises:
-        BadInput: a source is missing, damaged as a whole, has no documents, or none of its records has the text field.
+        BadInput: a source is missing, damaged as a whole, has no documents, or none of its records has the text field;
+            no record of any has the field of ids or of sources, where that is not the default.
     """
-    for source in resolve(sources):
-        if source.kind == "python":
-            yield from _python(source.name, reject, mapper)
-        elif source.kind == "hub":
-            rows = huggingface.stream_dataset(source.name, fields.hf_split)
-            yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
-        elif source.kind == "saved":
-            rows = huggingface.read_saved_dataset(UPath(source.name), fields.hf_split)
-            yield from _documents(rows, storable(source.name), source.label, fields, reject)
+    with given_with("--corpus"):
+        named, resolved = _Named.of(fields), resolve(sources)
+        patience = PATIENCE if len(resolved) == 1 else None  # another source may have the field
+        for source in resolved:
+            if source.kind == "python":
+                yield from _python(source.name, reject, mapper)
+            elif source.kind == "hub":
+                rows = _seen(huggingface.stream_dataset(source.name, fields.hf_split), named, patience)
+                yield from _documents(rows, f"hf:{source.name}", source.label, fields, reject)
+            elif source.kind == "saved":
+                rows = huggingface.read_saved_dataset(UPath(source.name), fields.hf_split)
+                rows = _seen(rows, named, patience)
+                yield from _documents(rows, storable(source.name), source.label, fields, reject)
+            else:
+                yield from _files(source, fields, named, reject)
+        named.check()
+
+
+def _files(source: Source, fields: Fields, named: _Named, reject: Rejecter) -> Iterator[Document]:
+    empty = True
+    for file in source.files():
+        empty = False
+        place = storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(file.path)))  # without a signature
+        if file.broken:
+            reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
+        elif folders.is_text_file(file.path):
+            yield from _text_file(file, place, reject)
         else:
-            empty = True
-            for file in source.files():
-                empty = False
-                place = storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(file.path)))  # without a signature
-                if file.broken:
-                    reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
-                elif folders.is_text_file(file.path):
-                    yield from _text_file(file, place, reject)
-                else:
-                    yield from _documents(read_records(file.path), place, file.label, fields, reject)
-            if empty:
-                raise _no_documents(source.name)
+            yield from _documents(_seen(read_records(file.path), named), place, file.label, fields, reject)
+    if empty:
+        raise _no_documents(source.name)
 
 
+@given_with("--corpus")
 def check_sources(sources: Sequence[str], fields: Fields) -> None:
     """What can be found wrong with the sources in a moment, before anything starts.
 
     Every source must exist and be of a known kind, folders must hold documents, Python packages must be installed, and
-    the first records of a file must have the text field. Data sets on the hub are only looked at when they are read.
+    the first records of a file must have the text field. Data sets on the hub are only looked at when they are read, as
+    are saved ones.
 
     Raises:
         BadInput: the first problem.
     """
+    named, unread = _Named.of(fields), False
     for source in resolve(sources):
         if source.kind == "python":
             docstrings.find_files(source.name)
         elif source.kind in ("file", "folder"):
-            first = next((file.path for file in source.files() if file.broken is None), None)
+            files = (file.path for file in source.files() if file.broken is None)
+            first = next(files, None)
             if first is None:
                 raise _no_documents(source.name)
             if not folders.is_text_file(first):
@@ -111,6 +157,30 @@ def check_sources(sources: Sequence[str], fields: Fields) -> None:
                         break
                 if names and fields.text not in names:
                     raise _no_field(str(first), fields.text, names)
+            for record in _first_of_all(chain([first], files)):
+                if not named.missing:
+                    break
+                named.see(record)
+        else:
+            unread = True
+    if not unread:
+        named.check()
+
+
+def _first_of_all(files: Iterable[UPath]) -> Iterator[Record]:
+    """Records from the heads of files, one after the other, as many as it takes to know the names of their fields."""
+    of_records = (path for path in files if not folders.is_text_file(path))
+    return islice(chain.from_iterable(first_records(path, PATIENCE) for path in of_records), PATIENCE)
+
+
+def _seen(rows: Iterator[Row], named: _Named, patience: int | None = None) -> Iterator[Row]:
+    """The rows, each shown to `named`; after `patience` records without a field it is taken to be wrong."""
+    for count, (number, record) in enumerate(rows, start=1):
+        if not isinstance(record, Broken):
+            named.see(record)
+        yield number, record
+        if count == patience:
+            named.check()
 
 
 def _documents(
@@ -209,8 +279,8 @@ def _as_text(value: Any) -> str:
     return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
 
 
-def _no_field(place: str, field: str, names: dict[str, None]) -> BadInput:
-    return BadInput(f"{place}: no record has the field {field}; it has: {listed(names)}; set --text-field")
+def _no_field(place: str, name: str, names: dict[str, None], flag: str = "--text-field") -> BadInput:
+    return BadInput(f"{place}: no record has the field {name}; it has: {listed(names)}; set {flag}")
 
 
 def _no_documents(folder: str) -> BadInput:

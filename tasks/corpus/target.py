@@ -18,6 +18,7 @@ from tasks.corpus.formats import (
     Broken,
     Record,
     first_records,
+    given_with,
     listed,
     path_of,
     read_records,
@@ -90,9 +91,11 @@ def read_target(
             part, or fewer than two examples on either side.
     """
     rejects: list[Reject] = []
-    reference = _read(target, "--target", question_field, answer_field, rejects.append)
+    with given_with("--target"):
+        reference = _read(target, question_field, answer_field, rejects.append)
     if test:
-        judging = _read(test, "--test", question_field, answer_field, rejects.append)
+        with given_with("--test"):
+            judging = _read(test, question_field, answer_field, rejects.append)
         if {_key(example) for example in reference} == {_key(example) for example in judging}:
             raise BadInput(f"--test {test}: the same examples as --target {target}; a test must hold others")
     else:
@@ -122,24 +125,25 @@ def check_target(
     for flag, name in (("--target", target), ("--test", test)):
         if not name and flag == "--test":
             continue
-        if name.startswith("doctest:"):
-            for module in filter(None, map(str.strip, _modules(name).split(","))):
-                find_files(module)
-            continue
-        path = _path(name, flag)
-        records = list(first_records(path, PATIENCE))
-        _check_fields(name, flag, records, question_field, answer_field)
+        with given_with(flag):
+            if name.startswith("doctest:"):
+                for module in filter(None, map(str.strip, _modules(name).split(","))):
+                    find_files(module, "doctest")
+                continue
+            path = _path(name)
+            records = list(first_records(path, PATIENCE))
+            _check_fields(name, records, question_field, answer_field)
 
 
 def _read(
-    name: str, flag: str, question_field: str, answer_field: str, reject: Callable[[Reject], None]
+    name: str, question_field: str, answer_field: str, reject: Callable[[Reject], None]
 ) -> list[Example]:
     if name.startswith("doctest:"):
         examples = list(_distinct(read_doctests(_modules(name), reject), reject))
         if not examples:
-            raise BadInput(f"{flag} {name}: no doctests with an output in these modules")
+            raise BadInput(f"{name}: no doctests with an output in these modules")
         return examples
-    path = _path(name, flag)
+    path = _path(name)
     label, place = storable(path.name), storable(str(path))
     records: list[tuple[int, Record]] = []
     for number, record in read_records(path):
@@ -149,11 +153,11 @@ def _read(
         else:
             records.append((number, record))
     if not records:
-        raise BadInput(f"{flag} {name}: no examples in this file")
-    _check_fields(name, flag, [record for _, record in records], question_field, answer_field)
+        raise BadInput(f"{name}: no examples in this file")
+    _check_fields(name, [record for _, record in records], question_field, answer_field)
     examples = list(_distinct(_examples(label, place, records, question_field, answer_field, reject), reject))
     if not examples:
-        raise BadInput(f"{flag} {name}: none of its {len(records)} items has a question and an answer")
+        raise BadInput(f"{name}: none of its {len(records)} items has a question and an answer")
     return examples
 
 
@@ -218,15 +222,11 @@ def _without_overlap(
     return kept
 
 
-def _check_fields(
-    name: str, flag: str, records: Sequence[Record], question_field: str, answer_field: str
-) -> None:
+def _check_fields(name: str, records: Sequence[Record], question_field: str, answer_field: str) -> None:
     known = dict.fromkeys(str(key) for record in records for key in record)
     for option, wanted in (("--question-field", question_field), ("--answer-field", answer_field)):
         if known and wanted not in known and any(part not in known for part in wanted.split("+")):
-            raise BadInput(
-                f"{flag} {name}: no item has the field {wanted}; it has: {listed(known)}; set {option}"
-            )
+            raise BadInput(f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}")
 
 
 def _value(record: Record, name: str) -> str:
@@ -256,12 +256,10 @@ def _modules(name: str) -> str:
     return modules
 
 
-def _path(name: str, flag: str) -> UPath:
+def _path(name: str) -> UPath:
     path = path_of(name)
     if not path.exists():
-        raise BadInput(f"{flag} {name}: no such file")
+        raise BadInput(f"{name}: no such file")
     if path.is_dir() or reader_of(path) is None:
-        raise BadInput(
-            f"{flag} {name}: give a file of JSON lines, JSON, CSV or Parquet, or doctest:MODULE,..."
-        )
+        raise BadInput(f"{name}: give a file of JSON lines, JSON, CSV or Parquet, or doctest:MODULE,...")
     return path

@@ -24,6 +24,7 @@ from tasks.run.tables import (
     TableWriter,
     atomic_folder,
     iterate_rows,
+    read_json,
     read_rows,
     write_json,
     write_table,
@@ -164,6 +165,12 @@ def trained_tokens(history: Sequence[Mapping[str, Facts]], trained: Facts, setti
     if settings.train == "rounds":
         return sum(part["train"]["tokens"] for part in history)
     return int(trained["tokens"])
+
+
+def whole_seconds(run: Path) -> float:
+    """Seconds that a run took which was finished before; 0 for one that was not."""
+    path = run / "summary.json"
+    return float(read_json(path)["seconds"]["all"]) if path.exists() else 0.0
 
 
 def report(run: Path, summary: Facts) -> None:

@@ -19,6 +19,7 @@ from tasks.loop.space import frozen_encoder, pair_text
 from tasks.records import QAPair, Reject
 from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
+from tasks.run.folder import PAYER
 from tasks.run.parallel import current_mapper
 from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, read_column, write_table, write_text
 from tasks.select.encode import encode_texts
@@ -130,7 +131,7 @@ def store_path(settings: EqualSettings) -> Path:
 
 def payer_of(run: Path) -> str:
     """Who pays for what this run extracts: an id of its folder, because a name can be used again."""
-    path = run / ".payer"
+    path = run / PAYER
     if not path.exists():
         write_text(path, uuid4().hex)
     return path.read_text(encoding="utf-8")

@@ -175,8 +175,8 @@ class EqualSettings(RunSettings):
     student_vocabulary: Annotated[int, Field(ge=300, json_schema_extra=_TRAIN)] = 1024
     """Tokens of the tiny student's byte-level BPE, learnt from the corpus."""
 
-    student_width: Annotated[int, Field(ge=32, json_schema_extra=_TRAIN)] = 128
-    """Hidden size of the tiny student."""
+    student_width: Annotated[int, Field(ge=32, multiple_of=32, json_schema_extra=_TRAIN)] = 128
+    """Hidden size of the tiny student, a multiple of 32 (the width of an attention head)."""
 
     student_layers: Annotated[int, Field(ge=1, json_schema_extra=_TRAIN)] = 3
     """Layers of the tiny student."""

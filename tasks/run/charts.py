@@ -23,7 +23,7 @@ class Series:
     Args:
         name: written at the line's end.
         x, y: its points; a guide needs only one y.
-        style: "main", "other", or "guide" (a level across the whole chart).
+        style: "main", "other", "guide" (a level across the whole chart), or "guide main" (one in the main line's colour).
         note: added to the label, as "$0.31 in all".
     """
 
@@ -32,6 +32,10 @@ class Series:
     y: Sequence[float]
     style: str = "other"
     note: str = ""
+
+    @property
+    def level(self) -> bool:
+        return self.style.startswith("guide")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def line_chart(
         x_label, y_label: what the axes measure, with the unit.
         x_text, y_text: how a tick is written.
     """
-    lines = [one for one in series if one.style != "guide" and len(one.x)]
+    lines = [one for one in series if not one.level and len(one.x)]
     if not lines:
         return Markup("")
     x_low, x_high = _bounds([value for one in lines for value in one.x], 0.0)
@@ -118,14 +122,14 @@ def line_chart(
     for one, style in sorted(zip(series, styles, strict=True), key=lambda pair: pair[0].style == "main"):
         if not len(one.y):
             continue
-        if one.style == "guide":
+        if one.level:
             points = f"M{_LEFT} {down(one.y[0]):.1f}H{right}"
         else:
             points = "M" + "L".join(
                 f"{across(x):.1f} {down(y):.1f}" for x, y in zip(one.x, one.y, strict=True)
             )
         parts.append(Markup('<path class="line {}" d="{}"/>').format(style, points))
-        if one.style != "guide":
+        if not one.level:
             parts.extend(
                 Markup(
                     '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}: {}, {}</title></circle>'
@@ -158,7 +162,8 @@ def cluster_map(
     Args:
         x, y: (n,) positions.
         levels: (n,) step of the colour ramp, -1 for a document that was not read.
-        labels: names of places, most important first; one that would cover another is left out.
+        labels: names of places, most important first; each stands beside its place, where it covers the fewest dots,
+            and one that would cover another is left out.
     """
     width, height, edge = 1000, 560, 14
     spread_x, spread_y = _range(x), _range(y)
@@ -184,9 +189,11 @@ def cluster_map(
     taken: list[tuple[float, float, float]] = []
     for label in labels:
         half = 3.7 * len(label.text) + 6
-        column = float(place(np.array([label.x]), spread_x, width)[0])
-        column = min(max(column, half + 4), width - half - 4)
-        row = float(height - place(np.array([label.y]), spread_y, height)[0])
+        at = (
+            float(place(np.array([label.x]), spread_x, width)[0]),
+            float(height - place(np.array([label.y]), spread_y, height)[0]),
+        )
+        column, row = _beside(*at, half, across, down, (width, height))
         if any(abs(column - c) < half + h and abs(row - r) < 22 for c, r, h in taken):
             continue
         taken.append((column, row, half))
@@ -198,12 +205,35 @@ def cluster_map(
     return Markup("").join([*parts, Markup("</svg>")])
 
 
+def _beside(
+    column: float, row: float, half: float, across: np.ndarray, down: np.ndarray, size: tuple[int, int]
+) -> tuple[float, float]:
+    """Where a label of width 2 * half covers the fewest dots around its place: below or above it, or at a side."""
+    places: list[tuple[int, int, float, float]] = []
+    for right, low in (
+        (0, -16),
+        (0, 16),
+        (half + 8, 0),
+        (-half - 8, 0),
+        (0, -32),
+        (0, 32),
+        (0, -48),
+        (0, 48),
+    ):
+        x = min(max(column + right, half + 4), size[0] - half - 4)
+        y = min(max(row + low, 14), size[1] - 14)
+        covered = int(np.count_nonzero((np.abs(across - x) < half) & (np.abs(down - y) < 10)))
+        places.append((covered, len(places), x, y))
+    return min(places)[2:]
+
+
 def _styles(series: Sequence[Series]) -> list[str]:
-    """CSS class of each line: main, guide, or one of six other colours in turn."""
+    """CSS classes of each line: main, or its kind and one of six other colours in turn."""
     styles, others = [], 0
     for one in series:
-        styles.append(one.style if one.style != "other" else f"other s{others % 6}")
-        others += one.style == "other"
+        main = one.style.endswith("main")
+        styles.append(one.style if main else f"{one.style} s{others % 6}")
+        others += not main
     return styles
 
 

@@ -51,11 +51,18 @@ def settings_from(model: type[RunSettings], given: dict[str, Any], config: str |
         BadInput: one line that names the wrong fields.
     """
     values = read_yaml(config) if config else {}
-    return parse(model, {**values, **given})
+    return parse(model, {**values, **given}, config or "")
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, but a wrong flag is one line like every other bad input."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What is not known is said here and now: the parser of all flows, which is told of it, has other flags."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> Any:
         raise BadInput(f"{message} (see {self.prog} --help)")

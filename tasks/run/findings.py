@@ -15,6 +15,7 @@ from tasks.run.tables import iterate_rows, read_json, read_rows
 
 _CONTEXT = 150  # characters shown on each side of a span
 _SPAN = 640  # longest span shown whole
+_QUESTION = 480  # longest question shown whole
 _HEAT_COLUMNS = 40
 _NUMBERS = ("cluster", "round", "x", "y", "extracted", "tokens", "pairs")
 
@@ -22,7 +23,7 @@ _NUMBERS = ("cluster", "round", "x", "y", "extracted", "tokens", "pairs")
 FIGURES = (
     "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_everything", "price", "pairs",
     "transport", "transport_heldout", "nll_before", "nll_after", "exact_match_before", "exact_match_after", "strategy",
-    "seed", "rounds", "comparison", "reference", "seconds", "versions",
+    "seed", "rounds", "comparison", "reference", "seconds", "versions", "test_examples",
 )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def load_terms(run: Path, arms: Sequence[Mapping[str, Any]]) -> dict[int, str]:
     path = run / "stages" / "terms.json"
     listed = read_json(path) if path.exists() else []
     terms = {
-        cluster: words if isinstance(words, str) else " ".join(words) for cluster, words in enumerate(listed)
+        cluster: words if isinstance(words, str) else ", ".join(words) for cluster, words in enumerate(listed)
     }
     return terms | {arm["arm"]: arm["terms"] for arm in arms if arm["arm"] is not None and arm["terms"]}
 
@@ -195,6 +196,7 @@ def samples(
         {
             **pairs[name],
             "kind": kind,
+            "question": _cut(pairs[name]["question"] or "", _QUESTION, _QUESTION * 3 // 4),
             "arm": pulls.get(pairs[name]["pull"]),
             **_context(texts.get(pairs[name]["document_id"]) or "", pairs[name]["start"], pairs[name]["end"]),
         }
@@ -212,13 +214,17 @@ def _rows_with(path: Path, column: str, values: Any, columns: list[str] | None) 
 def _context(text: str, start: int, end: int) -> dict[str, Any]:
     """The span and the words around it; the middle of a long span is left out."""
     span, before, after = text[start:end], text[max(0, start - _CONTEXT) : start], text[end : end + _CONTEXT]
-    if len(span) > _SPAN:
-        span = span[: _SPAN - 160] + " […] " + span[-160:]
+    span = _cut(span, _SPAN, _SPAN // 4)
     if start > _CONTEXT:
         before = "… " + re.sub(r"^\S*\s+", "", before)
     if end + _CONTEXT < len(text):
         after = re.sub(r"\s+\S*$", "", after) + " …"
     return {"before": _tight(before), "span": span, "after": _tight(after)}
+
+
+def _cut(text: str, longest: int, end: int) -> str:
+    """The text without its middle if it is long: `longest` characters, of which the last `end` are its end."""
+    return text if len(text) <= longest else f"{text[: longest - end].rstrip()} […] {text[-end:].lstrip()}"
 
 
 def _tight(text: str) -> str:
@@ -229,6 +235,12 @@ def warmup_yield(corpus: Corpus) -> float | None:
     """Pairs per document among the random documents of the warm-up: what reading everything would give."""
     first = corpus.extracted & (corpus.round == 0)
     return float(corpus.pairs[first].mean()) if first.any() else None
+
+
+def stage_seconds(seconds: Mapping[str, float] | None) -> list[tuple[str, float]]:
+    """Stages of the run with the seconds they took, longest first; those that took no tenth of one are left out."""
+    stages = [(name, took) for name, took in (seconds or {}).items() if name != "all" and took >= 0.05]
+    return sorted(stages, key=lambda stage: (-stage[1], stage[0]))
 
 
 def load_summary(run: Path) -> dict[str, Any]:

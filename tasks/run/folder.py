@@ -27,6 +27,7 @@ from tasks.run.log import logged
 from tasks.run.settings import PLACE, RunSettings, parse, read_yaml
 from tasks.run.tables import read_json, write_json, write_text
 
+PAYER = ".payer"  # in a run's folder, written before anything is extracted for it
 _INPUTS = ".inputs.json"
 # What a kill leaves of writes that were not done: see tables.atomic_path and atomic_folder.
 _LEFT_OVER = re.compile(r"\..+\.\d+\.(tmp|old)")
@@ -141,7 +142,7 @@ def load_settings(
         known = f"; runs there: {', '.join(present[-8:])}" if present else ""
         raise BadInput(f"--resume {name}: no such run in {path.parent}{known}")
     saved = read_yaml(path / "settings.yaml")
-    begun = parse(model, saved)
+    begun = parse(model, saved, path / "settings.yaml")
     wanted = parse(model, {**saved, **changes, "run": name, "runs_dir": runs_dir})
     if refused := _other_settings(absolute(begun), absolute(wanted)):
         flags = ", ".join("--" + field.replace("_", "-") for field in refused)
@@ -154,6 +155,8 @@ def load_settings(
 @contextmanager
 def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Iterator[Path]:
     """The run's folder, made or (with `resume`) found, and held; the lock goes with the process, however it ends.
+
+    A new run whose input proves bad before anything was extracted leaves no folder: its name is free for the next try.
 
     Args:
         inputs: fingerprint of everything that the run reads, by a name to be shown.
@@ -172,8 +175,13 @@ def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Ite
     with _locked(path / ".lock"):
         discard_torn_results(path / ".results")
         discard_left_over(path)
-        with logged(path):
-            yield path
+        try:
+            with logged(path):
+                yield path
+        except BadInput:
+            if not settings.resume and not (path / PAYER).exists():
+                _remove(path)
+            raise
 
 
 def _locked(file: Path) -> TextIO:
@@ -193,8 +201,15 @@ def _locked(file: Path) -> TextIO:
     return lock
 
 
+def _remove(path: Path) -> None:
+    """Remove a run; renamed first, so that it is there whole or not at all, as `discard_left_over` knows it."""
+    removing = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.rename(removing)
+    shutil.rmtree(removing, ignore_errors=True)
+
+
 def _check_unchanged(path: Path, settings: RunSettings, inputs: Mapping[str, str]) -> None:
-    saved = parse(type(settings), read_yaml(path / "settings.yaml"))
+    saved = parse(type(settings), read_yaml(path / "settings.yaml"), path / "settings.yaml")
     if other := _other_settings(saved, settings):
         raise BadInput(f"run {path.name} was begun with other settings ({', '.join(other)}); start a new run")
     file = path / _INPUTS

@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.records import BadInput, Stopped
 
 LOG = "log.txt"
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(run)s%(message)s"
 
 log = logging.getLogger("sluice")
 
@@ -23,9 +23,10 @@ def logged(run: Path) -> Iterator[None]:
     note that names the log.
     """
     handler = _LogFile(run / LOG, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    # Prefect's loggers do not hand their records on to the root.
-    loggers = [logging.getLogger(), logging.getLogger("prefect")]
+    handler.setFormatter(_Format(_FORMAT))
+    # Prefect's loggers hand their records on to the root, unless its configuration has them not.
+    prefect = logging.getLogger("prefect")
+    loggers = [logging.getLogger()] if prefect.propagate else [logging.getLogger(), prefect]
     for logger in loggers:
         logger.addHandler(handler)
     logging.captureWarnings(True)
@@ -44,6 +45,15 @@ def logged(run: Path) -> Iterator[None]:
             logger.removeHandler(handler)
         with suppress(OSError):
             handler.close()
+
+
+class _Format(logging.Formatter):
+    """Names the task or flow run that a record of Prefect's is about: its message does not."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        run = getattr(record, "task_run_name", None) or getattr(record, "flow_run_name", None)
+        record.run = f"{run}: " if run else ""
+        return super().formatMessage(record)
 
 
 class _LogFile(logging.FileHandler):

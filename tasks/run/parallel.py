@@ -101,12 +101,13 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
     # Dask would have every worker return freed memory at once, which makes training there four times slower.
     environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
     with without_interrupts(), dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+        # A worker prints what fails in it as an error; it comes back to us, and whoever called says it once.
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
-            silence_logs="ERROR",
+            silence_logs="CRITICAL",
         )
     with cluster, Client(cluster):
         yield

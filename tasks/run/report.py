@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 
 from tasks.run import findings
 from tasks.run.card import without_places
@@ -19,7 +21,9 @@ from tasks.run.terminal import dollars
 
 _CLUSTERS_SHOWN, _CLUSTERS_LISTED = 14, 200
 _MAP_LABELS = 14
+_LABEL = 24  # characters of a label's words
 _EXAMPLE = 160  # characters of an id or a detail
+_JOINT = re.compile(r"(?<=\w[._])(?=\w)")  # inside a qualified name, where a line may break
 _FAR_DEARER = (
     2.5  # times the run's cost: a strategy beyond it would squeeze the chart, and becomes a level in it
 )
@@ -51,6 +55,7 @@ def write_report(run: Path) -> Path:
         share=_share,
         money=lambda value: "–" if value is None else dollars(value),
         duration=_duration,
+        breakable=lambda text: Markup("<wbr>").join(_JOINT.split(text)),  # escapes the parts
     )
     page = environment.get_template("report.html.j2").render(_content(run))
     path = run / "report.html"
@@ -71,6 +76,7 @@ def _content(run: Path) -> dict[str, Any]:
     shown = min(_CLUSTERS_SHOWN, max(1, sum(row["read"] > 0 for row in clusters)))
     order = [row["cluster"] for row in clusters]
     runs = [_own_row(summary), *(summary["comparison"] or [])]
+    sampled = _round_examples(run, summary)
     warm_yield = findings.warmup_yield(corpus)
     return {
         "name": run.name,
@@ -78,9 +84,10 @@ def _content(run: Path) -> dict[str, Any]:
         "random": next((one for one in runs[1:] if one["strategy"] == "random"), None),
         "runs": runs,
         "best": {key: _lowest(runs, key) for key in ("transport_heldout", "nll")},
-        "caught_up": _caught_up(summary),
+        "rivals": {key: _rival(runs, key) for key in ("transport_heldout", "nll")},
         "distance_chart": _distance_chart(summary, runs),
-        "student_chart": _student_chart(summary, runs),
+        "student_chart": _student_chart(summary, runs, sampled is not None),
+        "round_examples": sampled,
         "clusters": clusters[:shown],
         "more_clusters": clusters[shown:_CLUSTERS_LISTED],
         "left_out": max(0, len(clusters) - _CLUSTERS_LISTED),
@@ -96,6 +103,7 @@ def _content(run: Path) -> dict[str, Any]:
             {**row, "examples": [_shortened(example) for example in row["examples"]]}
             for row in findings.drops(run / "rejected.parquet")
         ],
+        "seconds": findings.stage_seconds(summary["seconds"]),
         "stages": Ledger(run / "costs.jsonl").by_stage(),
         "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
         "settings": _settings(run),
@@ -119,18 +127,20 @@ def _lowest(runs: Sequence[Mapping[str, Any]], key: str) -> float | None:
     return min((run[key] for run in runs if run.get(key) is not None), default=None)
 
 
-def _caught_up(summary: Mapping[str, Any]) -> float | None:
-    """Share of random's cost at which the run's pairs were as near to the target as random's at the end."""
-    random = next((one for one in summary["comparison"] or [] if one["strategy"] == "random"), None)
-    if not random or random.get("transport_heldout") is None or not random.get("cost"):
+def _rival(runs: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any] | None:
+    """The best of the other strategies by a figure of which less is better; None where there is nothing to compare."""
+    mine, *others = runs
+    others = [one for one in others if one.get(key) is not None]
+    if mine[key] is None or not others:
         return None
-    for round in summary["rounds"] or []:
-        if (
-            round.get("transport_heldout") is not None
-            and round["transport_heldout"] <= random["transport_heldout"]
-        ):
-            return float(round["cost"] / random["cost"])
-    return None
+    best = min(others, key=lambda one: one[key])
+    return {"strategy": best["strategy"], "value": best[key], "others": len(others)}
+
+
+def _round_examples(run: Path, summary: Mapping[str, Any]) -> int | None:
+    """How many test examples score the student after a round; None where it is all of them, as at the end."""
+    sampled = _saved_settings(run).get("round_examples")
+    return sampled if sampled and summary["test_examples"] and sampled < summary["test_examples"] else None
 
 
 def _distance_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Any:
@@ -163,24 +173,29 @@ def _distance_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]
     )
 
 
-def _student_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Any:
-    """The student's loss on the held-out target round by round; other trainings as levels."""
+def _student_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], on_a_part: bool) -> Any:
+    """The student's loss on the held-out target round by round; what other trainings ended with as levels.
+
+    Args:
+        on_a_part: the rounds are scored on a part of the test examples. Then the run's own end, on all of them, is a
+            level too, and the student's start, on all of them, is no point of the line.
+    """
     points = [(one["round"], one["nll"]) for one in summary["rounds"] or [] if one.get("nll") is not None]
-    if summary["nll_before"] is not None and points and points[0][0] > 0:
+    if summary["nll_before"] is not None and points and points[0][0] > 0 and not on_a_part:
         points.insert(0, (0, summary["nll_before"]))
-    levels = [
-        (run["strategy"], run.get("nll")) for run in runs[1:] if run["strategy"] in ("random", "everything")
-    ]
+    levels = [(run["strategy"], run.get("nll")) for run in runs[1:]]
     reference = summary["reference"] or {}
     levels += [
         ("reference alone", reference.get("nll_reference")),
         ("reference + selection", reference.get("nll_reference_selection")),
     ]
+    own = summary["strategy"] or "this run"
+    series = [Series(own, [x for x, _ in points], [y for _, y in points], "main")]
+    series += [Series(name, [], [nll], "guide") for name, nll in levels if nll is not None]
+    if on_a_part and summary["nll_after"] is not None:
+        series.append(Series(f"{own} at the end", [], [summary["nll_after"]], "guide main"))
     return line_chart(
-        [
-            Series(summary["strategy"] or "this run", [x for x, _ in points], [y for _, y in points], "main"),
-            *(Series(name, [], [nll], "guide") for name, nll in levels if nll is not None),
-        ],
+        series,
         title="The student's loss on the held-out target after each round",
         x_label="round",
         y_label="loss per answer token (nats, lower is better)",
@@ -201,10 +216,9 @@ def _map(corpus: findings.Corpus, clusters: Sequence[Mapping[str, Any]]) -> Any:
     for row in clusters[:_MAP_LABELS]:
         inside = placed & (corpus.cluster == row["cluster"])
         if inside.any():
-            text = f"{row['cluster']}  {' '.join(row['terms'].split()[:2])}"[:28]
-            labels.append(
-                Label(float(np.median(corpus.x[inside])), float(np.median(corpus.y[inside])), text.strip())
-            )
+            first, second = (" ".join(row["terms"].split()[:count]).rstrip(",") for count in (1, 2))
+            text = f"{row['cluster']}  {second if len(second) <= _LABEL else first[:_LABEL]}".rstrip()
+            labels.append(Label(float(np.median(corpus.x[inside])), float(np.median(corpus.y[inside])), text))
     return cluster_map(
         corpus.x[placed],
         corpus.y[placed],
@@ -215,15 +229,18 @@ def _map(corpus: findings.Corpus, clusters: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _settings(run: Path) -> list[tuple[str, str]]:
-    path = run / "settings.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
     shown = []
-    for name, value in (values or {}).items():
+    for name, value in _saved_settings(run).items():
         items = value if isinstance(value, list) else [value]
         shown.append(
             (str(name), ", ".join("–" if item is None else without_places(str(item)) for item in items))
         )
     return [(name, value) for name, value in shown if name != "runs_dir"]
+
+
+def _saved_settings(run: Path) -> dict[str, Any]:
+    path = run / "settings.yaml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
 
 
 def _shortened(example: Mapping[str, str]) -> dict[str, str]:

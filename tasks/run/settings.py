@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ def group(name: str) -> dict[str, str]:
 class RunSettings(BaseModel):
     """The fields every flow has. A flow's settings model inherits from it and is the flow's only parameter."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     run: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
     """Name of the run and of its folder; made from the date and time when empty."""
@@ -54,8 +55,11 @@ class RunSettings(BaseModel):
         return name
 
 
-def parse(model: type[RunSettings], values: dict[str, Any]) -> Any:
+def parse(model: type[RunSettings], values: dict[str, Any], file: str | Path = "") -> Any:
     """Settings from plain values.
+
+    Args:
+        file: that the values are from, for messages.
 
     Raises:
         BadInput: one line that names every wrong field, as its flag.
@@ -67,6 +71,16 @@ def parse(model: type[RunSettings], values: dict[str, Any]) -> Any:
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"]) or "settings"
             message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                meant = get_close_matches(name, model.model_fields, 1)
+                problems.append(
+                    f"unknown setting {name}"
+                    + (f" in {file}" if file else "")
+                    + (f"; did you mean {meant[0]}?" if meant else "")
+                )
+                continue
+            if problem["type"] == "finite_number" and "nan" in str(problem["input"]).lower():
+                message = "not a number"
             flag = "--" + name.split(".")[0].replace("_", "-") if problem["loc"] else name
             given = (
                 ""

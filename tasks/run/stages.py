@@ -72,10 +72,17 @@ class Stage:
         function: called as function(run: Path, settings, **arguments) -> facts; the files it names under "files"
             (relative to the run's folder) are hashed into its result.
         name: shown in the UI; may use the arguments, as "extract in round {number}".
+        works: whether it has anything to do with these settings; the terminal is not told of one that has not.
     """
 
-    def __init__(self, function: Callable[..., Facts], name: str, retries: int = 2) -> None:
-        self.function, self.name = function, name
+    def __init__(
+        self,
+        function: Callable[..., Facts],
+        name: str,
+        retries: int = 2,
+        works: Callable[[Any], bool] = lambda settings: True,
+    ) -> None:
+        self.function, self.name, self.works = function, name, works
         self.stage = name.split(" in round")[0].partition(" {")[0]
         self.task: Any = task(  # type: ignore[call-overload]
             self._run,
@@ -91,7 +98,8 @@ class Stage:
         )
 
     def __call__(self, run: Path, settings: Any, **arguments: Any) -> Facts:
-        terminal.current().stage(self.name.format(**arguments))
+        if self.works(settings):
+            terminal.current().stage(self.name.format(**arguments))
         step = self.task.with_options(
             task_run_name=self.name.format(**arguments), result_storage=run / ".results"
         )

@@ -1,6 +1,9 @@
 """Sources: what the words after --corpus mean, their labels and fingerprints, and what they cannot mean."""
 
+import os
+import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -9,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from tasks.corpus.read import Fields, check_sources, fingerprint
+from tasks.corpus.formats import PATIENCE
+from tasks.corpus.read import Fields, check_sources, fingerprint, read_documents
 from tasks.corpus.sources import _labels, resolve
 from tasks.records import BadInput
+from tasks.run.log import LOG
 from tests.corpus.reading import lines, read
 
 
@@ -73,6 +78,25 @@ def test_a_dataset_is_streamed_by_name(tmp_path: Path, monkeypatch: pytest.Monke
         read(f"hf:{tmp_path / 'set'}", fields=Fields(hf_split="nothing"))
 
 
+def test_a_hub_that_cannot_be_asked_is_one_line_and_its_retries_are_in_the_log(tmp_path: Path) -> None:
+    """In a process of its own, where nothing is silenced yet; nobody listens at the address it takes for the hub's."""
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tasks.corpus.huggingface import stream_dataset\n"
+        "from tasks.run.log import logged\n"
+        "time.sleep = lambda seconds: None\n"
+        "with logged(Path(sys.argv[1])):\n"
+        "    next(stream_dataset('nobody/nothing', 'train'))\n"
+    )
+    away = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    said = subprocess.run(command, env=away, capture_output=True, text=True, check=False).stderr
+    assert "BadInput: hf:nobody/nothing: the hub cannot be asked: " in said.splitlines()[-1]
+    assert "Retry" not in said
+    assert "Retry 1/5" in (tmp_path / LOG).read_text()
+
+
 def test_paths_may_lie_in_an_object_store() -> None:
     UPath("memory://bucket/c.jsonl").write_text('{"text": "from afar"}\n')
     assert [document.text for document in read("memory://bucket/c.jsonl")[0]] == ["from afar"]
@@ -99,12 +123,47 @@ def test_one_clear_line_for_a_source_that_cannot_be_used(
         "python:": "name the packages",
         "hf:": "name the data set",
         "zzz://x/c.jsonl": "not available",
-        "zzz://me:secret@[x/c.jsonl": r"^zzz://\.\.\.: not an address; write scheme://host/path$",
+        "zzz://me:secret@[x/c.jsonl": r"^--corpus zzz://\.\.\.: not an address; write scheme://host/path$",
     }.items():
         for look in (lambda one: check_sources([one], Fields()), lambda one: read(one)):
             with pytest.raises(BadInput, match=message) as caught:
                 look(source)
             assert "\n" not in str(caught.value)
+            assert str(caught.value).startswith("--corpus")
+
+
+@pytest.mark.parametrize(("flag", "name"), [("--id-field", "id"), ("--source-field", "source")])
+def test_a_field_of_ids_or_sources_that_no_record_has_is_refused(
+    tmp_path: Path, flag: str, name: str
+) -> None:
+    (tmp_path / "more").mkdir()
+    for number in range(3):
+        lines(
+            tmp_path / "more" / f"{number}.jsonl", {"text": "b", "uid": "2"} if number == 2 else {"text": "a"}
+        )
+    plain = lines(tmp_path / "c.jsonl", *[{"text": f"a{number}", "id": str(number)} for number in range(9)])
+    (tmp_path / "d.txt").write_text("no record")
+    named = Fields(**{name: "uid"})
+    message = rf"^--corpus: no record has the field uid; it has: text, id; set {flag}$"
+    for sources in ([plain], [plain, tmp_path / "d.txt", "python:json"]):
+        with pytest.raises(BadInput, match=message):
+            check_sources([str(source) for source in sources], named)
+        with pytest.raises(BadInput, match=message):
+            read(*sources, fields=named)
+    for sources in ([plain, tmp_path / "more"], [tmp_path / "d.txt"]):
+        check_sources([str(source) for source in sources], named)
+        read(*sources, fields=named)
+
+
+def test_a_wrong_field_of_ids_ends_the_reading_of_a_data_set_soon(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"text": f"t{number}"} for number in range(PATIENCE + 100)])
+    rows.save_to_disk(str(tmp_path / "one"))
+    check_sources([str(tmp_path / "one")], Fields(id="uid"))
+    documents = read_documents([str(tmp_path / "one")], Fields(id="uid"), print)
+    assert len(list(islice(documents, PATIENCE))) == PATIENCE
+    with pytest.raises(BadInput, match="no record has the field uid; it has: text; set --id-field"):
+        next(documents)
 
 
 def test_the_fingerprint_changes_with_a_file(tmp_path: Path) -> None:

@@ -130,15 +130,22 @@ def test_one_clear_line_for_a_target_that_cannot_be_used(tmp_path: Path) -> None
         (good, few): "1 examples to judge by",
         (few, ""): "0 examples left",
         (empty, ""): "no examples in this file",
-        ("doctest:", ""): "name the modules",
-        ("doctest:no_such_package_here", ""): "not installed",
+        ("doctest:", ""): "^--target doctest:: name the modules",
+        ("doctest:no_such.mod", ""): "^--target doctest:no_such.mod: the package no_such is not installed",
+        ("doctest:no such", ""): "^--target doctest:no such: not the name .*; write doctest:sympy,",
+        (good, "doctest:no_such.mod"): "^--test doctest:no_such.mod: the package no_such is not installed",
         ("doctest:json.decoder", ""): "no doctests with an output",
     }.items():
         with pytest.raises(BadInput, match=message) as caught:
             read_target(*arguments)
         assert "\n" not in str(caught.value)
-    for arguments in ((str(tmp_path / "none.jsonl"), ""), (good, bare), ("doctest:no_such_package_here", "")):
-        with pytest.raises(BadInput):
+    for arguments, flag in {
+        (str(tmp_path / "none.jsonl"), ""): "--target",
+        (good, bare): "--test",
+        ("doctest:no_such.mod", ""): "--target doctest:",
+        (good, "doctest:no_such.mod"): "--test doctest:",
+    }.items():
+        with pytest.raises(BadInput, match=f"^{flag}"):
             check_target(*arguments)
 
 

@@ -78,15 +78,18 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"corpus": "nowhere.jsonl"}, r"nowhere\.jsonl"),
-        ({"corpus": "empty-folder"}, r"empty-folder.*no documents"),
+        ({"corpus": "nowhere.jsonl"}, r"^--corpus \S*nowhere\.jsonl: no such file"),
+        ({"corpus": "empty-folder"}, r"^--corpus \S*empty-folder: no documents"),
         ({"corpus": "python:no_such_package"}, r"no_such_package"),
+        ({"id_field": "uid"}, r"^--corpus: no record has the field uid; .*; set --id-field"),
         ({"text_field": "body"}, r"corpus\.jsonl.*body.*text"),
         ({"target": "nowhere.jsonl"}, r"nowhere\.jsonl"),
         ({"target": "no-answers.jsonl"}, r"no-answers\.jsonl.*answer"),
         ({"question_field": "prompt"}, r"target\.jsonl.*prompt.*question"),
         ({"budget": "0"}, r"--budget: .*greater than 0"),
         ({"budget": "1.5"}, r"--budget: .*less than or equal to 1"),
+        ({"budget": "nan"}, r"--budget: not a number"),
+        ({"train": "end", "student_width": "33"}, r"--student-width: .*multiple of 32"),
         ({"budget": "much"}, r"--budget: .*number"),
         ({"strategy": "best"}, r"--strategy: .*'random'"),
         ({"run": "a/b"}, r"--run: use letters"),
@@ -98,7 +101,7 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
         ({"config": "nowhere.yaml"}, r"--config nowhere\.yaml: No such file"),
         ({"config": "list.yaml"}, r"--config list\.yaml: expected lines"),
         ({"config": "broken.yaml"}, r"--config broken\.yaml: not YAML"),
-        ({"config": "unknown.yaml"}, r"--budgget: "),
+        ({"config": "unknown.yaml"}, r"unknown setting budgget in unknown\.yaml"),
         ({"scheduler": "tcp://127.0.0.1:1"}, r"--scheduler tcp://127\.0\.0\.1:1: no Dask scheduler"),
         ({"scheduler": "here"}, r"--scheduler here: no Dask scheduler"),
         ({"runs_dir": "list.yaml"}, r"list\.yaml"),
@@ -133,7 +136,7 @@ def test_more_files_than_settings_can_hold_are_one_line_that_asks_for_their_fold
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["equal", "--budgget", "0.1"], "unrecognized arguments: --budgget"),
+        (["equal", "--budgget", "0.1"], "unrecognized arguments: --budgget 0.1 (see sluice equal --help)"),
         (["unequal"], "unequal"),
         ([], "FLOW"),
         (["equal"], "--corpus: field required; --target: field required"),
@@ -265,6 +268,9 @@ def test_a_few_broken_lines_are_counted_with_their_numbers_and_the_run_goes_on(
     code, out, err = sluice(corpus=corpus, max_broken=0.05)
     assert (code, err) == (0, "")
     assert "\x1b" not in out
+    assert "student" not in out  # that was never trained
+    log = (tmp_path / "runs/equal/r" / LOG).read_text()
+    assert log.count(" read corpus: Finished in state") == 1
     rejected = read_rows(tmp_path / "runs/equal/r/rejected.parquet")
     assert any("mixed.jsonl:31" in row["id"] for row in rejected)
     assert any("blank" in row["id"] or "mixed.jsonl:122" in row["id"] for row in rejected)
@@ -298,6 +304,7 @@ def test_what_the_corpus_shows_to_be_wrong_is_one_line(
     path = file_of(tmp_path, f"{name}.jsonl", contents[name])
     line = only_line(sluice(corpus=path, **flags, **({"test": corpus[1]} if name == "equal" else {})))
     assert re.search(said, line), line
+    assert os.listdir(tmp_path / "runs/equal") == []  # the name is free for the corrected command
 
 
 @pytest.mark.server

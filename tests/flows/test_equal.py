@@ -243,6 +243,7 @@ def test_a_finished_run_that_is_resumed_changes_nothing_and_reads_nothing(finish
     assert hashes(finished.path) == before
     with ExtractionStore(store_path) as store:
         assert store.calls() == calls
+    assert summary["seconds"]["all"] == finished.summary["seconds"]["all"]
     same = {name: value for name, value in summary.items() if name != "seconds"}
     assert same == {name: value for name, value in finished.summary.items() if name != "seconds"}
 

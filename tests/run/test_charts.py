@@ -58,3 +58,15 @@ def test_map_draws_every_place_once_and_leaves_out_covering_labels():
     dots = {node.get("class"): node.get("d").count("M") for node in svg.iter("path")}
     assert dots == {"dots unread": 1, "dots r0": 1, "dots r6": 1}
     assert [node.text for node in svg.iter("text")] == ["first", "<i>far</i>"]
+
+
+def test_a_label_stands_beside_its_place_where_no_dots_are():
+    x, y = np.array([0.0, *np.linspace(4, 6, 40), 10.0]), np.array([0.0, *np.linspace(4.9, 5.3, 40), 10.0])
+    svg = ElementTree.fromstring(
+        cluster_map(x, y, np.full(len(x), -1), [Label(5, 5.1, "7  name")], title="m")
+    )
+    (dots,), (label,) = svg.iter("path"), svg.iter("text")
+    half, column, row = 3.7 * 7, float(label.get("x")), float(label.get("y")) - 4
+    places = [tuple(map(int, dot.removesuffix("h0").split())) for dot in dots.get("d").split("M")[1:]]
+    assert len(places) == len(x)
+    assert not [(a, b) for a, b in places if abs(a - column) < half and abs(b - row) < 10]

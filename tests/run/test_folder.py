@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tasks.loop.pulls import payer_of
 from tasks.loop.settings import EqualSettings
-from tasks.records import BadInput
+from tasks.records import BadInput, Stopped
 from tasks.run import folder
 from tasks.run.folder import create, load_settings, open_run
 from tasks.run.settings import parse, read_yaml
@@ -166,6 +167,34 @@ def test_a_run_is_not_continued_with_other_settings_but_may_move_to_more_workers
         pass
     with open_run("equal", resumed(settings, workers=8), INPUTS):
         pass
+
+
+def test_a_new_run_whose_input_proves_bad_leaves_its_name_free_until_something_is_extracted(
+    tmp_path: Path,
+) -> None:
+    settings = settings_of(tmp_path)
+    with pytest.raises(BadInput, match="no good"), open_run("equal", settings, INPUTS) as run:
+        (run / "stages").mkdir()
+        raise BadInput("no good")
+    assert os.listdir(tmp_path / "equal") == []
+    with pytest.raises(BadInput, match="no good"), open_run("equal", settings, INPUTS) as run:
+        payer = payer_of(run)
+        raise BadInput("no good")
+    assert payer_of(run) == payer
+    assert "stopped: no good" in (run / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("error", [BadInput("no good"), Stopped("no more"), KeyboardInterrupt()])
+def test_no_run_that_was_continued_or_stopped_otherwise_is_removed(
+    tmp_path: Path, error: BaseException
+) -> None:
+    settings = settings_of(tmp_path)
+    if isinstance(error, BadInput):
+        create("equal", settings, INPUTS)
+        settings = resumed(settings)
+    with pytest.raises(type(error)), open_run("equal", settings, INPUTS):
+        raise error
+    assert (tmp_path / "equal/one/settings.yaml").is_file()
 
 
 def test_a_half_written_result_is_forgotten_when_a_run_continues(tmp_path: Path) -> None:

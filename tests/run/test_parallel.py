@@ -90,6 +90,17 @@ def test_a_scheduler_that_goes_away_is_a_lost_service(working: bool) -> None:
         assert is_lost(lost.value), lost.value
 
 
+def test_what_fails_in_a_worker_is_raised_here_and_not_printed_there(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def refuses(_: int) -> None:
+        raise BadInput("--corpus: no good")
+
+    with parallel.workers(1, ""), pytest.raises(BadInput, match="--corpus: no good"):
+        next(parallel.current_mapper()(refuses, [1]))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_function_that_times_out_is_not_a_lost_worker() -> None:
     from distributed import Client
 

@@ -53,8 +53,11 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
     [
         ({"budget": 0}, "--budget: input should be greater than 0 (given: 0)"),
         ({"budget": 1.5}, "--budget: input should be less than or equal to 1 (given: 1.5)"),
-        ({"budgget": 0.1}, "--budgget: extra inputs are not permitted (given: 0.1)"),
+        ({"budgget": 0.1}, "unknown setting budgget; did you mean budget?"),
+        ({"budget": "nan"}, "--budget: not a number (given: 'nan')"),
+        ({"price": float("inf")}, "--price: input should be a finite number (given: inf)"),
         ({"strategy": "best"}, "--strategy: input should be 'random'"),
+        ({"student_width": 33}, "--student-width: input should be a multiple of 32 (given: 33)"),
         ({"run": "../x"}, "--run: use letters, digits, dots, dashes and underscores"),
     ],
 )
@@ -68,6 +71,13 @@ def test_a_wrong_value_is_one_line_that_names_the_flag(values: dict[str, object]
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(BadInput, match="--corpus: field required; --target: field required"):
         parse(EqualSettings, {})
+
+
+def test_an_unknown_setting_in_a_file_is_named_with_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml.safe_dump({**NEEDED, "budgett": 0.2}))
+    with pytest.raises(BadInput, match=r"^unknown setting budgett in .*/c\.yaml; did you mean budget\?$"):
+        settings_from(EqualSettings, {}, str(config))
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "a: b: c", "\x00", "run: 2026-13-45", "[" * 5000])
