@@ -139,7 +139,7 @@ def test_a_student_that_cannot_be_loaded_shows_before_anything_is_paid(
     (broken / "model.safetensors").write_text("torn")
     with pytest.raises(BadInput, match="broken: cannot be loaded"):
         equal(settings(tmp_path, "r", student=str(broken)))
-    assert (tmp_path / "equal/r/vectors.npy").exists()
+    assert not (tmp_path / "equal/r").exists()  # the corrected command can use the name
     assert not (tmp_path / "extractions.sqlite").exists()
 
 
