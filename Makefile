@@ -1,13 +1,13 @@
 # make demo   the main job on the corpus that is already on this machine, from a bare checkout
 # make test   lint, types and tests, from a bare checkout
 # make ui     a Prefect server on loopback with the deployments, started and watched in the browser
-# make bench  every measured comparison;  make bench-equal  those of the main job
+# make bench  every measured comparison;  make bench-equal  those of EQUAL;  make bench-bandit  those of the default strategy
 
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) $(shell command -v python3))
 BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint bench bench-equal ui clean
+.PHONY: demo test lint bench bench-equal bench-bandit ui clean
 
 demo: .venv/installed
 	$(BIN)/sluice equal --config data/demo.yaml
@@ -20,10 +20,13 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-equal
+bench: bench-equal bench-bandit
 
 bench-equal: .venv/installed
 	$(BIN)/python -m tests.bench.equal
+
+bench-bandit: .venv/installed
+	$(BIN)/python -m tests.bench.bandit
 
 ui: .venv/installed
 	deployments/ui.sh
