@@ -130,7 +130,8 @@ def strategy(
     kept = rounds.kept_vectors(at, plan.rounds)
     return {
         "strategy": name,
-        **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
+        **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost")},
+        "pairs": sum(map(len, kept)),
         "transport": rounds.judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),
         "transport_heldout": state["transport_heldout"],
         "nll": scores["nll"],

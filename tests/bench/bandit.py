@@ -16,7 +16,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tests.bench import cells, fits, measure, results, selections
+from markupsafe import Markup
+
+from tasks.run.charts import Series, line_chart
+from tasks.run.tables import write_text
+from tests.bench import cells, fits, measure, results, selections, targets
 from tests.bench.cells import Cell, facts, folder
 from tests.bench.tables import difference, spread, table
 from tests.bench.tables import selections as selected
@@ -33,6 +37,14 @@ STRATEGIES = (
     "mean-similarity+keep",
     selections.ORACLE,
 )
+CURVE = (
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.07,
+    0.1,
+)  # budgets at which one selection of each strategy is made, without students
 TUNED = "gsm8k"  # the target that choices were made on; the others only judge
 _HEAD = (
     "budget",
@@ -57,6 +69,7 @@ def markdown(options: argparse.Namespace, chosen: Sequence[Cell]) -> str:
     """What the default gains on the best free strategy, then a table for each cell."""
     found = results.load(options.out)
     parts = [_LEGEND.format(tokens=options.train_tokens), summary(found, chosen, options)]
+    parts.append(curves(found, chosen, options))
     parts += [cell_table(found, cell, options) for cell in chosen]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -104,6 +117,58 @@ def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -
     head = ["budget", "cell", "best free by OT", "OT − it", "best free by NLL", "NLL − it"]
     head += ["best free with reference", "NLL with reference − it", "NLL − EQUAL as published"]
     return f"**{DEFAULT} minus the best free strategy**\n\n" + table(head, rows)
+
+
+def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
+    """Transport cost to the test part by the share of the documents that is read; also as a page of charts, regret.html."""
+    rows, charts = [], []
+    for cell in chosen:
+        lines = {
+            name: [
+                (share, values[0]) for share in CURVE if 0 in (values := transport(found, cell, share, name))
+            ]
+            for name in options.strategies
+        }
+        rows += [
+            [
+                cell.name,
+                name,
+                *(format(dict(points)[share], ".3f") if share in dict(points) else "" for share in CURVE),
+            ]
+            for name, points in lines.items()
+            if points
+        ]
+        best = dict(lines.get(selections.ORACLE, []))
+        series = [
+            Series(
+                name,
+                [share for share, _ in points if share in best],
+                [cost - best[share] for share, cost in points if share in best],
+                "main" if name == DEFAULT else "other",
+            )
+            for name, points in lines.items()
+            if name != selections.ORACLE and any(share in best for share, _ in points)
+        ]
+        if series:
+            chart = line_chart(
+                series,
+                title=f"Regret on {cell.name}",
+                x_label="share of the documents read",
+                y_label="transport cost above the oracle's",
+                x_text=lambda share: f"{share:.0%}",
+                y_text=lambda cost: f"{cost:.2f}",
+            )
+            charts.append(Markup("<h2>{}</h2>{}").format(cell.name, chart))
+    if not rows:
+        return ""
+    if charts:
+        style = (targets.ROOT / "tasks/run/report.css.j2").read_text(encoding="utf-8")
+        page = f"<!doctype html><meta charset=utf-8><title>Regret</title><style>{style}</style><main>{''.join(charts)}</main>"
+        write_text(options.out / "regret.html", page)
+    head = ["cell", "strategy", *(f"{share:.0%}" for share in CURVE)]
+    return "**Transport cost to the test part by share of the documents read** (seed 0)\n\n" + table(
+        head, rows
+    )
 
 
 def cell_table(found: Found, cell: Cell, options: argparse.Namespace) -> str:
@@ -167,7 +232,9 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing and print the tables. Returns the exit code."""
-    return measure.run_comparison(options(arguments), cells.BANDIT, markdown)
+    given = options(arguments)
+    curve = argparse.Namespace(**{**vars(given), "budgets": list(CURVE), "seeds": 1, "student_seeds": 0})
+    return measure.run_comparison(given, cells.BANDIT, markdown, first=curve)
 
 
 if __name__ == "__main__":

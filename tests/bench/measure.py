@@ -156,8 +156,16 @@ def run_comparison(
     options: argparse.Namespace,
     among: Sequence[Cell],
     markdown: Callable[[argparse.Namespace, Sequence[Cell]], str],
+    first: argparse.Namespace | None = None,
 ) -> int:
-    """Measure what is missing and print the tables. Returns the exit code: 2 where OUT is of other settings."""
+    """Measure what is missing and print the tables.
+
+    Args:
+        first: what to measure beforehand, for other tables of the same folder.
+
+    Returns:
+        The exit code: 2 where OUT is of other settings.
+    """
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         results.keep_settings(
@@ -171,6 +179,8 @@ def run_comparison(
     for cell in absent:
         print(f"{cell.name}: left out, its data is not in {targets.SHARED}")
     if not options.table:
+        if first is not None:
+            measure(first, chosen, lambda: None)
         measure(options, chosen, lambda: write_text(options.out / "table.md", markdown(options, chosen)))
     text = markdown(options, chosen)
     write_text(options.out / "table.md", text)
