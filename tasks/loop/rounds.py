@@ -286,7 +286,7 @@ def _known(run: Path, settings: EqualSettings, name: str) -> np.ndarray:
     if name == "mean-similarity":
         return similarity_to(reference, vectors)
     if name == "tsds":
-        return tsds_scores(vectors, reference)
+        return tsds_scores(vectors, reference, seed=integer(settings.seed, "tsds"))
     if name == "linucb":
         return standardised([similarity_to(reference, vectors), importance_of(run)])
     if name == "nearest-cluster":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.target import Target
-from tasks.loop.keep import RATE, kept_mask
+from tasks.loop.keep import RATE, kept_mask, newly_kept
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.records import Example
@@ -122,7 +122,11 @@ def train_round(
     """
     at = run / folder
     kept = kept_pairs(at, number)
-    new = len(kept_pairs(at, number, first=number if number > 1 else 0))  # the warm-up's are new in round 1
+    new = newly_kept(at, number)
+    if new is None:
+        new = len(
+            kept_pairs(at, number, first=number if number > 1 else 0)
+        )  # the warm-up's are new in round 1
     if tokens is None and settings.train_tokens is not None:
         tokens = share(settings.train_tokens, number, rounds)
     students = at.relative_to(run) / "students"

@@ -102,7 +102,7 @@ class LinUCB(Armed):
     def _bound(self) -> tuple[np.ndarray, np.ndarray]:
         """Expected reward of each document and what not knowing it adds, (n,) each."""
         spread = float(self._gains.std()) if len(self._gains) else 0.0
-        if not spread:
+        if spread < 1e-6:  # all alike, but for rounding
             return self._free.sum(axis=1), np.zeros(len(self._free))
         from threadpoolctl import threadpool_limits
 

@@ -44,9 +44,12 @@ class Ranked(Armed):
 
 def similarity_to(reference: np.ndarray, vectors: np.ndarray, chunk: int = 65_536) -> np.ndarray:
     """Cosine of each vector (n, d) to the mean of the reference (m, d); vectors may be memory-mapped. Returns (n,)."""
+    from threadpoolctl import threadpool_limits
+
     mean = reference.mean(axis=0, dtype=np.float64)
     mean = (mean / max(1e-12, float(np.linalg.norm(mean)))).astype(np.float32)
-    parts = [vectors[start : start + chunk] @ mean for start in range(0, len(vectors), chunk)]
+    with threadpool_limits(1):  # sums of floats differ with the number of threads
+        parts = [vectors[start : start + chunk] @ mean for start in range(0, len(vectors), chunk)]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 

@@ -10,22 +10,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from tasks.select.ranked import similarity_to
+from tasks.select.transport import MAX_REFERENCE, sample_rows
+
 SIGMA = 0.75  # width of the kernel in the published settings, for unit vectors
-MAX_NEIGHBOURS = 5000
-_CHUNK = 2048
+MAX_NEIGHBOURS = 5000  # of an example, and at most a tenth of the documents
+MAX_FOUND = 200_000  # neighbours of all examples: their densities take time for the square of it
+_CHUNK = 4096
 
 
 def tsds_scores(
-    vectors: np.ndarray, reference: np.ndarray, *, sigma: float = SIGMA, neighbours: int = MAX_NEIGHBOURS
+    vectors: np.ndarray, reference: np.ndarray, *, sigma: float = SIGMA, seed: int = 0
 ) -> np.ndarray:
     """Scores whose k highest are the k documents that TSDS would give mass to.
 
+    Documents that are no example's neighbour come last, the nearest to the mean of the reference first.
+
     Args:
-        vectors: of the documents, unit rows (n, d).
-        reference: unit rows (m, d).
+        vectors: of the documents, unit rows (n, d); may be memory-mapped.
+        reference: unit rows (m, d); of more than 1,024 a sample is taken.
         sigma: documents nearer to each other than this distance count as part of one another.
-        neighbours: of each example, at most this many, and a tenth of the documents; documents that are no example's
-            neighbour come last, the nearest to any example first.
+        seed: draws the sample.
 
     Returns:
         (n,), float64.
@@ -33,14 +38,12 @@ def tsds_scores(
     from threadpoolctl import threadpool_limits
 
     n = len(vectors)
-    wanted = max(1, min(neighbours, n // 10))
+    reference = sample_rows(reference, MAX_REFERENCE, seed)
+    wanted = max(1, min(MAX_NEIGHBOURS, n // 10, MAX_FOUND // len(reference)))
     with threadpool_limits(1):
-        similar = np.asarray(reference @ vectors.T)
-        order = np.argpartition(-similar, wanted - 1, axis=1)[:, :wanted]
-        ranks = np.argsort(-np.take_along_axis(similar, order, axis=1), axis=1, kind="stable")
-        order = np.take_along_axis(order, ranks, axis=1)
+        order = _neighbours(vectors, reference, wanted)
         found = np.unique(order)
-        density = np.zeros(n)
+        density = np.ones(n)
         density[found] = _density(np.asarray(vectors[found]), sigma)
     # Mass that an example has spent before it comes to a document, in units of 1 / s.
     weights = 1.0 / density[order]
@@ -49,7 +52,22 @@ def tsds_scores(
     np.minimum.at(entered, order, spent)
     last = float(entered[found].max()) + 1.0
     entered[np.isinf(entered)] = last
-    return np.asarray(-entered + 1e-6 * similar.max(axis=0))
+    return np.asarray(-entered + 1e-6 * similarity_to(reference, vectors))
+
+
+def _neighbours(vectors: np.ndarray, reference: np.ndarray, wanted: int) -> np.ndarray:
+    """The documents nearest to each reference example, nearest first, (m, wanted); documents are taken in chunks."""
+    best = np.zeros((len(reference), 0), dtype=np.float32)
+    rows = np.zeros((len(reference), 0), dtype=np.int64)
+    for start in range(0, len(vectors), _CHUNK):
+        similar = reference @ np.asarray(vectors[start : start + _CHUNK]).T
+        best = np.concatenate([best, similar], axis=1)
+        rows = np.concatenate(
+            [rows, np.broadcast_to(np.arange(start, start + similar.shape[1]), similar.shape)], axis=1
+        )
+        order = np.argsort(-best, axis=1, kind="stable")[:, :wanted]
+        best, rows = np.take_along_axis(best, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    return rows
 
 
 def _density(vectors: np.ndarray, sigma: float) -> np.ndarray:

@@ -32,7 +32,9 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
     yield [(cells.prepare_cell, (cell, out)) for cell in chosen]
     yield [
         (fits.make_base, (out, cell, seed))
-        for cell, seed in product(chosen, range(options.student_seeds))
+        for cell, seed in product(
+            chosen, range(max(1, options.student_seeds))
+        )  # a selection asks the first what a token is
         if missing(cell, 0.0, "base", seed, fits.ALONE)
     ]
     yield (

@@ -50,8 +50,8 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
     others read nothing beforehand, so their space is the encoder's own.
     """
     for group in (
-        [name for name in names if name not in BANDITS],
-        [name for name in names if name in BANDITS],
+        [name for name in names if name.removesuffix(WITH_KEEP) not in BANDITS],
+        [name for name in names if name.removesuffix(WITH_KEEP) in BANDITS],
     ):
         if not group:
             continue

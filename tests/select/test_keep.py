@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from tasks.select import keep
 from tasks.select.keep import keep_nearest
 
 
@@ -45,31 +46,33 @@ def test_the_pairs_kept_move_as_cheaply_as_any(n: int, m: int, count: int) -> No
         )
 
 
-def test_a_gain_is_what_the_cost_falls_by_per_pair() -> None:
-    """By first order: without a pair, the cost rises by at least its gain; a pair of no gain is not missed."""
+def test_a_gain_is_what_the_cost_would_rise_by_without_the_pairs_mass() -> None:
+    """To first order: without a pair that gives 1 / count of the mass, the cost rises by its gain / count at the least."""
     random = np.random.default_rng(3)
     pairs, reference = unit(random.normal(size=(24, 5))), unit(random.normal(size=(6, 5)))
     kept = keep_nearest(pairs, reference, 12)
     whole = cheapest(pairs, reference, 12)
     for row in range(24):
-        without = cheapest(np.delete(pairs, row, axis=0), reference, 12) - whole
-        assert without >= kept.gain[row] - 1e-6
+        rise = cheapest(np.delete(pairs, row, axis=0), reference, 12) - whole
+        assert rise >= kept.gain[row] / 12 - 1e-6
         if not kept.mask[row]:
-            assert without == pytest.approx(0, abs=1e-6)
+            assert rise == pytest.approx(0, abs=1e-6)
             assert kept.gain[row] == pytest.approx(0, abs=1e-6)
     assert kept.gain[kept.mask].max() > 0
 
 
-def test_pairs_enter_as_their_price_says_and_the_choice_is_that_of_all_at_once() -> None:
-    """Many pairs at one example, and others that only a second example needs: the first batch does not hold them."""
+def test_of_very_many_pairs_those_of_a_sample_make_the_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(5)
-    reference = unit(np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]]))
-    near = unit(reference[0] + 0.05 * random.normal(size=(200, 4)))
-    far = unit(reference[1] + 0.6 * random.normal(size=(40, 4)))
-    pairs = np.concatenate([near, far])
-    kept = keep_nearest(pairs, reference, 10)
-    assert kept.mask[:200].sum() == kept.mask[200:].sum() == 5
-    assert set(np.flatnonzero(kept.mask[200:])) == set(np.argsort(1 - far @ reference[1])[:5])
+    reference = unit(random.normal(size=(20, 6)))
+    pairs = unit(random.normal(size=(3000, 6)))
+    exact = keep_nearest(pairs, reference, 600)
+    monkeypatch.setattr(keep, "MAX_PAIRS", 1000)
+    sampled = keep_nearest(pairs, reference, 600)
+    assert exact.mask.sum() == sampled.mask.sum() == 600
+    assert (exact.mask & sampled.mask).sum() > 500
+    again = keep_nearest(pairs, reference, 600)
+    assert (again.mask == sampled.mask).all()
+    assert (again.gain == sampled.gain).all()
 
 
 def test_both_tasks_of_a_target_are_kept_for() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.loop import keep, rounds, students
-from tasks.loop.keep import chooses_pairs, kept_mask
+from tasks.loop.keep import chooses_pairs, kept_mask, newly_kept
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -50,18 +50,31 @@ def test_half_of_all_pairs_so_far_is_kept_after_every_round(tmp_path: Path) -> N
     assert sum(map(len, rounds.kept_vectors(run, 3))) == len(pairs)
 
 
-def test_what_is_kept_fits_the_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rate", "bytes_that_fit"), [(None, 2000), (2.0, 1000)])
+def test_what_is_kept_fits_the_training(tmp_path: Path, rate: float | None, bytes_that_fit: int) -> None:
+    """1,500 tokens in 3 passes are 500 of a pass, of as many bytes as the student reads in one, 4 by default."""
     run, own = played(tmp_path)
+    if rate is not None:
+        write_json(run / keep.RATE, rate)
+    own = own.model_copy(update={"train_tokens": 1500, "epochs": 3.0})
+    keep.choose_pairs(run, own, run, 3, rounds._strategy(run, own, "linucb", run))
     pairs = read_pairs(run, 3)
-    size = sum(len(f"{pair['question']}{pair['answer']}".encode()) for pair in pairs)
-    own = own.model_copy(update={"train_tokens": 300, "epochs": 3.0})
-    wanted = 100 * 4 * len(pairs) / size
-    assert wanted < len(pairs) / 2
-    assert keep._pairs_to_keep(run, own, run, 3, len(pairs)) == round(wanted)
-    write_json(run / keep.RATE, 2.0)  # bytes that the student reads as one token
-    assert keep._pairs_to_keep(run, own, run, 3, len(pairs)) == round(wanted / 2)
-    own = own.model_copy(update={"train_tokens": None, "keep": 0.25})
-    assert keep._pairs_to_keep(run, own, run, 3, len(pairs)) == round(len(pairs) / 4)
+    mask = kept_mask(run, 3)
+    sizes = np.array([len(f"{pair['question']}{pair['answer']}".encode()) for pair in pairs])
+    assert bytes_that_fit - 2 * sizes.max() < sizes[mask].sum() <= bytes_that_fit
+    assert 0 < mask.sum() < len(pairs) / 2
+
+
+def test_pairs_count_as_new_when_they_were_not_kept_before(tmp_path: Path) -> None:
+    run, _ = played(tmp_path)
+    for number in (2, 3):
+        before, now = kept_mask(run, number - 1), kept_mask(run, number)
+        texts = [pair["id"] for pair in read_pairs(run, number)]
+        old = {text for text, own in zip(texts, before, strict=False) if own}
+        assert newly_kept(run, number) == sum(
+            own and text not in old for text, own in zip(texts, now, strict=True)
+        )
+    assert newly_kept(run, 1) == kept_mask(run, 1).sum()
 
 
 def test_the_strategy_is_told_what_each_document_gained_also_when_all_pairs_are_kept(tmp_path: Path) -> None:
