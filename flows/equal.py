@@ -14,18 +14,23 @@ from tasks.run import artifacts, terminal
 from tasks.run.folder import open_run, run_name, run_path
 from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
+from tasks.select.bandit import BANDITS
 
 
 def _trains(settings: EqualSettings) -> bool:
     return settings.train != "never"
 
 
+def _warms_up(settings: EqualSettings) -> bool:
+    return settings.strategy in BANDITS
+
+
 read_target = Stage(prepare.target, "read target")
 read_corpus = Stage(prepare.corpus, "read corpus")
 encode = Stage(prepare.encode, "encode")
 check_documents = Stage(prepare.gate_documents, "check documents")
-warm_up = Stage(prepare.warm_up, "warm up")
-align = Stage(prepare.align, "align")
+warm_up = Stage(prepare.warm_up, "warm up", works=_warms_up)
+align = Stage(prepare.align, "align", works=_warms_up)
 cluster = Stage(prepare.cluster, "cluster")
 make_student = Stage(students.base, "make student", works=_trains)
 start_arms = Stage(rounds.start, "start arms")
@@ -179,6 +184,7 @@ def _show(
         len(clusters["plan"]["documents"]),
         {
             **read[-1],
+            "pairs": history[-1]["reward"]["pairs_total"],  # those that are kept
             "budget_documents": clusters["plan"]["budget"],
             "nll_before": base["nll"],
             "nll": history[-1]["train"]["nll"] if settings.train == "rounds" else None,

@@ -98,6 +98,7 @@ def summarise(
     curve = [
         {
             **so_far,
+            "pairs_kept": part["reward"]["pairs_total"],
             "reward_best": part["reward"]["reward_best"],
             "transport_heldout": part["reward"]["transport_heldout"],
             "nll": part["train"]["nll"] if settings.train == "rounds" else None,

@@ -123,7 +123,7 @@ def gate_documents(run: Path, settings: EqualSettings, corpus: Facts, vectors: F
 
 
 def warm_up(run: Path, settings: EqualSettings, corpus: Facts, vectors: Facts) -> Facts:
-    """Extract a random share of the budget first; strategies that do not learn skip it."""
+    """Extract a random share of the budget first; only for the bandits over clusters."""
     budget = documents_budget(corpus["documents"], settings)
     documents = 0
     if settings.warmup and settings.strategy in BANDITS:

@@ -31,7 +31,7 @@ _TRAIN = group("Train")
 
 
 class EqualSettings(RunSettings):
-    """Find the training data worth paying for: cluster the corpus, extract from the best clusters, train, repeat."""
+    """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
 
     # --- corpus
     corpus: Annotated[list[str], Field(min_length=1, json_schema_extra=_CORPUS)]
@@ -96,7 +96,7 @@ class EqualSettings(RunSettings):
     an LLM would."""
 
     warmup: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_BUDGET)] = 0.1
-    """Share of the budget spent on random documents first (strategies that learn only)."""
+    """Share of the budget spent on random documents first (ucb, ucb-paper, ucb-prior and thompson only)."""
 
     rounds: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 12
     """Rounds of select, extract, train over which the budget is spread."""
@@ -113,10 +113,12 @@ class EqualSettings(RunSettings):
     """Weight of the exploration bonus of ucb and ucb-prior, in units of reward; its noise for thompson."""
 
     documents_per_pull: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None
-    """Documents read at each pull of an arm; by default so that half the budget would pull every arm once, 1 to 16."""
+    """Documents read at each pull of an arm; by default so that half the budget would pull every arm once, 1 to 16.
+    linucb chooses documents one by one."""
 
     reward: Annotated[Literal["transport", "similarity"], Field(json_schema_extra=_SELECT)] = "transport"
-    """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, or mean similarity."""
+    """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, or mean similarity.
+    linucb learns from documents' gains instead, and an arm's reward is only reported."""
 
     clusters: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None
     """Number of clusters; by default the square root of half the number of documents."""
@@ -131,7 +133,8 @@ class EqualSettings(RunSettings):
     """A transformers encoder reads this many tokens of a text."""
 
     align: Annotated[Literal["none", "linear", "full"], Field(json_schema_extra=_SELECT)] = "linear"
-    """Contrastive alignment on the warm-up's (document, pair): a linear head, or the whole encoder."""
+    """Contrastive alignment on the warm-up's (document, pair): a linear head, or the whole encoder.
+    Nothing is aligned without a warm-up."""
 
     align_temperature: Annotated[float, Field(gt=0, json_schema_extra=_SELECT)] = 1.0
     """Temperature of the contrastive loss; 1 as the paper prints it."""
@@ -160,7 +163,7 @@ class EqualSettings(RunSettings):
     """Tokens to fine-tune on, pairs repeated or cut to reach it; by default `epochs` passes over the pairs."""
 
     epochs: Annotated[float, Field(gt=0, json_schema_extra=_TRAIN)] = 2.0
-    """Passes over the pairs when train_tokens is not given."""
+    """Passes over the pairs when train_tokens is not given; with it, so many passes of what is kept fit into them."""
 
     learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
     """Peak of the cosine schedule; by default 1e-3 for the tiny student, 1e-5 for others, 1e-4 with LoRA."""
@@ -192,7 +195,8 @@ class EqualSettings(RunSettings):
     selection adds to the examples already in hand."""
 
     compare: Annotated[list[Strategy], Field(json_schema_extra=_TRAIN)] = ["random"]
-    """Strategies run beside the chosen one for the report's comparison, on their own budget, reported apart."""
+    """Strategies run beside the chosen one for the report's comparison, on their own budget, reported apart. Those that warm
+    up share the run's warm-up, and have none beside a strategy that does not."""
 
     @model_validator(mode="after")
     def _compare_with_others(self) -> EqualSettings:

@@ -99,8 +99,8 @@ def _body(
     )
     return f"""# {cell(name)}
 
-{rows:,} question-answer pairs. Sluice chose which documents of a larger corpus to extract them from: those of the
-clusters whose pairs lie nearest to a target task. Each pair comes from one place in one document; its lineage says which.
+{rows:,} question-answer pairs. Sluice chose which documents of a larger corpus to extract them from, and which of the pairs
+to keep, by how near they lie to a target task. Each pair comes from one place in one document; its lineage says which.
 
 ## Load
 

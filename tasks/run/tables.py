@@ -89,8 +89,8 @@ ARMS = pa.schema(
         ("documents", pa.int32()),  # read in this pull
         ("tokens", pa.int64()),
         ("cost", pa.float64()),
-        ("pairs", pa.int32()),  # kept from this pull
-        ("arm_pairs", pa.int32()),  # kept from the arm so far
+        ("pairs", pa.int32()),  # of this pull that passed the filter
+        ("arm_pairs", pa.int32()),  # of the arm so far
         ("reward", pa.float64()),  # of the arm after this pull, larger is better
         ("exploit", pa.float64()),  # the two terms of the score it was chosen by
         ("bonus", pa.float64()),
