@@ -193,14 +193,18 @@ def keep_last_student(run: Path, student: str | None, tokens: int) -> None:
             shutil.copytree(run / student, copy, dirs_exist_ok=True)
 
 
-def _concatenated(folders: Sequence[Path], name: str) -> Iterator[dict[str, Any]]:
+def _concatenated(
+    folders: Sequence[Path], name: str, columns: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
     for folder in folders:
-        yield from iterate_rows(folder / name)
+        yield from iterate_rows(folder / name, columns)
 
 
-def kept_rows(at: Path, last: int, kept: bool = True) -> Iterator[dict[str, Any]]:
-    """The pairs of a folder's rounds 0..last that are kept after the last, or those that are not."""
-    rows = _concatenated([round_folder(at, number) for number in range(last + 1)], "pairs.parquet")
+def kept_rows(
+    at: Path, last: int, kept: bool = True, columns: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The pairs of a folder's rounds 0..last that are kept after the last, or those that are not; all columns or some."""
+    rows = _concatenated([round_folder(at, number) for number in range(last + 1)], "pairs.parquet", columns)
     mask = kept_mask(at, last)
     if mask is None:
         return rows if kept else iter(())
@@ -212,7 +216,7 @@ def _rejected(run: Path, rounds: int, target: Facts) -> Iterator[dict[str, Any]]
         yield {"stage": stage, "reason": reason, "id": id_, "detail": detail}
     yield from iterate_rows(run / "stages/rejected.parquet")
     yield from _concatenated([round_folder(run, number) for number in range(rounds + 1)], "rejected.parquet")
-    for row in kept_rows(run, rounds, kept=False):
+    for row in kept_rows(run, rounds, kept=False, columns=["id", "similarity"]):
         detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
         yield {"stage": "keep", "reason": TOO_FAR, "id": row["id"], "detail": detail}
 
@@ -224,7 +228,7 @@ def _write_documents(run: Path, rounds: int) -> None:
     for number in range(rounds + 1):
         for read in read_rows(round_folder(run, number) / "reads.parquet", ["row"]):
             round_of[read["row"]] = number
-    kept = Counter(row["document_id"] for row in kept_rows(run, rounds))
+    kept = Counter(row["document_id"] for row in kept_rows(run, rounds, columns=["document_id"]))
     with TableWriter(run / "documents.parquet", DOCUMENTS) as writer:
         for row, document in enumerate(iterate_rows(run / CORPUS)):
             read_in = int(round_of[row])

@@ -123,10 +123,8 @@ def train_round(
     at = run / folder
     kept = kept_pairs(at, number)
     new = newly_kept(at, number)
-    if new is None:
-        new = len(
-            kept_pairs(at, number, first=number if number > 1 else 0)
-        )  # the warm-up's are new in round 1
+    if new is None:  # all are kept; the warm-up's are new in round 1
+        new = len(kept_pairs(at, number, first=number if number > 1 else 0))
     if tokens is None and settings.train_tokens is not None:
         tokens = share(settings.train_tokens, number, rounds)
     students = at.relative_to(run) / "students"
@@ -213,7 +211,7 @@ def kept_pairs(folder: Path, last: int, first: int = 0) -> QA:
     mask = kept_mask(folder, last)
     rows = (
         (number, row["question"], row["answer"])
-        for number in range(last + 1)
+        for number in range(first if mask is None else 0, last + 1)  # marks count from the first pair
         if (path := round_folder(folder, number) / "pairs.parquet").exists()
         for row in iterate_rows(path, ["question", "answer"])
     )
