@@ -25,11 +25,8 @@ QA = list[tuple[str, str]]
 # The kinds of student, besides the strategy whose pairs it saw.
 ALONE = "student"  # the selection's pairs alone, `tokens` of them
 MIXED = "student+reference"  # `tokens` as well, half from the selection and half from the reference
-OWN_END = "one-epoch"  # all pairs of 'everything' once, at most OWN_END_TOKENS
+OWN_END = "one-epoch"  # all pairs of 'everything' once
 KINDS = (ALONE, MIXED, OWN_END)
-
-# One student on one core reads some 10,000 tokens a second: a longer epoch is cut here, and its row says so.
-OWN_END_TOKENS = 1_000_000
 
 
 def make_base(out: Path, cell: Cell, seed: int) -> None:
@@ -70,15 +67,10 @@ def train_students(
     reference = _reference(out, cell)
     for budget, strategy, kind in wanted:
         pairs = reference if strategy == "reference" else kept(out, cell, budget, strategy, seed)
-        budgeted = tokens
+        budgeted = int(lengths(out, cell, seed, pairs).sum()) if kind == OWN_END else tokens
         if kind == MIXED:
             pairs = mixture(pairs, reference, tokens, seed, partial(lengths, out, cell, seed))
-        if kind == OWN_END:
-            whole = int(lengths(out, cell, seed, pairs).sum())
-            budgeted = min(whole, OWN_END_TOKENS)
         row = fit(out, cell, seed, pairs, budgeted)
-        if kind == OWN_END:
-            row["share_of_epoch"] = round(budgeted / max(1, whole), 3)
         results.append(out, {**_key(cell, budget, strategy, seed, kind), "pairs": len(pairs), **row})
 
 

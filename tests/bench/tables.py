@@ -41,7 +41,7 @@ def markdown(options: argparse.Namespace, chosen: Sequence[Cell]) -> str:
     found = results.load(options.out)
     missing: list[str] = []
     parts = [
-        _LEGEND.format(tokens=options.train_tokens, own_end=fits.OWN_END_TOKENS),
+        _LEGEND.format(tokens=options.train_tokens),
         summary(found, chosen, options),
     ]
     parts += [cell_table(found, cell, options, missing) for cell in chosen]
@@ -61,7 +61,7 @@ fine-tuning for every row, from the same weights for every row of a seed. NLL of
 Differences are paired by seed, ± standard error, negative is better, **bold** where they exceed two standard errors; with
 three seeds that is a weak test (p = .18, two-sided, by t with 2 degrees of freedom). With reference: {tokens:,} tokens as
 well, half from the selection and half from the reference; its difference is to the reference alone. One epoch: all pairs
-of everything once, cut at {own_end:,} tokens."""
+of everything once, and nothing else."""
 
 
 def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
@@ -134,8 +134,9 @@ def cell_table(found: Found, cell: Cell, options: argparse.Namespace, missing: l
             if there < wanted:
                 missing.append(f"{name} of {cell.name} at {budget:.0%}")
                 row[1] += f" ({there} of {wanted} seeds)" if there else ""
-        if strategy == "everything" and any((row := _one_epoch(found, cell, missing))[2:]):
-            rows.append(row)
+        one_epoch = _one_epoch(found, cell, options.student_seeds, missing) if strategy == "everything" else []
+        if any(one_epoch[2:]):
+            rows.append(one_epoch)
     heading = (
         f"**{cell.corpus}, target {cell.target}** ({corpus['documents']:,} documents, {corpus['tokens']:,} "
         f"tokens; {target['reference']} reference and {target['test']} test examples)"
@@ -171,20 +172,14 @@ def row_of(found: Found, cell: Cell, budget: float, strategy: str) -> list[str]:
     ]
 
 
-def _one_epoch(found: Found, cell: Cell, missing: list[str]) -> list[str]:
-    own_end = students(found, cell, 1.0, "everything", fits.OWN_END)
-    shares = [
-        row["share_of_epoch"]
-        for (corpus, target, *_, kind), row in found.items()
-        if (corpus, target, kind) == (cell.corpus, cell.target, fits.OWN_END)
-    ]
-    if not own_end:
+def _one_epoch(found: Found, cell: Cell, seeds: int, missing: list[str]) -> list[str]:
+    def each(field: str) -> dict[int, float]:
+        return students(found, cell, 1.0, "everything", fits.OWN_END, field)
+
+    if len(each("nll")) < seeds:
         missing.append(f"everything for one epoch of {cell.name}")
-    name = "everything, one epoch"
-    if shares and min(shares) < 1:
-        name = f"everything, {mean(shares):.0%} of an epoch"
-    seconds = students(found, cell, 1.0, "everything", fits.OWN_END, "seconds")
-    return ["100%", name, *[""] * 6, _median(seconds, ".1f"), spread(own_end), *[""] * 5]
+    name = f"everything, one epoch ({_mean(each('tokens'), ',.0f')} tokens)"
+    return ["100%", name, *[""] * 6, _median(each("seconds"), ".1f"), spread(each("nll")), *[""] * 5]
 
 
 def selections(found: Found, cell: Cell, budget: float, strategy: str, field: str) -> dict[int, float]:
