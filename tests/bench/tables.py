@@ -134,7 +134,9 @@ def cell_table(found: Found, cell: Cell, options: argparse.Namespace, missing: l
             if there < wanted:
                 missing.append(f"{name} of {cell.name} at {budget:.0%}")
                 row[1] += f" ({there} of {wanted} seeds)" if there else ""
-        one_epoch = _one_epoch(found, cell, options.student_seeds, missing) if strategy == "everything" else []
+        one_epoch = (
+            _one_epoch(found, cell, options.student_seeds, missing) if strategy == "everything" else []
+        )
         if any(one_epoch[2:]):
             rows.append(one_epoch)
     heading = (
