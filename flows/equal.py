@@ -33,6 +33,7 @@ warm_up = Stage(prepare.warm_up, "warm up", works=_warms_up)
 align = Stage(prepare.align, "align", works=_warms_up)
 cluster = Stage(prepare.cluster, "cluster")
 make_student = Stage(students.base, "make student", works=_trains)
+learn_reference = Stage(students.taught, "learn the reference", works=students.asks_student)
 start_arms = Stage(rounds.start, "start arms")
 
 choose = Stage(rounds.choose, "choose in round {number}")
@@ -74,7 +75,10 @@ def equal(settings: EqualSettings) -> Facts:
         warm = warm_up(run, settings, corpus=corpus, vectors=vectors)
         space = align(run, settings, vectors=vectors, warm=warm)
         clusters = cluster(run, settings, corpus=corpus, warm=warm, space=space)
-        arms = start_arms(run, settings, warm=warm, clusters=clusters, strategy=settings.strategy)
+        taught = learn_reference(run, settings, student=base)
+        arms = start_arms(
+            run, settings, warm=warm, clusters=clusters, strategy=settings.strategy, taught=taught
+        )
 
         history: list[dict[str, Facts]] = []
         count = len(clusters["plan"]["documents"])
@@ -82,7 +86,7 @@ def equal(settings: EqualSettings) -> Facts:
         for number in range(1, count + 1):
             before = history[-1] if history else {"reward": arms, "train": base}
             named = one_round.with_options(flow_run_name=f"round {number} of {count}")
-            history.append(named(settings, str(run), number, count, clusters["plan"], before))
+            history.append(named(settings, str(run), number, count, clusters["plan"], taught, before))
             artifacts.advance(bar, number / count)
             _show(run, settings, number, corpus, clusters, base, warm, history)
 
@@ -96,6 +100,7 @@ def equal(settings: EqualSettings) -> Facts:
             corpus=corpus,
             clusters=clusters,
             student=base,
+            taught=taught,
             rounds=count,
             rewarded=last,
             tokens=tokens,
@@ -142,6 +147,7 @@ def one_round(
     number: int,
     count: int,
     plan: Facts,
+    taught: Facts,
     before: dict[str, Facts],
 ) -> dict[str, Facts]:
     """One round: choose arms, extract their documents, reward the arms, train the student a stretch further."""
@@ -157,6 +163,7 @@ def one_round(
         before=before["reward"],
         extracted=extracted,
         strategy=settings.strategy,
+        taught=taught,
     )
     trained = before["train"]
     if settings.train == "rounds":

@@ -28,6 +28,7 @@ def others(
     corpus: Facts,
     clusters: Facts,
     student: Facts,
+    taught: Facts,
     rounds: int,
     rewarded: Facts,
     tokens: int,
@@ -45,10 +46,10 @@ def others(
         jobs[_REFERENCE] = partial(students.with_reference, run, settings, **given)
     # The longest jobs first, so that no worker begins one when the others are done.
     for name in sorted(settings.compare, key=lambda name: name != "everything"):
-        jobs[name] = partial(strategy, run, settings, name, corpus, clusters, student, tokens)
+        jobs[name] = partial(strategy, run, settings, name, corpus, clusters, student, taught, tokens)
     mapper = current_mapper() if settings.student == "tiny" and not settings.scheduler else serial
     made_of = [
-        *(facts["files"] for facts in (corpus, clusters, student, rewarded)),
+        *(facts["files"] for facts in (corpus, clusters, student, taught, rewarded)),
         student["student"],
         tokens,
     ]
@@ -82,6 +83,7 @@ def strategy(
     corpus: Facts,
     clusters: Facts,
     student: Facts,
+    taught: Facts,
     tokens: int,
 ) -> Facts:
     """Run a strategy through all its rounds in compare/<name>, training a copy of the base student as the run did.
@@ -98,14 +100,16 @@ def strategy(
     at = run / folder
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
     warm = extract_rows(run, at, settings, 0, warm_rows if name in BANDITS else [])
-    state = rounds.start(run, settings, warm=warm, clusters=clusters, strategy=name, folder=folder)
+    state = rounds.start(
+        run, settings, warm=warm, clusters=clusters, strategy=name, folder=folder, taught=taught
+    )
     plan = make_plan(corpus["documents"], clusters["clusters"], warm["documents"], name, settings)
     curve, read, trained = [], [warm], student
     for number in range(1, plan.rounds + 1):
         context: Facts = {"number": number, "strategy": name, "folder": folder}
         chosen = rounds.choose(run, settings, plan=plan.as_dict(), before=state, **context)
         read.append(rounds.extract(run, settings, number=number, chosen=chosen, folder=folder))
-        state = rounds.reward(run, settings, before=state, extracted=read[-1], **context)
+        state = rounds.reward(run, settings, before=state, extracted=read[-1], taught=taught, **context)
         curve.append(
             {"cost": sum(part["cost"] for part in read), "transport_heldout": state["transport_heldout"]}
         )

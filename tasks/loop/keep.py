@@ -1,62 +1,96 @@
-"""Which of the pairs read so far are kept, decided anew after every round: the others were read and paid for in vain."""
+"""Which of the pairs read so far are kept, decided anew after every round: the others were read and paid for in vain.
+
+Two views of a pair meet here. Transport says whether it is about what the reference is about, and sees to it that every
+part of the reference is served; the student says how much it would learn from it. Of the half that transport prefers,
+those are kept from which the student learns the most.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from tasks.corpus.tokens import BYTES_PER_TOKEN, count_bytes
 from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import iterate_rows, read_column, read_json
+from tasks.run.tables import iterate_rows, read_column
 from tasks.select.arms import Strategy
 from tasks.select.bandit import BY_DOCUMENT
 from tasks.select.keep import Kept, keep_nearest
 
+# Loss reductions (n,) and lengths in tokens (n,) of n pairs, as the student sees them.
+Reductions = Callable[[list[tuple[str, str]]], tuple[np.ndarray, np.ndarray]]
+
 KEPT = "kept.npy"
-RATE = "stages/bytes-per-token.json"  # of the student, on the reference; absent where none is trained
-_SHARE = 0.5  # by default, of a strategy that reads for the best pairs of a document
+REDUCTIONS = "reductions.npy"  # loss reduction and tokens of every pair so far; nan where nobody had to know
+_SHARE = 0.25  # by default, of a strategy that reads for the best pairs of a document
 TOO_FAR = "the pairs that are kept serve the target better"
-_TRIES = 4  # to fit what is kept into train_tokens; a few per cent above it remain at the worst
 
 
 def chooses_pairs(settings: EqualSettings, strategy: str) -> bool:
-    """Whether a strategy's pairs are kept by their distance; otherwise all are."""
+    """Whether a strategy's pairs are chosen among; otherwise all are kept."""
     return settings.keep is not None or strategy in BY_DOCUMENT
 
 
-def choose_pairs(run: Path, settings: EqualSettings, at: Path, number: int, strategy: Strategy) -> None:
-    """Keep the pairs of rounds 0..number that lie nearest to the reference, and tell the strategy what documents gained.
+def choose_pairs(
+    run: Path,
+    settings: EqualSettings,
+    at: Path,
+    number: int,
+    strategy: Strategy,
+    reductions: Reductions | None = None,
+) -> list[str]:
+    """Keep the pairs of rounds 0..number that serve the reference best, and tell the strategy what documents gained.
 
     Writes kept.npy in the round's folder: a mark for every pair of rounds 0..number, in order.
+
+    Args:
+        at: the run's folder, or that of a strategy it is compared with.
+        reductions: asks the student; without one the nearest pairs are kept.
+
+    Returns:
+        Names of the files it wrote in the round's folder.
     """
     if not chooses_pairs(settings, strategy.name):
-        return
+        return []
+    here = round_folder(at, number)
     vectors = np.concatenate([load_array(round_folder(at, n) / "vectors.npy") for n in range(number + 1)])
-    reference = load_array(run / "stages/reference.npy")
-    seed = integer(settings.seed, "keep")
+    reference, seed = load_array(run / "stages/reference.npy"), integer(settings.seed, "keep")
+    half = max(1, round(len(vectors) / 2))
+    # What is learnt from is always one half against the other, or few documents would ever have gained anything.
+    nearest = keep_nearest(vectors, reference, half, seed=seed)
     count = max(1, round((_SHARE if settings.keep is None else settings.keep) * len(vectors)))
-    kept = keep_nearest(vectors, reference, count, seed=seed)
-    if settings.train_tokens is not None:
-        rate = read_json(run / RATE) if (run / RATE).exists() else BYTES_PER_TOKEN
-        most = settings.train_tokens / settings.epochs * rate
-        sizes = _bytes_of_pairs(at, number)
-        # Near pairs are longer or shorter than the others, so what fits is found by trying.
-        for _ in range(_TRIES):
-            if count == 1 or sizes[kept.mask].sum() <= most:
-                break
-            count = max(1, int(count * most / sizes[kept.mask].sum()))
-            kept = keep_nearest(vectors, reference, count, seed=seed)
-    save_array(round_folder(at, number) / KEPT, kept.mask.astype(np.uint8))
+    files = [KEPT]
+    if reductions is None:
+        mask = keep_nearest(vectors, reference, count, seed=seed).mask
+    else:
+        most = None if settings.train_tokens is None else settings.train_tokens / settings.epochs
+        if settings.keep is None and most is not None:
+            count = half  # and of these what fits
+        able = nearest if count <= half else keep_nearest(vectors, reference, count, seed=seed)
+        rows = np.flatnonzero(able.mask)
+        known = _known_reductions(at, number, rows, len(vectors), reductions)
+        save_array(here / REDUCTIONS, known)
+        files.append(REDUCTIONS)
+        mask = np.zeros(len(vectors), dtype=bool)
+        mask[most_reduced(rows, known[rows, 0], known[rows, 1], count, most)] = True
+    save_array(here / KEPT, mask.astype(np.uint8))
     if strategy.name in BY_DOCUMENT:
-        # What is learnt from is always one half against the other, or few documents would ever have gained anything.
-        half = max(1, round(len(vectors) / 2))
-        priced = kept if count == half else keep_nearest(vectors, reference, half, seed=seed)
-        strategy.observe(*_gains(at, number, priced))
+        strategy.observe(*_gains(at, number, nearest))
+    return files
+
+
+def most_reduced(
+    rows: np.ndarray, reductions: np.ndarray, lengths: np.ndarray, count: int, most: float | None
+) -> np.ndarray:
+    """Of `rows` those with the largest reductions: at most `count`, and at most `most` tokens, but one at least."""
+    order = np.argsort(-reductions, kind="stable")[:count]
+    if most is not None:
+        order = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), most, side="right")))]
+    return rows[order]
 
 
 def newly_kept(at: Path, number: int) -> int | None:
@@ -75,16 +109,31 @@ def kept_mask(at: Path, number: int) -> np.ndarray | None:
     return np.asarray(load_array(path)).astype(bool) if path.exists() else None
 
 
-def _bytes_of_pairs(at: Path, number: int) -> np.ndarray:
-    """UTF-8 bytes of each pair of rounds 0..number, (pairs,)."""
-    return np.array(
-        [
-            count_bytes(row["question"]) + count_bytes(row["answer"])
+def _known_reductions(
+    at: Path, number: int, rows: np.ndarray, total: int, reductions: Reductions
+) -> np.ndarray:
+    """Loss reduction and length of the pairs in `rows` of rounds 0..number, those of earlier rounds as they were found then.
+
+    Returns:
+        (total, 2), nan in rows that nobody asked for.
+    """
+    known = np.full((total, 2), np.nan)
+    if number and (before := round_folder(at, number - 1) / REDUCTIONS).exists():
+        earlier = load_array(before)
+        known[: len(earlier)] = earlier
+    missing = set(rows[np.isnan(known[rows, 0])].tolist())
+    pairs = [
+        (row["question"], row["answer"])
+        for place, row in enumerate(
+            row
             for n in range(number + 1)
             for row in iterate_rows(round_folder(at, n) / "extracted.parquet", ["question", "answer"])
-        ],
-        dtype=np.int64,
-    )
+        )
+        if place in missing
+    ]
+    if pairs:
+        known[sorted(missing)] = np.column_stack(reductions(pairs))
+    return known
 
 
 def _gains(at: Path, number: int, priced: Kept) -> tuple[np.ndarray, np.ndarray]:

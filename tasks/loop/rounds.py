@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
-from tasks.loop.keep import KEPT, choose_pairs, chooses_pairs, kept_mask
+from tasks.loop.keep import choose_pairs, kept_mask
 from tasks.loop.plan import Plan
 from tasks.loop.pulls import CORPUS, extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, pair_text, reference_space, to_space
+from tasks.loop.students import reductions_by
 from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
@@ -41,13 +42,20 @@ _JUDGED_PAIRS, _JUDGED_BLOCK = 2048, 512
 
 
 def start(
-    run: Path, settings: EqualSettings, warm: Facts, clusters: Facts, strategy: str, folder: str = ""
+    run: Path,
+    settings: EqualSettings,
+    warm: Facts,
+    clusters: Facts,
+    strategy: str,
+    folder: str = "",
+    taught: Facts | None = None,
 ) -> Facts:
     """The arms before the first round: what the warm-up read counts as a pull of each arm it fell into.
 
     Args:
         strategy: the run's own, or one it is compared with.
         folder: that strategy's folder below the run's.
+        taught: the students who say what a pair teaches; see `students.taught`.
     """
     at = run / folder
     save_array(round_folder(at, 0) / KNOWN, _known(run, settings, strategy))
@@ -56,7 +64,7 @@ def start(
     made.mark_read(read)
     labels = load_array(run / "stages/labels.npy")
     pulls = [Pull(arm, rows, 0.0, 0.0) for arm, rows in arms_of(read, labels).items()]
-    facts = _reward(run, settings, at, 0, made, pulls, pulled_before=0)
+    facts = _reward(run, settings, at, 0, made, pulls, pulled_before=0, taught=taught)
     return {**facts, "files": [*facts["files"], str((round_folder(at, 0) / KNOWN).relative_to(run))]}
 
 
@@ -106,12 +114,13 @@ def reward(
     extracted: Facts,
     strategy: str,
     folder: str = "",
+    taught: Facts | None = None,
 ) -> Facts:
     """Reward the pulled arms for all their pairs so far, and tell the strategy."""
     at = run / folder
     made = _strategy(run, settings, strategy, at)
     made.restore(read_json(round_folder(at, number) / "pulls.json")["strategy"])
-    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"])
+    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"], taught)
 
 
 def judged_transport(parts: Sequence[np.ndarray], examples: np.ndarray, seed: int) -> float | None:
@@ -154,6 +163,7 @@ def _reward(
     strategy: Strategy,
     pulls: Sequence[Pull],
     pulled_before: int,
+    taught: Facts | None,
 ) -> Facts:
     here = round_folder(at, number)
     labels = load_array(run / "stages/labels.npy")
@@ -204,13 +214,13 @@ def _reward(
         )
     write_table(here / "pairs.parquet", pairs, PAIRS)
     write_table(here / "arms.parquet", arms, ARMS)
-    choose_pairs(run, settings, at, number, strategy)
+    reductions = None if taught is None else reductions_by(run, settings, taught)
+    chosen = choose_pairs(run, settings, at, number, strategy, reductions)
     write_json(here / "state.json", strategy.state())
     write_json(here / "rewards.json", {str(pull.arm): rewards.state(pull.arm) for pull in pulls})
     kept = kept_vectors(at, number)
-    files = [*_REWARD_FILES, *([KEPT] if chooses_pairs(settings, strategy.name) else [])]
     return {
-        "files": [f"{here.relative_to(run)}/{name}" for name in files],
+        "files": [f"{here.relative_to(run)}/{name}" for name in (*_REWARD_FILES, *chosen)],
         "pulls": pulled_before + len(pulls),
         "pairs_total": sum(map(len, kept)),
         "reward_best": max((arm["reward"] for arm in arms), default=None),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tasks.corpus.target import Target
-from tasks.loop.keep import RATE, kept_mask, newly_kept
+from tasks.loop.keep import Reductions, chooses_pairs, kept_mask, newly_kept
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.records import Example
@@ -20,12 +22,15 @@ from tasks.run.folder import digest
 from tasks.run.parallel import current_mapper, serial
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, write_json
+from tasks.train.threads import one_thread
 from tasks.train.training import Training
 
 Facts = dict[str, Any]
 QA = list[tuple[str, str]]
 
 BASE = "students/base"
+TAUGHT = "students/taught"
+PAIRS_PER_JOB = 256
 
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
@@ -41,7 +46,7 @@ def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
             return function(run, settings, **arguments)
         mapper = current_mapper()
         if mapper is serial:
-            with _one_thread():
+            with one_thread():
                 return function(run, settings, **arguments)
         # The worker has no workers of its own, so there this same call runs the function.
         return next(mapper(partial(stage, settings=settings, **arguments), [run]))
@@ -49,24 +54,10 @@ def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
     return stage
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: sums come out the same wherever they are made."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @on_worker
 def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Facts:
     """The student before any training: the tiny one made on the corpus's raw text, or a model by path or name."""
     from tasks.train.student import make_student
-    from tasks.train.train import bytes_per_token
 
     if settings.train == "never":
         return {"files": [], "student": None, "nll": None, "exact_match": None, "tokens": 0}
@@ -82,15 +73,62 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
             seed=integer(settings.seed, "student"),
         )
     student = BASE if settings.student == "tiny" else settings.student
-    reference = example_pairs(Target.load(run / "target").reference)
-    write_json(run / RATE, bytes_per_token(where(run, student), reference, settings.sequence_tokens))
-    files = [RATE, *([BASE] if settings.student == "tiny" else [])]
     return {
-        "files": files,
+        "files": [BASE] if settings.student == "tiny" else [],
         "student": student,
         "tokens": 0,
         **_score(run, settings, student, round_test(run, settings)),
     }
+
+
+@on_worker
+def taught(run: Path, settings: EqualSettings, student: Facts) -> Facts:
+    """The student after `epochs` passes over the reference alone: beside the one before, it tells what teaches alike."""
+    if not asks_student(settings):
+        return {"files": [], "student": None, "prior": None, "tokens": 0}
+    reference = example_pairs(Target.load(run / "target").reference)
+    training = replace(_training(settings, None), seed=integer(settings.seed, "taught"))
+    log = _train(run, settings, student["student"], TAUGHT, reference, training, test=[])
+    return {"files": [TAUGHT], "student": TAUGHT, "prior": student["student"], "tokens": log["tokens"]}
+
+
+def asks_student(settings: EqualSettings) -> bool:
+    """Whether a student is asked which pairs to keep."""
+    return settings.train != "never" and any(
+        chooses_pairs(settings, name) for name in (settings.strategy, *settings.compare)
+    )
+
+
+def reductions_by(run: Path, settings: EqualSettings, taught: Facts) -> Reductions | None:
+    """What the student before and after it was taught the reference says of pairs; None where there is no such student.
+
+    Tiny students look at the pairs on the workers.
+    """
+    if taught["student"] is None:
+        return None
+    look = partial(
+        loss_reductions_of,
+        prior=where(run, taught["prior"]),
+        conditional=where(run, taught["student"]),
+        training=_training(settings, None),
+        tiny=settings.student == "tiny",
+    )
+    if settings.student != "tiny":
+        return look  # here, where its GPU is
+
+    def on_workers(pairs: QA) -> tuple[np.ndarray, np.ndarray]:
+        parts = [pairs[first : first + PAIRS_PER_JOB] for first in range(0, len(pairs), PAIRS_PER_JOB)]
+        found = list(current_mapper()(look, parts))
+        return np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found])
+
+    return on_workers
+
+
+def loss_reductions_of(pairs: QA, *, tiny: bool, **named: Any) -> tuple[np.ndarray, np.ndarray]:
+    from tasks.train.reduction import loss_reductions
+
+    with one_thread() if tiny else nullcontext():
+        return loss_reductions(pairs, **named)
 
 
 @on_worker

@@ -26,6 +26,48 @@ class Evaluation:
     exact_match: float
 
 
+@dataclass(frozen=True, slots=True)
+class PairLosses:
+    """What a model makes of each of n pairs.
+
+    Args:
+        loss: sum of the negative log-likelihoods of the answer's tokens, nats, (n,).
+        answered: those tokens, (n,).
+        wrong: how many of them are not the model's first choice, (n,).
+        lengths: tokens of the pair, its question among them, (n,).
+    """
+
+    loss: np.ndarray
+    answered: np.ndarray
+    wrong: np.ndarray
+    lengths: np.ndarray
+
+
+def pair_losses(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    batch_tokens: int = 4096,
+    sequence_tokens: int = 512,
+) -> PairLosses:
+    """Likelihood of the answer of each of (question, answer) pairs; see `evaluate` for the arguments."""
+    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
+    device = next(model.parameters()).device
+    loss = np.zeros(len(examples))
+    answered, wrong = np.zeros((2, len(examples)), np.int64)
+    model.eval()
+    with torch.inference_mode():
+        for rows in plan_batches(examples.lengths, batch_tokens):
+            input_ids, labels = pad(examples, rows, 0)
+            losses, hits = answer_losses(model, input_ids, labels, device)
+            owner = np.nonzero(labels[:, 1:] != IGNORED)[0]
+            loss[rows] = np.bincount(owner, losses.double().cpu().numpy(), len(rows))
+            answered[rows] = np.bincount(owner, minlength=len(rows))
+            wrong[rows] = np.bincount(owner, ~hits.cpu().numpy(), len(rows))
+    return PairLosses(loss, answered, wrong, examples.lengths)
+
+
 def evaluate(
     model: Any,
     tokenizer: Any,
@@ -44,19 +86,7 @@ def evaluate(
         batch_tokens: tokens of a batch, padding included.
         sequence_tokens: longest example; cut as in training.
     """
-    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
-    device = next(model.parameters()).device
-    total, answered = 0.0, 0
-    wrong = np.zeros(len(examples), np.int64)
-    model.eval()
-    with torch.inference_mode():
-        for rows in plan_batches(examples.lengths, batch_tokens):
-            input_ids, labels = pad(examples, rows, 0)
-            losses, hits = answer_losses(model, input_ids, labels, device)
-            owner = rows[np.nonzero(labels[:, 1:] != IGNORED)[0]]
-            total += float(losses.sum(dtype=torch.float64))
-            answered += len(owner)
-            wrong += np.bincount(owner, ~hits.cpu().numpy(), len(examples)).astype(np.int64)
-    if not len(examples):
+    each = pair_losses(model, tokenizer, pairs, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
+    if not len(each.loss):
         return Evaluation(float("nan"), float("nan"))
-    return Evaluation(total / answered, float(np.mean(wrong == 0)))
+    return Evaluation(float(each.loss.sum() / each.answered.sum()), float(np.mean(each.wrong == 0)))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.corpus.tokens import count_bytes
 from tasks.train.checkpoint import load_student, save_student, source_of
 from tasks.train.training import Training
 
@@ -23,12 +22,6 @@ def count_tokens(base: str | Path, pairs: Pairs, sequence_tokens: int) -> int:
 
     tokenizer = AutoTokenizer.from_pretrained(source_of(base), trust_remote_code=False)
     return int(encode_pairs(tokenizer, pairs, sequence_tokens).lengths.sum())
-
-
-def bytes_per_token(base: str | Path, pairs: Pairs, sequence_tokens: int) -> float:
-    """UTF-8 bytes of pairs for each token that the student of a folder or hub name reads of them."""
-    size = sum(count_bytes(question) + count_bytes(answer) for question, answer in pairs)
-    return size / max(1, count_tokens(base, pairs, sequence_tokens))
 
 
 def train_student(

@@ -69,6 +69,11 @@ def folder(cell: Cell, out: Path) -> Path:
     return out / "cells" / cell.name
 
 
+def base_path(out: Path, cell: Cell, seed: int) -> Path:
+    """The student of a cell and seed before any fine-tuning."""
+    return out / "bases" / cell.name / str(seed)
+
+
 def settings(cell: Cell, out: Path, **changes: Any) -> EqualSettings:
     """The product's defaults on the cell's corpus and target; nothing is tuned for a cell.
 

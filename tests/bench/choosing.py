@@ -31,7 +31,6 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=0.05)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--pairs-per-document", type=int, default=4)
-    parser.add_argument("--kept", type=int, default=2_000)
     parser.add_argument("--reference", type=int, default=200)
     parser.add_argument("--dimensions", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
@@ -54,8 +53,7 @@ def main() -> None:
     with threadpool_limits(1):
         for _ in range(given.repeats):
             began = time.perf_counter()
-            keep_nearest(pairs, reference, given.kept)  # what fits into the training,
-            kept = keep_nearest(pairs, reference, len(pairs) // 2)  # and what is learnt from
+            kept = keep_nearest(pairs, reference, len(pairs) // 2)
             keeping.append(time.perf_counter() - began)
             began = time.perf_counter()
             strategy = LinUCB("linucb", Arms(labels, random.permutation(n)), free, vectors)

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
-from tasks.loop.keep import RATE
 from tasks.loop.pulls import CORPUS
 from tasks.loop.students import example_pairs
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import iterate_rows, read_rows, write_json
+from tasks.run.tables import iterate_rows, read_rows
 from tests.bench import results
-from tests.bench.cells import Cell, folder, settings
+from tests.bench.cells import Cell, base_path, folder, settings
 from tests.bench.selections import kept_path
 
 Facts = dict[str, Any]
@@ -32,7 +31,6 @@ KINDS = (ALONE, MIXED, OWN_END)
 def make_base(out: Path, cell: Cell, seed: int) -> None:
     """The student of a cell and seed before any fine-tuning, pre-trained as the product does; and its score."""
     from tasks.train.student import make_student
-    from tasks.train.train import bytes_per_token
 
     own = settings(cell, out)
     if not base_path(out, cell, seed).exists():
@@ -46,14 +44,7 @@ def make_base(out: Path, cell: Cell, seed: int) -> None:
             sequence_tokens=own.sequence_tokens,
             seed=integer(seed, "student"),
         )
-    if seed == 0:  # for all seeds: their vocabularies read about as many
-        rate = bytes_per_token(base_path(out, cell, seed), _reference(out, cell), own.sequence_tokens)
-        write_json(folder(cell, out) / RATE, rate)
     results.append(out, {**_key(cell, 0.0, "base", seed, ALONE), **fit(out, cell, seed, [], 0)})
-
-
-def base_path(out: Path, cell: Cell, seed: int) -> Path:
-    return out / "bases" / cell.name / str(seed)
 
 
 def train_students(

@@ -30,11 +30,11 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
         return (cell.corpus, cell.target, budget, strategy, seed, kind) not in done
 
     yield [(cells.prepare_cell, (cell, out)) for cell in chosen]
+    # Those that choose among pairs ask the student of their seed.
+    asking = options.seeds if any(map(selections.asks_student, names)) else 0
     yield [
         (fits.make_base, (out, cell, seed))
-        for cell, seed in product(
-            chosen, range(max(1, options.student_seeds))
-        )  # a selection asks the first what a token is
+        for cell, seed in product(chosen, range(max(options.student_seeds, asking)))
         if missing(cell, 0.0, "base", seed, fits.ALONE)
     ]
     yield (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop import finish, keep, prepare, rounds
+from tasks.loop import finish, keep, prepare, rounds, students
 from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -18,11 +18,11 @@ from tasks.loop.space import document_space
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
 from tasks.run.tables import PAIRS, read_rows, write_json, write_table
-from tasks.select.bandit import BANDITS
+from tasks.select.bandit import BANDITS, BY_DOCUMENT
 from tasks.select.cluster import default_clusters, kmeans
 from tasks.select.ranked import RANKED
 from tests.bench import results
-from tests.bench.cells import Cell, facts, link, settings
+from tests.bench.cells import Cell, base_path, facts, link, settings
 
 Facts = dict[str, Any]
 
@@ -31,7 +31,7 @@ ORACLE = "oracle"
 WITH_KEEP = (
     "+keep"  # behind the name of a strategy that reads as it always does, and keeps pairs as linucb does
 )
-_KEEP = 0.5
+KEEP = 0.5  # at most: train_tokens hold fewer of these selections, which is what decides by default
 
 
 def kept_path(out: Path, cell: Cell, budget: float, strategy: str, seed: int) -> Path:
@@ -47,7 +47,8 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
         tokens: that the students will train on.
 
     The strategies that learn share a warm-up, the alignment learnt on it and the clusters of the aligned space. The
-    others read nothing beforehand, so their space is the encoder's own.
+    others read nothing beforehand, so their space is the encoder's own. Those that choose among their pairs ask the cell's
+    student of that seed.
     """
     for group in (
         [name for name in names if name.removesuffix(WITH_KEEP) not in BANDITS],
@@ -60,7 +61,14 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
             link(cell, out, run)
             first = group[0].removesuffix(WITH_KEEP)
             own = settings(
-                cell, out, seed=seed, budget=budget, strategy=first, train="never", train_tokens=tokens
+                cell,
+                out,
+                seed=seed,
+                budget=budget,
+                strategy=first,
+                train="end",
+                train_tokens=tokens,
+                compare=[],
             )
             began = time.perf_counter()
             warm = prepare.warm_up(run, own, corpus=facts(cell, out)["corpus"], vectors={})
@@ -68,12 +76,26 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
             prepare.align(run, own, vectors={}, warm=warm)
             clusters = cluster(run, own, facts(cell, out)["corpus"]["documents"])
             shared = time.perf_counter() - began - reading
+            taught = learn_reference(run, cell, out, seed, own) if any(map(asks_student, group)) else None
             for name in group:
-                row = select_one(run, own, name, cell, out, clusters, shared)
+                row = select_one(run, own, name, cell, out, clusters, shared, taught)
                 last = row.pop("rounds")
                 path = kept_path(out, cell, budget, name, seed)
                 row["pairs"] = write_table(path, finish.kept_rows(run / name, last), PAIRS)
                 results.append(out, {**_key(cell, budget, name, seed), **row})
+
+
+def asks_student(name: str) -> bool:
+    """Whether a strategy of the benchmark chooses among its pairs, and so asks a student."""
+    return name.endswith(WITH_KEEP) or name in (*BY_DOCUMENT, ORACLE)
+
+
+def learn_reference(run: Path, cell: Cell, out: Path, seed: int, own: EqualSettings) -> Facts:
+    """The cell's student of a seed, in a run's folder, and what the reference teaches it."""
+    (run / "students").mkdir()
+    (run / students.BASE).symlink_to(base_path(out, cell, seed).resolve())
+    own = own.model_copy(update={"strategy": "linucb"})  # which asks for it
+    return students.taught(run, own, student={"student": students.BASE})
 
 
 def cluster(run: Path, own: EqualSettings, documents: int) -> int:
@@ -90,12 +112,19 @@ def cluster(run: Path, own: EqualSettings, documents: int) -> int:
 
 
 def select_one(
-    run: Path, own: EqualSettings, name: str, cell: Cell, out: Path, clusters: int, shared: float
+    run: Path,
+    own: EqualSettings,
+    name: str,
+    cell: Cell,
+    out: Path,
+    clusters: int,
+    shared: float,
+    taught: Facts | None,
 ) -> Facts:
     """A strategy through all its rounds, in a folder of its own below the run's, which has its name."""
     at, name = name, name.removesuffix(WITH_KEEP)
     # A store of its own: out of one that others have filled, extraction takes no time.
-    changes: Facts = {"strategy": name, "runs_dir": str(run / at), "keep": _KEEP if at != name else None}
+    changes: Facts = {"strategy": name, "runs_dir": str(run / at), "keep": KEEP if at != name else None}
     # A ranked strategy's order is fixed before its first round; one round reads the same documents as twelve.
     own = own.model_copy(update={**changes, "rounds": 1} if name in RANKED else changes)
     clock = {"choosing": shared, "extracting": 0.0}
@@ -108,14 +137,16 @@ def select_one(
 
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
     read = [timed("extracting", extract_rows, run, run / at, own, 0, warm_rows)]
-    arms = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at}
+    arms: Facts = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at, "taught": taught}
     state = timed("choosing", rounds.start, run, own, **arms)
     plan = make_plan(facts(cell, out)["corpus"]["documents"], clusters, len(warm_rows), name, own)
     for number in range(1, plan.rounds + 1):
         where: Facts = {"number": number, "strategy": name, "folder": at}
         chosen = timed("choosing", rounds.choose, run, own, plan=plan.as_dict(), before=state, **where)
         read.append(timed("extracting", rounds.extract, run, own, number=number, chosen=chosen, folder=at))
-        state = timed("choosing", rounds.reward, run, own, before=state, extracted=read[-1], **where)
+        state = timed(
+            "choosing", rounds.reward, run, own, before=state, extracted=read[-1], taught=taught, **where
+        )
     return {
         **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
         "transport_heldout": state["transport_heldout"],
@@ -136,26 +167,35 @@ class _Told:
 
 
 def select_oracle(out: Path, cell: Cell, budget: float, tokens: int, seeds: Sequence[int]) -> None:
-    """The documents whose pairs would be kept if all were read: what a choice of pairs and documents could reach.
+    """The documents that gain the most by transport if all are read: what a choice of documents could reach.
 
-    Reads everything, keeps the best pairs, and reads again the documents that gain the most by the prices of that choice,
-    as many as the budget allows. The seed changes only the student.
+    Reads everything, prices all pairs against the better half of them, and reads again the documents whose pairs gain most
+    by these prices, as many as the budget allows. Of these it keeps pairs as linucb does, by the student of seed 0. A seed
+    changes only the student.
     """
     own = settings(
-        cell, out, budget=budget, strategy="everything", train="never", train_tokens=tokens, keep=_KEEP
+        cell,
+        out,
+        budget=budget,
+        strategy="everything",
+        train="end",
+        train_tokens=tokens,
+        keep=KEEP,
+        compare=[],
     )
     documents = facts(cell, out)["corpus"]["documents"]
     with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
         run = Path(temporary) / "run"
         link(cell, out, run)
         own = own.model_copy(update={"runs_dir": str(run)})
-        extract_rows(run, run, own, 0, np.arange(documents).tolist())
         told = _Told()
+        extract_rows(run, run, own, 0, np.arange(documents).tolist())
         keep.choose_pairs(run, own, run, 0, told)
         best = told.rows[np.argsort(-told.gains, kind="stable")]
         at = run / ORACLE
         read = extract_rows(run, at, own, 0, best[: documents_budget(documents, own, ORACLE)].tolist())
-        keep.choose_pairs(run, own, at, 0, told)
+        taught = learn_reference(run, cell, out, 0, own)
+        keep.choose_pairs(run, own, at, 0, told, students.reductions_by(run, own, taught))
         rows = read_rows(round_folder(at, 0) / "extracted.parquet")
         kept = [row for row, own in zip(rows, keep.kept_mask(at, 0), strict=True) if own]
         write_table(kept_path(out, cell, budget, ORACLE, 0), kept, PAIRS)
