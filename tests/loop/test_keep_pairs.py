@@ -13,11 +13,28 @@ from tasks.loop.keep import chooses_pairs, kept_mask, newly_kept
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.run.tables import read_json, read_rows, write_json
+from tasks.run.arrays import load_array
+from tasks.run.seeds import integer
+from tasks.run.tables import read_json, read_rows
 from tests.loop.test_rounds import prepared
 
 
-def played(tmp_path: Path, **changes: Any) -> tuple[Path, EqualSettings]:
+class Student:
+    """Stands where the student does: answers with more digits teach it more, each costs 10 tokens."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, pairs: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
+        self.asked += pairs
+        return np.array([worth(answer) for _, answer in pairs]), np.full(len(pairs), 10)
+
+
+def worth(answer: str) -> float:
+    return sum(map(str.isdigit, answer)) + len(answer) / 1000
+
+
+def played(tmp_path: Path, student: Student | None = None, **changes: Any) -> tuple[Path, EqualSettings]:
     """A run of three rounds. The corpus has 120 documents, of which 36 are read."""
     run, own, clusters = prepared(tmp_path, strategy="linucb", **changes)
     warm = extract_rows(run, run, own, 0, [])
@@ -27,7 +44,10 @@ def played(tmp_path: Path, **changes: Any) -> tuple[Path, EqualSettings]:
         given: dict[str, Any] = {"number": number, "strategy": own.strategy}
         chosen = rounds.choose(run, own, plan=plan.as_dict(), before=state, **given)
         extracted = rounds.extract(run, own, number=number, chosen=chosen)
-        state = rounds.reward(run, own, before=state, extracted=extracted, **given)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rounds, "reductions_by", lambda *given: student)
+            state = rounds.reward(run, own, before=state, extracted=extracted, taught={}, **given)
+        assert f"rounds/{number:02d}/reductions.npy" in state["files"] or student is None
         assert f"rounds/{number:02d}/kept.npy" in state["files"]
     return run, own
 
@@ -36,12 +56,12 @@ def read_pairs(run: Path, last: int) -> list[dict[str, Any]]:
     return [row for n in range(last + 1) for row in read_rows(round_folder(run, n) / "pairs.parquet")]
 
 
-def test_half_of_all_pairs_so_far_is_kept_after_every_round(tmp_path: Path) -> None:
+def test_a_quarter_of_all_pairs_so_far_is_kept_after_every_round(tmp_path: Path) -> None:
     run, _ = played(tmp_path)
     for number in (1, 2, 3):
         mask = kept_mask(run, number)
         assert mask is not None
-        assert mask.sum() == round(len(mask) / 2) > 0
+        assert mask.sum() == round(len(mask) / 4) > 0
         assert len(mask) == len(read_pairs(run, number))
     pairs = [pair for pair, own in zip(read_pairs(run, 3), kept_mask(run, 3), strict=True) if own]
     assert students.kept_pairs(run, 3) == [(pair["question"], pair["answer"]) for pair in pairs]
@@ -50,19 +70,56 @@ def test_half_of_all_pairs_so_far_is_kept_after_every_round(tmp_path: Path) -> N
     assert sum(map(len, rounds.kept_vectors(run, 3))) == len(pairs)
 
 
-@pytest.mark.parametrize(("rate", "bytes_that_fit"), [(None, 2000), (2.0, 1000)])
-def test_what_is_kept_fits_the_training(tmp_path: Path, rate: float | None, bytes_that_fit: int) -> None:
-    """1,500 tokens in 3 passes are 500 of a pass, of as many bytes as the student reads in one, 4 by default."""
-    run, own = played(tmp_path)
-    if rate is not None:
-        write_json(run / keep.RATE, rate)
-    own = own.model_copy(update={"train_tokens": 1500, "epochs": 3.0})
-    keep.choose_pairs(run, own, run, 3, rounds._strategy(run, own, "linucb", run))
-    pairs = read_pairs(run, 3)
+def nearest_half(run: Path, own: EqualSettings) -> np.ndarray:
+    vectors = np.concatenate([load_array(round_folder(run, n) / "vectors.npy") for n in range(4)])
+    reference = load_array(run / "stages/reference.npy")
+    half = keep.keep_nearest(vectors, reference, round(len(vectors) / 2), seed=integer(own.seed, "keep"))
+    return half.mask
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({}, "quarter"),
+        ({"keep": 0.1}, "tenth"),
+        ({"train_tokens": 150, "epochs": 3.0}, "five"),  # 50 tokens of a pass
+        ({"train_tokens": 1, "epochs": 3.0}, "one"),  # nothing fits: one all the same
+        ({"train_tokens": 100_000}, "half"),
+        ({"train_tokens": 100_000, "keep": 0.1}, "tenth"),
+    ],
+)
+def test_of_the_nearest_half_those_are_kept_that_teach_the_student_most(
+    tmp_path: Path, changes: dict[str, Any], kept: str
+) -> None:
+    run, own = played(tmp_path, Student(), **changes)
+    pairs, mask, half = read_pairs(run, 3), kept_mask(run, 3), nearest_half(run, own)
+    n = len(pairs)
+    count = {"half": round(n / 2), "quarter": round(n / 4), "tenth": round(n / 10), "five": 5, "one": 1}[kept]
+    assert mask.sum() == count < n
+    assert not (mask & ~half).any()
+    values = np.array([worth(pair["answer"]) for pair in pairs])
+    assert values[mask].min() >= values[half & ~mask].max(initial=0)
+
+
+def test_the_student_is_asked_once_and_only_of_pairs_that_might_be_kept(tmp_path: Path) -> None:
+    student = Student()
+    run, _ = played(tmp_path, student)
+    pairs = [(pair["question"], pair["answer"]) for pair in read_pairs(run, 3)]
+    assert len(pairs) == len(set(pairs))
+    assert len(student.asked) == len(set(student.asked))
+    assert set(student.asked) < set(pairs)
+    known = load_array(round_folder(run, 3) / keep.REDUCTIONS)
+    asked = [pair in set(student.asked) for pair in pairs]
+    assert (~np.isnan(known[:, 0])).tolist() == asked
+    assert known[asked, 0].tolist() == [
+        worth(answer) for (_, answer), own in zip(pairs, asked, strict=True) if own
+    ]
+
+
+def test_more_than_half_are_kept_where_more_are_asked_for(tmp_path: Path) -> None:
+    run, _ = played(tmp_path, Student(), keep=0.8)
     mask = kept_mask(run, 3)
-    sizes = np.array([len(f"{pair['question']}{pair['answer']}".encode()) for pair in pairs])
-    assert bytes_that_fit - 2 * sizes.max() < sizes[mask].sum() <= bytes_that_fit
-    assert 0 < mask.sum() < len(pairs) / 2
+    assert mask.sum() == round(0.8 * len(mask))
 
 
 def test_pairs_count_as_new_when_they_were_not_kept_before(tmp_path: Path) -> None:

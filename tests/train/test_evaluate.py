@@ -10,7 +10,7 @@ import torch
 from tiny_models import SUMS
 
 from tasks.train.checkpoint import load_student
-from tasks.train.evaluate import evaluate
+from tasks.train.evaluate import evaluate, pair_losses
 from tasks.train.finetune import finetune
 from tasks.train.training import Training
 
@@ -38,6 +38,20 @@ def test_nll_is_that_of_plain_logits_one_pair_at_a_time(kind: str, request: pyte
     scores = evaluate(model, tokenizer, MIXED, batch_tokens=512)
     by_hand = [nll_by_hand(model, tokenizer, *pair) for pair in MIXED]
     np.testing.assert_allclose(scores.nll, np.concatenate(by_hand).mean(), rtol=1e-5)
+
+
+def test_losses_of_pairs_are_those_of_each_alone_whatever_the_batches(llama: Path) -> None:
+    model, tokenizer = load_student(llama)
+    by_hand = [nll_by_hand(model, tokenizer, *pair) for pair in MIXED]
+    for batch in (1, 100, 100_000):
+        found = pair_losses(model, tokenizer, MIXED, batch_tokens=batch)
+        np.testing.assert_allclose(found.loss, [sum(each) for each in by_hand], rtol=1e-5)
+        assert found.answered.tolist() == [len(each) for each in by_hand]
+    lengths = [
+        len(tokenizer.encode(f"Question: {question}\nAnswer: {answer}", add_special_tokens=False)) + 1
+        for question, answer in MIXED
+    ]
+    assert found.lengths.tolist() == lengths
 
 
 def test_scores_do_not_depend_on_the_batch_size(llama: Path) -> None:
