@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tasks.loop.keep import TOO_FAR, kept_mask
+from tasks.loop.keep import TOO_FAR, kept_mask, known_reductions
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
@@ -200,15 +201,26 @@ def _concatenated(
         yield from iterate_rows(folder / name, columns)
 
 
-def kept_rows(
-    at: Path, last: int, kept: bool = True, columns: list[str] | None = None
-) -> Iterator[dict[str, Any]]:
-    """The pairs of a folder's rounds 0..last that are kept after the last, or those that are not; all columns or some."""
+def kept_rows(at: Path, last: int, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The pairs of a folder's rounds 0..last that are kept after the last; all columns or some."""
     rows = _concatenated([round_folder(at, number) for number in range(last + 1)], "pairs.parquet", columns)
     mask = kept_mask(at, last)
+    return rows if mask is None else compress(rows, mask)
+
+
+def _left_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
+    """Rejections of the pairs that were read and are not kept."""
+    mask, reductions = kept_mask(run, last), known_reductions(run, last)
     if mask is None:
-        return rows if kept else iter(())
-    return (row for row, own in zip(rows, mask, strict=True) if own == kept)
+        return
+    folders = [round_folder(run, number) for number in range(last + 1)]
+    for place, row in enumerate(_concatenated(folders, "pairs.parquet", ["id", "similarity"])):
+        if mask[place]:
+            continue
+        detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
+        if reductions is not None and not np.isnan(reductions[place]):
+            detail += f"; learning the reference takes {reductions[place]:.2f} nats off its answer's loss"
+        yield {"stage": "keep", "reason": TOO_FAR, "id": row["id"], "detail": detail}
 
 
 def _rejected(run: Path, rounds: int, target: Facts) -> Iterator[dict[str, Any]]:
@@ -216,9 +228,7 @@ def _rejected(run: Path, rounds: int, target: Facts) -> Iterator[dict[str, Any]]
         yield {"stage": stage, "reason": reason, "id": id_, "detail": detail}
     yield from iterate_rows(run / "stages/rejected.parquet")
     yield from _concatenated([round_folder(run, number) for number in range(rounds + 1)], "rejected.parquet")
-    for row in kept_rows(run, rounds, kept=False, columns=["id", "similarity"]):
-        detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
-        yield {"stage": "keep", "reason": TOO_FAR, "id": row["id"], "detail": detail}
+    yield from _left_rows(run, rounds)
 
 
 def _write_documents(run: Path, rounds: int) -> None:

@@ -72,7 +72,7 @@ def choose_pairs(
             count = half  # and of these what fits
         able = nearest if count <= half else keep_nearest(vectors, reference, count, seed=seed)
         rows = np.flatnonzero(able.mask)
-        known = _known_reductions(at, number, rows, len(vectors), reductions)
+        known = _ask(at, number, rows, len(vectors), reductions)
         save_array(here / REDUCTIONS, known)
         files.append(REDUCTIONS)
         mask = np.zeros(len(vectors), dtype=bool)
@@ -109,9 +109,13 @@ def kept_mask(at: Path, number: int) -> np.ndarray | None:
     return np.asarray(load_array(path)).astype(bool) if path.exists() else None
 
 
-def _known_reductions(
-    at: Path, number: int, rows: np.ndarray, total: int, reductions: Reductions
-) -> np.ndarray:
+def known_reductions(at: Path, number: int) -> np.ndarray | None:
+    """Loss reductions of the pairs of rounds 0..number, nan of those nobody asked about, (pairs,); None without a student."""
+    path = round_folder(at, number) / REDUCTIONS
+    return np.asarray(load_array(path))[:, 0] if path.exists() else None
+
+
+def _ask(at: Path, number: int, rows: np.ndarray, total: int, reductions: Reductions) -> np.ndarray:
     """Loss reduction and length of the pairs in `rows` of rounds 0..number, those of earlier rounds as they were found then.
 
     Returns:

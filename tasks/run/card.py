@@ -100,7 +100,7 @@ def _body(
     return f"""# {cell(name)}
 
 {rows:,} question-answer pairs. Sluice chose which documents of a larger corpus to extract them from, and which of the pairs
-to keep, by how near they lie to a target task. Each pair comes from one place in one document; its lineage says which.
+to keep, by what serves a target task. Each pair comes from one place in one document; its lineage says which.
 
 ## Load
 

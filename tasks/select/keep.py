@@ -1,4 +1,4 @@
-"""Which of the extracted pairs to keep: those that together move to the reference most cheaply.
+"""Which of the extracted pairs serve the reference: those that together move to it most cheaply.
 
 Partial optimal transport (Figalli, 2010; Chapel et al., NeurIPS 2020): every reference example takes its share of mass from
 pairs of which none may give more than 1 / count, and what is not asked for stays where it is. So a pair is kept for an

@@ -81,6 +81,7 @@ def test_the_default_keeps_a_quarter_and_says_what_became_of_the_rest(
     left = [row for row in read_rows(run / "rejected.parquet") if row["stage"] == "keep"]
     read = sum(row["pairs"] for file in run.glob("rounds/*/reads.parquet") for row in read_rows(file))
     assert len(kept) + len(left) == read > 4
+    assert any("nats" in row["detail"] for row in left)
     assert summary["pairs"] == len(kept) == round(read / 4)
     assert not {row["id"] for row in kept} & {row["id"] for row in left}
     assert sum(row["pairs"] or 0 for row in documents) == len(kept)
@@ -107,7 +108,6 @@ def test_low_rank_adapters_train_in_rounds(prefect_server, settings, tmp_path, w
             student=str(causal_model),
             lora=True,
             learning_rate=1e-2,
-            strategy="nearest-cluster",
         )
     )
     assert summary["nll_after"] < summary["nll_before"]
