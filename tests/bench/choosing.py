@@ -3,14 +3,17 @@
     python -m tests.bench.choosing [--documents 100000] [--clusters 1000] [--budget 0.05] [--rounds 12] [--repeats 3]
 
 Made-up vectors of the real size; the last round, which has the most to look back on. Extraction is taken to last a second a
-document, as a fast language model does. One thread.
+document, as a fast language model does. One thread. What it costs to ask the tiny student about pairs, which is the
+student's time and not the choice's, is measured beside it, on made-up pairs of the default's width and layers.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -33,6 +36,7 @@ def main() -> None:
     parser.add_argument("--pairs-per-document", type=int, default=4)
     parser.add_argument("--reference", type=int, default=200)
     parser.add_argument("--dimensions", type=int, default=256)
+    parser.add_argument("--pair-tokens", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
 
@@ -66,6 +70,33 @@ def main() -> None:
         f"{n:,} documents, {given.clusters:,} clusters, {len(pairs):,} pairs: keeping {median(keeping):.2f} s, choosing "
         f"{median(choosing):.2f} s for a round of {each} documents: {whole / each:.2%} of extraction at 1 s a document"
     )
+    seconds = median(asking(given.pair_tokens) for _ in range(given.repeats))
+    # Half of the pairs of a document, at most: each is looked at once, by two students.
+    share = seconds * given.pairs_per_document / 2
+    print(
+        f"asking the tiny student: {seconds * 1000:.1f} ms a pair of {given.pair_tokens} tokens, {share:.2%} of extraction"
+    )
+
+
+def asking(tokens: int, pairs: int = 256) -> float:
+    """Seconds it takes the tiny student, before and after it has learnt something, to look at a pair of so many tokens."""
+    from tasks.train.reduction import loss_reductions
+    from tasks.train.student import make_student
+    from tasks.train.threads import one_thread
+    from tasks.train.training import Training
+
+    random = generator(0, "bench", "asking")
+    words = ["".join(random.choice(list("abcdefghij"), size=3)) for _ in range(200)]
+    text = [" ".join(random.choice(words, size=tokens)) for _ in range(pairs)]
+    with TemporaryDirectory() as folder, one_thread():
+        student = Path(folder) / "student"
+        make_student(student, text, vocabulary=1024, width=128, layers=3, pretrain_tokens=0, seed=0)
+        made = [(one[: 2 * len(one) // 3], one[2 * len(one) // 3 :]) for one in text]
+        loss_reductions(made[:16], prior=student, conditional=student, training=Training())
+        began = time.perf_counter()
+        _, lengths = loss_reductions(made, prior=student, conditional=student, training=Training())
+        seconds = time.perf_counter() - began
+    return seconds / float(lengths.sum()) * tokens
 
 
 if __name__ == "__main__":
