@@ -118,7 +118,10 @@ def reductions_by(run: Path, settings: EqualSettings, taught: Facts) -> Reductio
 
     def on_workers(pairs: QA) -> tuple[np.ndarray, np.ndarray]:
         parts = [pairs[first : first + PAIRS_PER_JOB] for first in range(0, len(pairs), PAIRS_PER_JOB)]
-        found = list(current_mapper()(look, parts))
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for one in current_mapper()(look, parts):
+            found.append(one)
+            terminal.current().progress("pairs shown to the student", sum(len(done[0]) for done in found))
         return np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found])
 
     return on_workers

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tasks.corpus.target import Target
@@ -74,6 +75,49 @@ def test_reference_alone_and_with_the_selection_train_on_as_many_tokens(
     assert [pairs for pairs, _ in trained] == [len(REFERENCE), len(REFERENCE) + len(KEPT)]
     assert all(planned - LONGEST < tokens <= planned for _, tokens in trained)
     assert facts["nll_reference"] != facts["nll_reference_selection"]
+
+
+def test_the_student_that_is_asked_has_learnt_the_reference_and_nothing_else(
+    run: Path, trained: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = settings(epochs=30.0, learning_rate=1e-2)
+    facts = students.taught(run, own, student={"student": students.BASE})
+    tokens = 30 * count_tokens(run / students.BASE, REFERENCE, 512)
+    assert trained == [(len(REFERENCE), tokens)]
+    assert facts["files"] == [students.TAUGHT]
+    monkeypatch.setattr(students, "PAIRS_PER_JOB", 4)
+    reductions = students.reductions_by(run, own, facts)
+    assert reductions is not None
+    pairs = [*REFERENCE, ("Who was at the door?", "A farmer with two baskets.")]
+    reduced, lengths = reductions(pairs)
+    assert reduced[:-1].min() > reduced[-1]
+    assert lengths[:-1].sum() * 30 == tokens
+    whole, _ = students.loss_reductions_of(
+        pairs,
+        prior=run / students.BASE,
+        conditional=run / students.TAUGHT,
+        training=Training(),
+        tiny=True,
+    )
+    np.testing.assert_allclose(reduced, whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked"),
+    [
+        ({}, True),
+        ({"train": "never"}, False),
+        ({"strategy": "ucb", "compare": ["dsir"]}, False),
+        ({"strategy": "ucb", "compare": ["linucb"]}, True),
+        ({"strategy": "dsir", "keep": 0.3}, True),
+    ],
+)
+def test_who_asks_a_student(
+    run: Path, trained: list[tuple[int, int]], own: dict[str, Any], asked: bool
+) -> None:
+    facts = students.taught(run, settings(epochs=1.0, **own), student={"student": students.BASE})
+    assert bool(trained) is asked
+    assert (students.reductions_by(run, settings(**own), facts) is not None) is asked
 
 
 def test_a_compared_strategy_of_a_run_that_trained_on_nothing_trains_on_nothing(
