@@ -72,10 +72,10 @@ def equal(settings: EqualSettings) -> Facts:
         check_documents(run, settings, corpus=corpus, vectors=vectors)
         # A student that cannot be loaded shows before anything is paid.
         base = make_student(run, settings, corpus=corpus, target=target)
+        taught = learn_reference(run, settings, student=base)
         warm = warm_up(run, settings, corpus=corpus, vectors=vectors)
         space = align(run, settings, vectors=vectors, warm=warm)
         clusters = cluster(run, settings, corpus=corpus, warm=warm, space=space)
-        taught = learn_reference(run, settings, student=base)
         arms = start_arms(
             run, settings, warm=warm, clusters=clusters, strategy=settings.strategy, taught=taught
         )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tasks.loop.keep import TOO_FAR, kept_mask, known_reductions
+from tasks.loop.keep import SERVES_LESS, kept_mask, known_reductions
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
@@ -205,7 +204,7 @@ def kept_rows(at: Path, last: int, columns: list[str] | None = None) -> Iterator
     """The pairs of a folder's rounds 0..last that are kept after the last; all columns or some."""
     rows = _concatenated([round_folder(at, number) for number in range(last + 1)], "pairs.parquet", columns)
     mask = kept_mask(at, last)
-    return rows if mask is None else compress(rows, mask)
+    return rows if mask is None else (row for row, own in zip(rows, mask, strict=True) if own)
 
 
 def _left_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
@@ -220,7 +219,7 @@ def _left_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
         detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
         if reductions is not None and not np.isnan(reductions[place]):
             detail += f"; learning the reference takes {reductions[place]:.2f} nats off its answer's loss"
-        yield {"stage": "keep", "reason": TOO_FAR, "id": row["id"], "detail": detail}
+        yield {"stage": "keep", "reason": SERVES_LESS, "id": row["id"], "detail": detail}
 
 
 def _rejected(run: Path, rounds: int, target: Facts) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 Two views of a pair meet here. Transport says whether it is about what the reference is about, and sees to it that every
 part of the reference is served; the student says how much it would learn from it. Of the half that transport prefers,
-those are kept from which the student learns the most.
+those are kept from which the student learns the most. Where more than half are to stay, transport alone leaves some out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Reductions = Callable[[list[tuple[str, str]]], tuple[np.ndarray, np.ndarray]]
 KEPT = "kept.npy"
 REDUCTIONS = "reductions.npy"  # loss reduction and tokens of every pair so far; nan where nobody had to know
 _SHARE = 0.25  # by default, of a strategy that reads for the best pairs of a document
-TOO_FAR = "the pairs that are kept serve the target better"
+SERVES_LESS = "the pairs that are kept serve the target better"
 
 
 def chooses_pairs(settings: EqualSettings, strategy: str) -> bool:
@@ -126,6 +126,8 @@ def _ask(at: Path, number: int, rows: np.ndarray, total: int, reductions: Reduct
         earlier = load_array(before)
         known[: len(earlier)] = earlier
     missing = set(rows[np.isnan(known[rows, 0])].tolist())
+    if not missing:
+        return known
     pairs = [
         (row["question"], row["answer"])
         for place, row in enumerate(
@@ -135,8 +137,7 @@ def _ask(at: Path, number: int, rows: np.ndarray, total: int, reductions: Reduct
         )
         if place in missing
     ]
-    if pairs:
-        known[sorted(missing)] = np.column_stack(reductions(pairs))
+    known[sorted(missing)] = np.column_stack(reductions(pairs))
     return known
 
 

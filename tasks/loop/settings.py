@@ -106,9 +106,9 @@ class EqualSettings(RunSettings):
     """How documents or clusters are chosen. 'everything' reads the whole corpus whatever the budget."""
 
     keep: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_SELECT)] = None
-    """Share of the extracted pairs to keep: of the half nearest to the reference by transport those that teach the student
-    most, without a student the nearest. By default a quarter with linucb, or with train_tokens as many as `epochs` passes
-    of it hold, half at most; all, whatever train_tokens, with the others."""
+    """Share of the extracted pairs to keep: of the half nearest to the reference by transport (of as many as are kept,
+    if more) those that teach the student most; without a student the nearest. No more are kept than `epochs` passes of
+    train_tokens hold. By default a quarter with linucb, with train_tokens what they hold, half at most; the others keep all."""
 
     alpha: Annotated[float, Field(ge=0, json_schema_extra=_SELECT)] = 0.05
     """Weight of the exploration bonus of ucb and ucb-prior, in units of reward; its noise for thompson."""

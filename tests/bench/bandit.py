@@ -78,8 +78,8 @@ _LEGEND = """\
 Mean ± standard deviation over seeds; differences paired by seed, mean ± standard error, **bold** beyond two standard errors,
 negative is better. Best free: of random, mean similarity, DSIR, nearest cluster and TSDS the one with the lowest mean in that
 row's cell and budget and measure, chosen after seeing it, which favours it. "+keep": reads as the strategy does, and keeps
-the nearest pairs as the default does. Regret: to an oracle that reads the documents whose pairs would be kept if all
-documents were read. Students train on {tokens:,} tokens whatever they are given."""
+pairs as the default does. Regret: to an oracle that has read everything, reads the documents whose pairs gain most by
+transport, and keeps of them as the default does. Students train on {tokens:,} tokens whatever they are given."""
 
 
 def best_free(found: Found, cell: Cell, budget: float, values: Any) -> str | None:

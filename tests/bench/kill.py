@@ -68,6 +68,8 @@ MOMENTS = (
     extracted(25),
     file("stages/corpus.parquet"),
     file("rounds/01/pairs.parquet"),
+    file("students/taught"),
+    file("rounds/02/reductions.npy"),
     file("students/round-02"),
     file("compare/nearest-cluster/rounds/01/pulls.json"),
     file("pairs.parquet"),

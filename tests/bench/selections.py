@@ -76,9 +76,12 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
             prepare.align(run, own, vectors={}, warm=warm)
             clusters = cluster(run, own, facts(cell, out)["corpus"]["documents"])
             shared = time.perf_counter() - began - reading
+            began = time.perf_counter()
             taught = learn_reference(run, cell, out, seed, own) if any(map(asks_student, group)) else None
+            learning = time.perf_counter() - began
             for name in group:
-                row = select_one(run, own, name, cell, out, clusters, shared, taught)
+                spent = shared + (learning if asks_student(name) else 0.0)
+                row = select_one(run, own, name, cell, out, clusters, spent, taught)
                 last = row.pop("rounds")
                 path = kept_path(out, cell, budget, name, seed)
                 row["pairs"] = write_table(path, finish.kept_rows(run / name, last), PAIRS)

@@ -258,6 +258,19 @@ def test_the_same_settings_give_the_same_bytes_with_or_without_workers(
     assert summary["nll_after"] == finished.summary["nll_after"]
 
 
+def test_the_student_chooses_the_same_pairs_with_or_without_workers(
+    prefect_server, settings, tmp_path, request
+):
+    from flows.equal import equal
+
+    equal(settings(tmp_path, "workers", workers=2))
+    request.getfixturevalue("without_dask")
+    equal(settings(tmp_path, "alone"))
+    runs = tmp_path / "equal"
+    assert (runs / "alone/rounds/03/reductions.npy").exists()
+    assert hashes(runs / "alone") == hashes(runs / "workers")
+
+
 # --- every strategy, and the settings that change a stage
 
 
@@ -291,6 +304,7 @@ def test_a_strategy_spends_its_budget_once(finished, tmp_path, name, warms_up):
         corpus={"documents": 120},
         clusters={"clusters": clusters},
         student={"student": None},
+        taught={"student": None},
         tokens=0,
     )
     at = run / "compare" / name

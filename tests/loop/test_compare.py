@@ -16,6 +16,7 @@ GIVEN: Facts = {
     "corpus": {"files": {"c": "1"}},
     "clusters": {"files": {"k": "1"}},
     "student": {"files": {}, "student": "tiny"},
+    "taught": {"files": {"t": "1"}, "student": "taught"},
     "rounds": 3,
     "rewarded": {"files": {"r": "1"}},
 }
@@ -48,6 +49,9 @@ def test_what_is_done_is_not_done_again_after_a_kill(tmp_path: Path, monkeypatch
     assert found["reference"]["nll_reference"] == 1.0
     compare.others(tmp_path, own, tokens=8, **GIVEN)  # longer training is other work
     assert done == ["random", "killed", "dsir", "random", "dsir"]
+    other = {**GIVEN, "taught": {**GIVEN["taught"], "files": {"t": "2"}}}
+    compare.others(tmp_path, own, tokens=8, **other)  # so is the word of another student
+    assert done[5:] == ["random", "dsir"]
 
 
 def test_rows_are_in_the_order_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def played(tmp_path: Path, student: Student | None = None, **changes: Any) -> tu
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rounds, "reductions_by", lambda *given: student)
             state = rounds.reward(run, own, before=state, extracted=extracted, taught={}, **given)
-        assert f"rounds/{number:02d}/reductions.npy" in state["files"] or student is None
+        assert (f"rounds/{number:02d}/reductions.npy" in state["files"]) is (student is not None)
         assert f"rounds/{number:02d}/kept.npy" in state["files"]
     return run, own
 
@@ -83,6 +83,7 @@ def nearest_half(run: Path, own: EqualSettings) -> np.ndarray:
         ({}, "quarter"),
         ({"keep": 0.1}, "tenth"),
         ({"train_tokens": 150, "epochs": 3.0}, "five"),  # 50 tokens of a pass
+        ({"train_tokens": 150, "epochs": 3.0, "keep": 0.4}, "five"),  # a share is cut as well
         ({"train_tokens": 1, "epochs": 3.0}, "one"),  # nothing fits: one all the same
         ({"train_tokens": 100_000}, "half"),
         ({"train_tokens": 100_000, "keep": 0.1}, "tenth"),
