@@ -83,11 +83,20 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
 
 @on_worker
 def taught(run: Path, settings: EqualSettings, student: Facts) -> Facts:
-    """The student after `epochs` passes over the reference alone: beside the one before, it tells what teaches alike."""
+    """The student after `epochs` passes over the reference alone, or as much of them as `train_tokens` allow.
+
+    Beside the student before, it tells what teaches alike.
+    """
+    from tasks.train.train import count_tokens
+
     if not asks_student(settings):
         return {"files": [], "student": None, "prior": None}
     reference = example_pairs(Target.load(run / "target").reference)
-    training = replace(_training(settings, None), seed=integer(settings.seed, "taught"))
+    tokens = None
+    if settings.train_tokens is not None:
+        once = count_tokens(where(run, student["student"]), reference, settings.sequence_tokens)
+        tokens = min(settings.train_tokens, round(settings.epochs * once))
+    training = replace(_training(settings, tokens), seed=integer(settings.seed, "taught"))
     _train(run, settings, student["student"], TAUGHT, reference, training, test=[])
     return {"files": [TAUGHT], "student": TAUGHT, "prior": student["student"]}
 

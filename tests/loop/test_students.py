@@ -102,6 +102,15 @@ def test_the_student_that_is_asked_has_learnt_the_reference_and_nothing_else(
     np.testing.assert_allclose(reduced, whole, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("most", "passes"), [(100_000, 3.0), (150, None)])
+def test_the_reference_is_learnt_for_no_longer_than_the_selection(
+    run: Path, trained: list[tuple[int, int]], most: int, passes: float | None
+) -> None:
+    students.taught(run, settings(epochs=3.0, train_tokens=most), student={"student": students.BASE})
+    planned = most if passes is None else passes * count_tokens(run / students.BASE, REFERENCE, 512)
+    assert planned - LONGEST < trained[0][1] <= planned
+
+
 @pytest.mark.parametrize(
     ("own", "asked"),
     [
