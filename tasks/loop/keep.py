@@ -8,6 +8,7 @@ those are kept from which the student learns the most. Where more than half are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,19 +60,21 @@ def choose_pairs(
     here = round_folder(at, number)
     vectors = np.concatenate([load_array(round_folder(at, n) / "vectors.npy") for n in range(number + 1)])
     reference, seed = load_array(run / "stages/reference.npy"), integer(settings.seed, "keep")
+
+    @cache
+    def nearest(count: int) -> Kept:
+        return keep_nearest(vectors, reference, count, seed=seed)
+
     half = max(1, round(len(vectors) / 2))
-    # What is learnt from is always one half against the other, or few documents would ever have gained anything.
-    nearest = keep_nearest(vectors, reference, half, seed=seed)
     count = max(1, round((_SHARE if settings.keep is None else settings.keep) * len(vectors)))
     files = [KEPT]
     if reductions is None:
-        mask = keep_nearest(vectors, reference, count, seed=seed).mask
+        mask = nearest(count).mask
     else:
         most = None if settings.train_tokens is None else settings.train_tokens / settings.epochs
         if settings.keep is None and most is not None:
             count = half  # and of these what fits
-        able = nearest if count <= half else keep_nearest(vectors, reference, count, seed=seed)
-        rows = np.flatnonzero(able.mask)
+        rows = np.flatnonzero(nearest(max(half, count)).mask)
         known = _ask(at, number, rows, len(vectors), reductions)
         save_array(here / REDUCTIONS, known)
         files.append(REDUCTIONS)
@@ -79,7 +82,8 @@ def choose_pairs(
         mask[most_reduced(rows, known[rows, 0], known[rows, 1], count, most)] = True
     save_array(here / KEPT, mask.astype(np.uint8))
     if strategy.name in BY_DOCUMENT:
-        strategy.observe(*_gains(at, number, nearest))
+        # One half against the other, whatever is kept, or few documents would ever have gained anything.
+        strategy.observe(*_gains(at, number, nearest(half)))
     return files
 
 

@@ -30,7 +30,7 @@ QA = list[tuple[str, str]]
 
 BASE = "students/base"
 TAUGHT = "students/taught"
-PAIRS_PER_JOB = 256
+PAIRS_PER_JOB = 256  # some 25,000 tokens: seconds of work, beside which loading two tiny students is nothing
 
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
@@ -85,7 +85,7 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
 def taught(run: Path, settings: EqualSettings, student: Facts) -> Facts:
     """The student after `epochs` passes over the reference alone, or as much of them as `train_tokens` allow.
 
-    Beside the student before, it tells what teaches alike.
+    Compared with the student before, it tells which pairs teach the same.
     """
     from tasks.train.train import count_tokens
 
@@ -108,12 +108,12 @@ def asks_student(settings: EqualSettings) -> bool:
     )
 
 
-def reductions_by(run: Path, settings: EqualSettings, taught: Facts) -> Reductions | None:
+def reductions_by(run: Path, settings: EqualSettings, taught: Facts | None) -> Reductions | None:
     """What the student before and after it was taught the reference says of pairs; None where there is no such student.
 
     Tiny students look at the pairs on the workers.
     """
-    if taught["student"] is None:
+    if taught is None or taught["student"] is None:
         return None
     look = partial(
         loss_reductions_of,
@@ -137,6 +137,7 @@ def reductions_by(run: Path, settings: EqualSettings, taught: Facts) -> Reductio
 
 
 def loss_reductions_of(pairs: QA, *, tiny: bool, **named: Any) -> tuple[np.ndarray, np.ndarray]:
+    """`tasks.train.reduction.loss_reductions`, of a tiny student on one thread."""
     from tasks.train.reduction import loss_reductions
 
     with one_thread() if tiny else nullcontext():

@@ -18,7 +18,7 @@ from tasks.train.training import Training
 
 WARMUP = 0.03  # share of the whole training over which the learning rate rises
 MAX_NORM = 1.0  # of the gradient of a step; a longer one is clipped
-MANY = 65_536  # pairs; so many are tokenised in seconds
+MANY = 4096  # pairs; so many are tokenised in a second
 
 Progress = Callable[[int, int], None]
 
