@@ -178,7 +178,9 @@ def _reward(
     pair_rows = np.array([reads[pair["document_id"]]["row"] for pair in pairs], dtype=np.int64)
     pair_arms = labels[pair_rows] if len(pairs) else np.zeros(0, dtype=np.int64)
     nearest = (vectors @ reference.T).max(axis=1) if len(pairs) else np.zeros(0)
-    rewards = _rewards(settings, reference)
+    # The arms' rewards of a compared strategy that does not choose by them are seen by nobody: the cheap ones do.
+    cheap = settings.reward == "similarity" or (at != run and strategy.name not in BANDITS)
+    rewards = _rewards(settings, reference, cheap)
     counts = _restore(rewards, at, number, {pull.arm for pull in pulls})
     documents = {row["row"]: row for row in reads.values()}
 
@@ -227,8 +229,8 @@ def _reward(
     }
 
 
-def _rewards(settings: EqualSettings, reference: np.ndarray) -> Reward:
-    if settings.reward == "similarity":
+def _rewards(settings: EqualSettings, reference: np.ndarray, cheap: bool) -> Reward:
+    if cheap:
         return SimilarityReward(reference)
     return TransportReward(reference, seed=integer(settings.seed, "reward"))
 
