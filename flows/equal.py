@@ -42,7 +42,7 @@ reward = Stage(rounds.reward, "reward in round {number}")
 train = Stage(students.train_round, "train in round {number}")
 
 train_at_end = Stage(students.train_at_end, "train at the end")
-judge = Stage(students.judge, "judge student", works=_trains)
+judge = Stage(students.judge, "judge students", works=_trains)
 compare_with_others = Stage(compare.others, "compare with others")
 write_tables = Stage(finish.tables, "write tables")
 check_pairs = Stage(finish.gate_pairs, "check pairs")
@@ -68,6 +68,7 @@ def equal(settings: EqualSettings) -> Facts:
     ):
         target = read_target(run, settings, source=source)
         corpus = read_corpus(run, settings, source=source, target=target)
+        students.expect_students(settings)
         vectors = encode(run, settings, corpus=corpus, target=target)
         check_documents(run, settings, corpus=corpus, vectors=vectors)
         # A student that cannot be loaded shows before anything is paid.
@@ -116,6 +117,7 @@ def equal(settings: EqualSettings) -> Facts:
             terminal.current().note(
                 "no pairs: the documents that were read hold no structure the extractor knows"
             )
+        scores = judge(run, settings, students=[base, trained])["scores"]
         summary = finish.summarise(
             run,
             settings,
@@ -126,7 +128,7 @@ def equal(settings: EqualSettings) -> Facts:
             warm=warm,
             history=history,
             trained=trained,
-            scores=(judge(run, settings, student=base), judge(run, settings, student=trained)),
+            scores=scores,
             comparison=others["comparison"],
             reference=others["reference"],
             tables=tables,

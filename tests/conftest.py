@@ -19,5 +19,7 @@ def prefect_server() -> Iterator[None]:
     """A server with a database of its own; entering takes some 20 s, so once for all tests."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    from tasks.run.server import without_heartbeats
+
+    with prefect_test_harness(server_startup_timeout=120), without_heartbeats():
         yield

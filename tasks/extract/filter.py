@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tasks.records import QAPair, Reject
 
@@ -16,7 +16,7 @@ class PairFilter:
     Its state is a function of the pairs kept so far, so a resumed run builds it anew from them.
 
     Args:
-        contaminated: what of a text stands in the test part, None if nothing does.
+        contaminated: what of each of some texts stands in the test part, None where nothing does.
         min_answer_characters: pairs with a shorter answer are dropped.
         max_pairs_per_document: pairs kept of one document, the first ones.
         seen: the pairs that earlier rounds kept.
@@ -24,7 +24,7 @@ class PairFilter:
 
     def __init__(
         self,
-        contaminated: Callable[[str], str | None],
+        contaminated: Callable[[Sequence[str]], Sequence[str | None]],
         min_answer_characters: int = 1,
         max_pairs_per_document: int = 64,
         seen: Iterable[QAPair] = (),
@@ -39,9 +39,12 @@ class PairFilter:
 
     def split(self, pairs: Iterable[QAPair]) -> tuple[list[QAPair], list[Reject]]:
         """Kept pairs, and a reject with the pair's id for each other one; both in the order given."""
+        pairs = list(pairs)
+        # All at once: what looks for runs of words takes as long for one text as for ten.
+        shared = self.contaminated([f"{pair.question}\n{pair.answer}" for pair in pairs])
         kept, rejected = [], []
-        for pair in pairs:
-            fault = self._fault(pair)
+        for pair, words in zip(pairs, shared, strict=True):
+            fault = self._fault(pair) or (None if words is None else ("contaminated", words))
             if fault is None:
                 self._keep(pair)
                 kept.append(pair)
@@ -58,8 +61,7 @@ class PairFilter:
             return "duplicate pair", f"same as {first}"
         if self._per_document[pair.document_id] >= self.max_pairs_per_document:
             return "over the limit of the document", f"{self.max_pairs_per_document} pairs kept"
-        shared = self.contaminated(f"{pair.question}\n{pair.answer}")
-        return ("contaminated", shared) if shared is not None else None
+        return None
 
     def _keep(self, pair: QAPair) -> None:
         self._kept.setdefault(_fingerprint(pair), pair.id)

@@ -129,7 +129,7 @@ def strategy(
         trained = students.train_at_end(
             run, settings, rounds=plan.rounds, student=student, rewarded=state, folder=folder, tokens=tokens
         )
-    scores = students.judge(run, settings, student=trained)
+    scores = students.judged(run, settings, trained)
     shutil.rmtree(at / "students", ignore_errors=True)
     kept = rounds.kept_vectors(at, plan.rounds)
     return {

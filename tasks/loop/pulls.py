@@ -48,7 +48,7 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
     at = round_folder(folder, number)
     documents, extracting = tee(read_documents(run, rows))
     keep = PairFilter(
-        Decontaminator(Target.load(run / "target").test, settings.decontamination_ngram).overlap,
+        Decontaminator(Target.load(run / "target").test, settings.decontamination_ngram).overlaps,
         min_answer_characters=settings.min_answer_characters,
         max_pairs_per_document=settings.max_pairs_per_document,
         seen=_kept_before(folder, number),

@@ -19,7 +19,7 @@ from tasks.loop.settings import EqualSettings
 from tasks.records import Example
 from tasks.run import terminal
 from tasks.run.folder import digest
-from tasks.run.parallel import current_mapper, serial
+from tasks.run.parallel import current_mapper, import_on_workers, serial
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, write_json
 from tasks.train.threads import one_thread
@@ -30,7 +30,7 @@ QA = list[tuple[str, str]]
 
 BASE = "students/base"
 TAUGHT = "students/taught"
-PAIRS_PER_JOB = 256  # some 25,000 tokens: seconds of work, beside which loading two tiny students is nothing
+PAIRS_PER_JOB = 64  # so few that a round has work for several workers; a fifth of it is loading the students
 
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
@@ -52,6 +52,12 @@ def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
         return next(mapper(partial(stage, settings=settings, **arguments), [run]))
 
     return stage
+
+
+def expect_students(settings: EqualSettings) -> None:
+    """Has the workers import what tiny students need while the documents are encoded, which is work for this process."""
+    if settings.student == "tiny" and settings.train != "never":
+        import_on_workers("torch", "transformers.models.llama.modeling_llama")
 
 
 @on_worker
@@ -144,12 +150,22 @@ def loss_reductions_of(pairs: QA, *, tiny: bool, **named: Any) -> tuple[np.ndarr
         return loss_reductions(pairs, **named)
 
 
-@on_worker
-def judge(run: Path, settings: EqualSettings, student: Facts) -> Facts:
-    """Score a student on the whole test part."""
+def judge(run: Path, settings: EqualSettings, students: Sequence[Facts]) -> Facts:
+    """Score students on the whole test part, tiny ones side by side on the workers.
+
+    Returns:
+        scores: nll and exact_match of each, both None without a student.
+    """
+    mapper = current_mapper() if settings.student == "tiny" else serial
+    return {"files": [], "scores": list(mapper(partial(judged, run, settings), students))}
+
+
+def judged(run: Path, settings: EqualSettings, student: Facts) -> Facts:
+    """Score a student on the whole test part, here."""
     if student["student"] is None:
-        return {"files": [], "nll": None, "exact_match": None}
-    return {"files": [], **_score(run, settings, student["student"], test_pairs(run))}
+        return {"nll": None, "exact_match": None}
+    with one_thread() if settings.student == "tiny" else nullcontext():
+        return _score(run, settings, student["student"], test_pairs(run))
 
 
 @on_worker
@@ -298,7 +314,13 @@ def _score(run: Path, settings: EqualSettings, student: str, test: QA) -> Facts:
     from tasks.train.evaluate import evaluate
 
     model, tokenizer = load_student(where(run, student), lora=settings.lora, seed=settings.seed)
-    scores = evaluate(model, tokenizer, test, sequence_tokens=settings.sequence_tokens)
+    scores = evaluate(
+        model,
+        tokenizer,
+        test,
+        batch_tokens=_training(settings, None).rates(model)[1],
+        sequence_tokens=settings.sequence_tokens,
+    )
     return {"nll": scores.nll, "exact_match": scores.exact_match}
 
 

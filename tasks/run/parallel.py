@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from tasks.records import BadInput, Stopped
@@ -111,6 +112,27 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
         )
     with cluster, Client(cluster):
         yield
+
+
+def import_on_workers(*modules: str) -> None:
+    """Has every worker of this machine import modules while nothing else is asked of it; does not wait for them.
+
+    The imports of torch and transformers take a worker as long as a small training.
+    """
+    from distributed import default_client, fire_and_forget
+
+    try:
+        client = default_client()
+    except ValueError:
+        return
+    for worker in client.nthreads():
+        fire_and_forget(client.submit(_import, modules, workers=[worker], pure=False))
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        with suppress(ImportError):  # the stage that needs it will say so
+            import_module(module)
 
 
 def check_scheduler(address: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from tasks.records import Stopped
 from tasks.run.interrupts import without_interrupts
@@ -45,13 +46,24 @@ def own_server(meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
         ["sh", "-c", _WATCH, "sh", *started], stdin=subprocess.PIPE, start_new_session=True
     )
     try:
-        yield
+        with without_heartbeats():
+            yield
     finally:
         # Prefect ends its server itself when the interpreter exits; from here on the pids may be somebody else's.
         watch.terminate()
         watch.wait()
         assert watch.stdin is not None
         watch.stdin.close()
+
+
+def without_heartbeats() -> AbstractContextManager[Any]:
+    """Flow runs that send none: each would wait up to a second for its next one before it ends.
+
+    They let a server notice that a run has crashed; this server ends with the run.
+    """
+    from prefect.settings import temporary_settings
+
+    return temporary_settings(updates={"flows.heartbeat_frequency": None})
 
 
 def _connect() -> None:

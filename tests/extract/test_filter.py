@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tasks.extract.filter import PairFilter
 from tasks.records import QAPair, Reject
 
@@ -10,8 +12,8 @@ def pair(question: str, answer: str, document: str = "d", number: int = 0) -> QA
     return QAPair(f"{document}#{number}", document, 0, len(answer), question, answer, "rules/2")
 
 
-def clean(text: str) -> str | None:
-    return None
+def clean(texts: Sequence[str]) -> list[str | None]:
+    return [None] * len(texts)
 
 
 def test_same_pair_of_another_document_is_dropped_with_its_own_id() -> None:
@@ -38,7 +40,7 @@ def test_duplicates_are_found_across_rounds() -> None:
 
 
 def test_contaminated_pair_names_what_it_shares() -> None:
-    chosen = PairFilter(lambda text: "a b c" if "a b c" in text else None)
+    chosen = PairFilter(lambda texts: ["a b c" if "a b c" in text else None for text in texts])
     kept, rejected = chosen.split([pair("What is a b c?", "Letters."), pair("And?", "See a b c", number=1)])
     assert kept == []
     assert [(one.reason, one.id, one.detail) for one in rejected] == [
@@ -48,7 +50,9 @@ def test_contaminated_pair_names_what_it_shares() -> None:
 
 
 def test_contamination_cannot_hide_between_question_and_answer() -> None:
-    chosen = PairFilter(lambda text: "found" if " ".join(text.split()) == "one two" else None)
+    chosen = PairFilter(
+        lambda texts: ["found" if " ".join(text.split()) == "one two" else None for text in texts]
+    )
     assert chosen.split([pair("one", "two")])[0] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 
@@ -112,3 +113,17 @@ def test_a_function_that_times_out_is_not_a_lost_worker() -> None:
         pytest.raises(TimeoutError, match="of its own"),
     ):
         next(parallel.on_dask(client)(late, [1]))
+
+
+def test_workers_import_ahead_of_their_work_and_go_on_without_what_is_missing() -> None:
+    with parallel.workers(1, ""):
+        parallel.import_on_workers("colorsys", "no_such_module_anywhere")
+        assert list(parallel.current_mapper()(_is_imported, ["colorsys"])) == [True]
+
+
+def test_without_workers_nothing_is_imported_ahead() -> None:
+    parallel.import_on_workers("no_such_module_anywhere")
+
+
+def _is_imported(module: str) -> bool:
+    return module in sys.modules
