@@ -22,7 +22,8 @@ from tasks.run.charts import Series, line_chart
 from tasks.run.tables import write_text
 from tests.bench import cells, fits, measure, results, selections, targets
 from tests.bench.cells import Cell, facts, folder
-from tests.bench.tables import difference, spread, table
+from tests.bench.markdown import table
+from tests.bench.tables import difference, spread
 from tests.bench.tables import selections as selected
 from tests.bench.tables import students as taught
 

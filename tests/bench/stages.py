@@ -30,7 +30,7 @@ from tasks.run.parallel import Mapper, current_mapper, workers
 from tasks.run.tables import iterate_rows
 from tasks.select.encode import EncoderSpec, encode_table, encode_texts
 from tests.bench.cells import Cell, write_inputs
-from tests.bench.tables import table
+from tests.bench.markdown import table
 from tests.bench.targets import MIXED, ROOT
 
 REPEATS = 3

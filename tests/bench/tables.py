@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.bench import fits, results
 from tests.bench.cells import Cell, facts, folder
+from tests.bench.markdown import table
 
 Facts = dict[str, Any]
 Found = Mapping[results.Key, Facts]
@@ -233,9 +234,3 @@ def _median(values: Mapping[int, float], form: str) -> str:
 
 def _mean(values: Mapping[int, float], form: str) -> str:
     return format(mean(values.values()), form) if values else ""
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first two columns are names, the others figures."""
-    marks = ["---", "---", *["---:"] * (len(head) - 2)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, marks, *rows))

@@ -12,7 +12,8 @@ import numpy as np
 
 from tests.bench import fits, results
 from tests.bench.cells import Cell, folder
-from tests.bench.tables import difference, row_of, spread, summary, table, versions
+from tests.bench.markdown import table
+from tests.bench.tables import difference, row_of, spread, summary, versions
 
 CELL = Cell("demo", "doctests")
 
