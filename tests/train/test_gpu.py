@@ -1,4 +1,7 @@
-"""Students on a GPU: bf16 beside the CPU's float32, full and with LoRA. Skipped where there is none."""
+"""Students on a GPU: bf16 beside the CPU's float32, full and with LoRA.
+
+SLUICE_TEST_GPU=1 .venv/bin/pytest tests/train/test_gpu.py
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tasks.train.reduction import loss_reductions
 from tasks.train.train import train_student
 from tasks.train.training import Training
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU, or SLUICE_TEST_GPU is not set")
 
 LEARN = Training(epochs=80, learning_rate=5e-3, batch_tokens=1024, seed=0)
 
