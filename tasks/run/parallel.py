@@ -115,7 +115,7 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
 
 
 def import_on_workers(*modules: str) -> None:
-    """Has every worker of this machine import modules while nothing else is asked of it; does not wait for them.
+    """Has every worker import modules while nothing else is asked of it; does not wait for them.
 
     The imports of torch and transformers take a worker as long as a small training.
     """
