@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.loop import compare, finish, prepare, rounds, students
+from tasks.loop import asking, compare, finish, prepare, rounds, students
 from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.run import artifacts, terminal
@@ -33,7 +33,7 @@ warm_up = Stage(prepare.warm_up, "warm up", works=_warms_up)
 align = Stage(prepare.align, "align", works=_warms_up)
 cluster = Stage(prepare.cluster, "cluster")
 make_student = Stage(students.base, "make student", works=_trains)
-learn_reference = Stage(students.taught, "learn the reference", works=students.asks_student)
+learn_reference = Stage(asking.taught, "learn the reference", works=asking.asks_student)
 start_arms = Stage(rounds.start, "start arms")
 
 choose = Stage(rounds.choose, "choose in round {number}")

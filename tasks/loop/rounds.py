@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
+from tasks.loop.asking import reductions_by
 from tasks.loop.keep import choose_pairs, kept_mask
 from tasks.loop.plan import Plan
 from tasks.loop.pulls import CORPUS, extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, pair_text, reference_space, to_space
-from tasks.loop.students import reductions_by
 from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
@@ -55,7 +55,7 @@ def start(
     Args:
         strategy: the run's own, or one it is compared with.
         folder: that strategy's folder below the run's.
-        taught: the students who say what a pair teaches; see `students.taught`.
+        taught: the students who say what a pair teaches; see `asking.taught`.
     """
     at = run / folder
     save_array(round_folder(at, 0) / KNOWN, _known(run, settings, strategy))

@@ -10,10 +10,8 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tasks.corpus.target import Target
-from tasks.loop.keep import Reductions, chooses_pairs, kept_mask, newly_kept
+from tasks.loop.keep import kept_mask, newly_kept
 from tasks.loop.pulls import CORPUS, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.records import Example
@@ -29,8 +27,6 @@ Facts = dict[str, Any]
 QA = list[tuple[str, str]]
 
 BASE = "students/base"
-TAUGHT = "students/taught"
-PAIRS_PER_JOB = 64  # so few that a round has work for several workers; a fifth of it is loading the students
 
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
@@ -87,69 +83,6 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
     }
 
 
-@on_worker
-def taught(run: Path, settings: EqualSettings, student: Facts) -> Facts:
-    """The student after `epochs` passes over the reference alone, or as much of them as `train_tokens` allow.
-
-    Compared with the student before, it tells which pairs teach the same.
-    """
-    from tasks.train.train import count_tokens
-
-    if not asks_student(settings):
-        return {"files": [], "student": None, "prior": None}
-    reference = example_pairs(Target.load(run / "target").reference)
-    tokens = None
-    if settings.train_tokens is not None:
-        once = count_tokens(where(run, student["student"]), reference, settings.sequence_tokens)
-        tokens = min(settings.train_tokens, round(settings.epochs * once))
-    training = replace(_training(settings, tokens), seed=integer(settings.seed, "taught"))
-    _train(run, settings, student["student"], TAUGHT, reference, training, test=[])
-    return {"files": [TAUGHT], "student": TAUGHT, "prior": student["student"]}
-
-
-def asks_student(settings: EqualSettings) -> bool:
-    """Whether a student is asked which pairs to keep."""
-    return settings.train != "never" and any(
-        chooses_pairs(settings, name) for name in (settings.strategy, *settings.compare)
-    )
-
-
-def reductions_by(run: Path, settings: EqualSettings, taught: Facts | None) -> Reductions | None:
-    """What the student before and after it was taught the reference says of pairs; None where there is no such student.
-
-    Tiny students look at the pairs on the workers.
-    """
-    if taught is None or taught["student"] is None:
-        return None
-    look = partial(
-        loss_reductions_of,
-        prior=where(run, taught["prior"]),
-        conditional=where(run, taught["student"]),
-        training=_training(settings, None),
-        tiny=settings.student == "tiny",
-    )
-    if settings.student != "tiny":
-        return look  # here, where its GPU is
-
-    def on_workers(pairs: QA) -> tuple[np.ndarray, np.ndarray]:
-        parts = [pairs[first : first + PAIRS_PER_JOB] for first in range(0, len(pairs), PAIRS_PER_JOB)]
-        found: list[tuple[np.ndarray, np.ndarray]] = []
-        for one in current_mapper()(look, parts):
-            found.append(one)
-            terminal.current().progress("pairs shown to the student", sum(len(done[0]) for done in found))
-        return np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found])
-
-    return on_workers
-
-
-def loss_reductions_of(pairs: QA, *, tiny: bool, **named: Any) -> tuple[np.ndarray, np.ndarray]:
-    """`tasks.train.reduction.loss_reductions`, of a tiny student on one thread."""
-    from tasks.train.reduction import loss_reductions
-
-    with one_thread() if tiny else nullcontext():
-        return loss_reductions(pairs, **named)
-
-
 def judge(run: Path, settings: EqualSettings, students: Sequence[Facts]) -> Facts:
     """Score students on the whole test part, tiny ones side by side on the workers.
 
@@ -195,14 +128,14 @@ def train_round(
     if tokens is None and settings.train_tokens is not None:
         tokens = share(settings.train_tokens, number, rounds)
     students = at.relative_to(run) / "students"
-    log = _train(
+    log = train(
         run,
         settings,
         student["student"],
         str(students / f"round-{number:02d}"),
         kept,
         replace(
-            _training(settings, tokens),
+            training_of(settings, tokens),
             # As many tokens as `epochs` passes over the new pairs, drawn from all: earlier pairs are not forgotten.
             epochs=settings.epochs * new / max(1, len(kept)),
             start=(number - 1) / rounds,
@@ -241,7 +174,7 @@ def train_at_end(
     kept = kept_pairs(run / folder, rounds)
     if tokens is None:
         tokens = settings.train_tokens
-    log = _train(run, settings, student["student"], output, kept, _training(settings, tokens), test=[])
+    log = train(run, settings, student["student"], output, kept, training_of(settings, tokens), test=[])
     write_json(run / folder / "students/training.json", log)
     return {**log, "files": [output, str(Path(folder) / "students/training.json")]}
 
@@ -267,7 +200,7 @@ def with_reference(run: Path, settings: EqualSettings, rounds: int, student: Fac
         base = where(run, student["student"])
         own = round(settings.epochs * count_tokens(base, reference, settings.sequence_tokens))
     alone, both = (
-        _train(run, settings, student["student"], None, pairs, _training(settings, own + tokens))
+        train(run, settings, student["student"], None, pairs, training_of(settings, own + tokens))
         for pairs in (reference, reference + kept_pairs(run, rounds))
     )
     return {"nll_reference": alone["nll"], "nll_reference_selection": both["nll"]}
@@ -318,13 +251,13 @@ def _score(run: Path, settings: EqualSettings, student: str, test: QA) -> Facts:
         model,
         tokenizer,
         test,
-        batch_tokens=_training(settings, None).rates(model)[1],
+        batch_tokens=training_of(settings, None).rates(model)[1],
         sequence_tokens=settings.sequence_tokens,
     )
     return {"nll": scores.nll, "exact_match": scores.exact_match}
 
 
-def _training(settings: EqualSettings, tokens: int | None) -> Training:
+def training_of(settings: EqualSettings, tokens: int | None) -> Training:
     """The settings' way to train, from start to end on `tokens`, or `epochs` passes where that is None."""
     return Training(
         tokens=tokens,
@@ -337,7 +270,7 @@ def _training(settings: EqualSettings, tokens: int | None) -> Training:
     )
 
 
-def _train(
+def train(
     run: Path,
     settings: EqualSettings,
     student: str,

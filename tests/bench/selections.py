@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop import finish, keep, prepare, rounds, students
+from tasks.loop import asking, finish, keep, prepare, rounds, students
 from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -98,7 +98,7 @@ def learn_reference(run: Path, cell: Cell, out: Path, seed: int, own: EqualSetti
     (run / "students").mkdir()
     (run / students.BASE).symlink_to(base_path(out, cell, seed).resolve())
     own = own.model_copy(update={"strategy": "linucb"})  # which asks for it
-    return students.taught(run, own, student={"student": students.BASE})
+    return asking.taught(run, own, student={"student": students.BASE})
 
 
 def cluster(run: Path, own: EqualSettings, documents: int) -> int:
@@ -198,7 +198,7 @@ def select_oracle(out: Path, cell: Cell, budget: float, tokens: int, seeds: Sequ
         at = run / ORACLE
         read = extract_rows(run, at, own, 0, best[: documents_budget(documents, own, ORACLE)].tolist())
         taught = learn_reference(run, cell, out, 0, own)
-        keep.choose_pairs(run, own, at, 0, told, students.reductions_by(run, own, taught))
+        keep.choose_pairs(run, own, at, 0, told, asking.reductions_by(run, own, taught))
         rows = read_rows(round_folder(at, 0) / "extracted.parquet")
         kept = [row for row, own in zip(rows, keep.kept_mask(at, 0), strict=True) if own]
         write_table(kept_path(out, cell, budget, ORACLE, 0), kept, PAIRS)

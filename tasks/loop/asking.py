@@ -1,0 +1,86 @@
+"""The student that has learnt the reference, and is asked which pairs to keep."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.target import Target
+from tasks.loop.keep import Reductions, chooses_pairs
+from tasks.loop.settings import EqualSettings
+from tasks.loop.students import QA, Facts, example_pairs, on_worker, train, training_of, where
+from tasks.run import terminal
+from tasks.run.parallel import current_mapper
+from tasks.run.seeds import integer
+from tasks.train.threads import one_thread
+
+TAUGHT = "students/taught"
+PAIRS_PER_JOB = 64  # so few that a round has work for several workers; a fifth of it is loading the students
+
+
+@on_worker
+def taught(run: Path, settings: EqualSettings, student: Facts) -> Facts:
+    """The student after `epochs` passes over the reference alone, or as much of them as `train_tokens` allow.
+
+    Compared with the student before, it tells which pairs teach the same.
+    """
+    from tasks.train.train import count_tokens
+
+    if not asks_student(settings):
+        return {"files": [], "student": None, "prior": None}
+    reference = example_pairs(Target.load(run / "target").reference)
+    tokens = None
+    if settings.train_tokens is not None:
+        once = count_tokens(where(run, student["student"]), reference, settings.sequence_tokens)
+        tokens = min(settings.train_tokens, round(settings.epochs * once))
+    training = replace(training_of(settings, tokens), seed=integer(settings.seed, "taught"))
+    train(run, settings, student["student"], TAUGHT, reference, training, test=[])
+    return {"files": [TAUGHT], "student": TAUGHT, "prior": student["student"]}
+
+
+def asks_student(settings: EqualSettings) -> bool:
+    """Whether a student is asked which pairs to keep."""
+    return settings.train != "never" and any(
+        chooses_pairs(settings, name) for name in (settings.strategy, *settings.compare)
+    )
+
+
+def reductions_by(run: Path, settings: EqualSettings, taught: Facts | None) -> Reductions | None:
+    """What the student before and after it was taught the reference says of pairs; None where there is no such student.
+
+    Tiny students look at the pairs on the workers.
+    """
+    if taught is None or taught["student"] is None:
+        return None
+    look = partial(
+        loss_reductions_of,
+        prior=where(run, taught["prior"]),
+        conditional=where(run, taught["student"]),
+        training=training_of(settings, None),
+        tiny=settings.student == "tiny",
+    )
+    if settings.student != "tiny":
+        return look  # here, where its GPU is
+
+    def on_workers(pairs: QA) -> tuple[np.ndarray, np.ndarray]:
+        parts = [pairs[first : first + PAIRS_PER_JOB] for first in range(0, len(pairs), PAIRS_PER_JOB)]
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for one in current_mapper()(look, parts):
+            found.append(one)
+            terminal.current().progress("pairs shown to the student", sum(len(done[0]) for done in found))
+        return np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found])
+
+    return on_workers
+
+
+def loss_reductions_of(pairs: QA, *, tiny: bool, **named: Any) -> tuple[np.ndarray, np.ndarray]:
+    """`tasks.train.reduction.loss_reductions`, of a tiny student on one thread."""
+    from tasks.train.reduction import loss_reductions
+
+    with one_thread() if tiny else nullcontext():
+        return loss_reductions(pairs, **named)
