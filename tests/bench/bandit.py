@@ -28,24 +28,16 @@ from tests.bench.tables import selections as selected
 from tests.bench.tables import students as taught
 
 DEFAULT = "linucb"
-FREE = ("random", "mean-similarity", "dsir", "nearest-cluster", "tsds")
+NEAREST = "nearest-cluster"
+FREE = ("random", "mean-similarity", "dsir", NEAREST, "tsds")
 STRATEGIES = (
     *FREE,
     "ucb-paper",
-    "ucb-prior",
     DEFAULT,
-    "dsir+keep",
     "mean-similarity+keep",
     selections.ORACLE,
 )
-CURVE = (
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.07,
-    0.1,
-)  # budgets at which one selection of each strategy is made, without students
+CURVE = [0.01, 0.02, 0.03, 0.05, 0.07, 0.1]
 TUNED = "gsm8k"  # the target that choices were made on; the others only judge
 _HEAD = (
     "budget",
@@ -70,6 +62,7 @@ def markdown(options: argparse.Namespace, chosen: Sequence[Cell]) -> str:
     """What the default gains on the best free strategy, then a table for each cell."""
     found = results.load(options.out)
     parts = [_LEGEND.format(tokens=options.train_tokens), summary(found, chosen, options)]
+    parts.append(earlier(found, chosen, options))
     parts.append(curves(found, chosen, options))
     parts += [cell_table(found, cell, options) for cell in chosen]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -120,13 +113,33 @@ def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -
     return f"**{DEFAULT} minus the best free strategy**\n\n" + table(head, rows)
 
 
+def earlier(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
+    """What the default has after each smaller budget, minus what the nearest clusters have after the largest."""
+    *fewer, most = sorted(options.budgets)
+    measures = (transport, loss, loss_with_reference)
+    rows = []
+    for budget, cell in product(fewer, chosen):
+        row = [
+            difference(values(found, cell, budget, DEFAULT), values(found, cell, most, NEAREST))
+            for values in measures
+        ]
+        if any(row):
+            rows.append([f"{budget:.0%}", cell.name, *row])
+    if not rows:
+        return ""
+    head = ["budget", "cell", "OT", "NLL", "NLL with reference"]
+    return f"**{DEFAULT} minus {NEAREST} at {most:.0%}**\n\n" + table(head, rows)
+
+
 def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
     """Transport cost to the test part by the share of the documents that is read; also as a page of charts, regret.html."""
     rows, charts = [], []
     for cell in chosen:
         lines = {
             name: [
-                (share, values[0]) for share in CURVE if 0 in (values := transport(found, cell, share, name))
+                (share, values[0])
+                for share in options.curve
+                if 0 in (values := transport(found, cell, share, name))
             ]
             for name in options.strategies
         }
@@ -134,7 +147,10 @@ def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) ->
             [
                 cell.name,
                 name,
-                *(format(dict(points)[share], ".3f") if share in dict(points) else "" for share in CURVE),
+                *(
+                    format(dict(points)[share], ".3f") if share in dict(points) else ""
+                    for share in options.curve
+                ),
             ]
             for name, points in lines.items()
             if points
@@ -166,7 +182,7 @@ def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) ->
         style = (targets.ROOT / "tasks/run/report.css.j2").read_text(encoding="utf-8")
         page = f"<!doctype html><meta charset=utf-8><title>Regret</title><style>{style}</style><main>{''.join(charts)}</main>"
         write_text(options.out / "regret.html", page)
-    head = ["cell", "strategy", *(f"{share:.0%}" for share in CURVE)]
+    head = ["cell", "strategy", *(f"{share:.0%}" for share in options.curve)]
     return "**Transport cost to the test part by share of the documents read** (seed 0)\n\n" + table(
         head, rows
     )
@@ -219,7 +235,7 @@ def row_of(found: Found, cell: Cell, budget: float, name: str) -> list[str]:
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    return measure.options_of(
+    parser = measure.options_of(
         "bandit",
         (__doc__ or "").split("\n")[0],
         budgets=[0.05, 0.1],
@@ -228,13 +244,20 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         student_seeds=8,
         kinds=[fits.ALONE, fits.MIXED],
         out=Path("runs/bench-bandit"),
-    ).parse_args(arguments)
+    )
+    parser.add_argument(
+        "--curve",
+        type=measure.shares,
+        default=CURVE,
+        help="budgets at which one selection of each strategy is made, without students; '' for none",
+    )
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing and print the tables. Returns the exit code."""
     given = options(arguments)
-    curve = argparse.Namespace(**{**vars(given), "budgets": list(CURVE), "seeds": 1, "student_seeds": 0})
+    curve = argparse.Namespace(**{**vars(given), "budgets": given.curve, "seeds": 1, "student_seeds": 0})
     return measure.run_comparison(given, cells.BANDIT, markdown, first=curve)
 
 

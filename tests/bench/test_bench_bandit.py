@@ -52,3 +52,12 @@ def test_the_table_shows_what_is_measured(out: Path) -> None:
     ]
     assert linucb[9] == "**-0.050 ± 0.000**"
     assert "mixed-6000" not in text  # nothing of it is prepared
+
+
+def test_the_smaller_budget_is_compared_with_the_nearest_clusters_at_the_larger(out: Path) -> None:
+    key = {"corpus": CELL.corpus, "target": CELL.target, "budget": 0.1, "strategy": "nearest-cluster"}
+    for seed in (0, 1):
+        results.append(out, {**key, "seed": seed, "kind": fits.ALONE, "nll": 3.75 + seed / 10})
+    text = bandit.earlier(results.load(out), [CELL], bandit.options([]))
+    row = [word.strip() for word in text.splitlines()[-1].strip("|").split("|")]
+    assert row == ["5%", CELL.name, "", "**-0.050 ± 0.000**", ""]
