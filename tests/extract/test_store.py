@@ -13,10 +13,10 @@ from threading import Barrier
 
 import pytest
 
-from tasks.extract import store
 from tasks.extract.extractor import Extraction
 from tasks.extract.store import ExtractionStore
 from tasks.records import BadInput, Reject, Stopped
+from tasks.run import sqlite
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,7 +120,7 @@ def test_a_new_store_is_opened_by_many_at_once(tmp_path: Path) -> None:
 
 
 def test_a_store_that_another_process_holds_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     path = tmp_path / "s.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
