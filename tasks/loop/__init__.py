@@ -3,6 +3,7 @@
 prepare.py   target, corpus, vectors, warm-up, alignment, clusters
 rounds.py    choose arms, extract their documents, reward the arms
 students.py  the base student, its training in each round, the comparison trainings
+asking.py    the student that has learnt the reference, and says which pairs to keep
 compare.py   other strategies on the same corpus and their own budget
 finish.py    the tables, summary, gates, export and report a run leaves
 """

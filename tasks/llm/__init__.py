@@ -1,0 +1,10 @@
+"""One way to talk to a language model: requests that are paid for once, within a budget, and answers that are checked.
+
+request.py   what is asked, and what comes back
+endpoint.py  who answers: an OpenAI-compatible server, or a model of this machine (local.py)
+store.py     replies at rest, and who is asking what at what price
+ask.py       asks, with retries, limits and a shared cool-down
+ladder.py    many questions in one request; what does not parse is asked again, in halves
+form.py      questions as prompts, answers as records: schema, plain JSON, indexed text
+untrusted.py texts of documents in a prompt, marked off from what the prompt says
+"""

@@ -1,0 +1,224 @@
+"""Asking: with retries, limits and a shared cool-down, within a budget, and never twice for the same."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tasks.llm.endpoint import Endpoint, Passing, Throttled, Unanswerable
+from tasks.llm.prices import Prices
+from tasks.llm.request import NotAReply, Reply, Request, read_reply
+from tasks.llm.store import Admission, RequestStore
+from tasks.records import BadInput, Stopped
+
+PATIENCE = 600.0  # seconds of "too many requests" without an answer in between, or asked for at once
+FAILED_IN_A_ROW = (
+    3  # requests that were given up, none answered in between: then it is the server, not the request
+)
+_POLL = 0.05  # seconds until somebody else's request is looked at again
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a server may be used.
+
+    Args:
+        concurrency: requests at once.
+        per_minute: requests in a minute, by all processes that share the store; None for no limit.
+        retries: further tries after a passing fault.
+        timeout: seconds after which a request counts as lost.
+        pause: seconds before the first of the retries, doubled for each next, up to half a minute.
+    """
+
+    concurrency: int = 32
+    per_minute: float | None = None
+    retries: int = 6
+    timeout: float = 120.0
+    pause: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that was given up. Nothing of it is kept, so that it is asked again another time."""
+
+    reason: str
+
+
+class Asker:
+    """Sends requests and keeps replies. Made inside the event loop that uses it.
+
+    Args:
+        payer: the run that pays; its budget counts over all its stages and all processes.
+        stage: of it that asks, for the account.
+        budget: dollars; None for no limit.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        store: RequestStore,
+        *,
+        payer: str,
+        stage: str,
+        prices: Prices,
+        budget: float | None = None,
+        limits: Limits,
+    ) -> None:
+        self.endpoint, self.store, self.limits = endpoint, store, limits
+        self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
+        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._under_way = 0
+        self._settled = asyncio.Event()
+        self._failed_in_a_row = 0
+        self._throttled_since: float | None = None
+        self.stopped: BadInput | Stopped | None = None
+
+    async def ask(self, request: Request) -> Reply | Failure:
+        """The reply, out of the store or from the endpoint.
+
+        Raises:
+            Stopped: it may cost more than is left of the budget, or the endpoint does not answer anybody.
+            BadInput: the endpoint refuses all requests.
+        """
+        async with self._slots:
+            tries = 0
+            while True:
+                if self.stopped:
+                    raise self.stopped
+                admission = self._admit(request)
+                if admission.state == "known":
+                    return read_reply(admission.reply, request, paid=False)
+                if admission.state == "over":
+                    await self._wait_for_money(admission, request)
+                elif admission.state != "send":
+                    await asyncio.sleep(admission.seconds or _POLL)
+                else:
+                    came = await self._send(request, tries)
+                    if isinstance(came, Reply):
+                        return came
+                    if isinstance(came, Unanswerable) or tries == self.limits.retries:
+                        return self._given_up(came)
+                    if isinstance(came, Passing):
+                        tries += 1
+                        pause = min(30.0, self.limits.pause * 2 ** (tries - 1))
+                        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+
+    def _admit(self, request: Request) -> Admission:
+        return self.store.admit(
+            request.key,
+            payer=self._payer,
+            cost=self._prices.most(request),
+            budget=self._budget,
+            endpoint=self.endpoint.name,
+            per_minute=self.limits.per_minute,
+        )
+
+    async def _send(self, request: Request, tries: int) -> Reply | Passing | Unanswerable | Throttled:
+        """One try, of a request that is claimed."""
+        self._under_way += 1
+        kept = False
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                raw = await self.endpoint.complete(request)
+            reply = read_reply(raw, request)
+            cost = self._prices.cost(reply.usage)
+            self.store.put(
+                request.key, raw, reply.usage, payer=self._payer, stage=self._stage, cost=cost, retries=tries
+            )
+            kept = True
+            self._failed_in_a_row, self._throttled_since = 0, None
+            return reply
+        except TimeoutError:
+            return Passing(f"no answer in {self.limits.timeout:g} s")
+        except NotAReply as error:
+            return Passing(str(error))
+        except Throttled as error:
+            self._cool_down(error.seconds)
+            return error
+        except (Passing, Unanswerable) as error:
+            return error
+        finally:
+            if not kept:
+                self.store.release(request.key)
+            self._under_way -= 1
+            self._settled.set()
+
+    def _cool_down(self, seconds: float | None) -> None:
+        if self._throttled_since is None:
+            self._throttled_since = time.monotonic()
+        waited = time.monotonic() - self._throttled_since
+        if waited > PATIENCE or (seconds or 0.0) > PATIENCE:
+            raise Stopped(
+                f"{self.endpoint.name} answers with too many requests"
+                + (f" and asks to wait {seconds:,.0f} s" if seconds else f" for {waited:,.0f} s")
+                + "; resume later, or with a lower --concurrency or --requests-per-minute"
+            )
+        self.store.cool_down(self.endpoint.name, self.limits.pause * 4 if seconds is None else seconds)
+
+    async def _wait_for_money(self, admission: Admission, request: Request) -> None:
+        """Requests under way cost less than is held for them: only when none is left, nothing more can be asked."""
+        if self._under_way:
+            self._settled.clear()
+            await self._settled.wait()
+            return
+        raise Stopped(
+            f"the budget of ${self._budget:,.2f} is spent: ${admission.spent:,.4f}, and the next request may cost "
+            f"${self._prices.most(request):,.4f}; nothing is lost, resume with a higher --max-cost"
+        )
+
+    def _given_up(self, why: Exception) -> Failure:
+        if isinstance(why, Unanswerable):
+            return Failure(str(why))
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= FAILED_IN_A_ROW:
+            raise Stopped(
+                f"{self.endpoint.name} does not answer: {why}; nothing that was paid is lost, resume when it does"
+            )
+        return Failure(str(why))
+
+
+async def each(
+    asker: Asker, items: Iterable[Item], work: Callable[[Item], Awaitable[None]], at_once: int | None = None
+) -> None:
+    """Do work on items, some at once; what stops one, stops them all, but requests under way are waited for.
+
+    So a budget that ends, Ctrl-C or a faulty server costs no reply that is paid already.
+
+    Args:
+        at_once: items; by default so many that none waits for another's last try.
+
+    Raises:
+        Stopped, BadInput: what stopped it.
+    """
+    source = iter(items)
+
+    async def take() -> None:
+        for item in source:
+            if asker.stopped:
+                return
+            try:
+                await work(item)
+            except (BadInput, Stopped) as stop:
+                asker.stopped = asker.stopped or stop
+                return
+
+    workers = [asyncio.ensure_future(take()) for _ in range(at_once or 2 * asker.limits.concurrency)]
+    try:
+        await asyncio.shield(asyncio.gather(*workers))
+    except asyncio.CancelledError:
+        asker.stopped = asker.stopped or Stopped("interrupted")
+        await asyncio.gather(*workers, return_exceptions=True)
+        raise
+    except BaseException:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        raise
+    if asker.stopped:
+        raise asker.stopped

@@ -1,0 +1,162 @@
+"""Who answers a request. A server is spoken to through the openai SDK, whose own re-asking is off: ours is counted."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from tasks.llm.request import Request
+from tasks.records import BadInput
+
+NO_KEY = "none"  # the SDK wants a key, a server of one's own does not
+_REFUSED = {401: "the key is refused", 403: "the key may not use it", 404: "there is no such model or path"}
+
+
+class Endpoint(Protocol):
+    """Answers chat completions."""
+
+    @property
+    def name(self) -> str:
+        """Whose limits it is under: its address, or the model's path."""
+
+    async def complete(self, request: Request) -> str:
+        """The answer's body, JSON as an OpenAI-compatible server sends it.
+
+        Raises:
+            Throttled, Passing, Unanswerable: see there.
+            BadInput: no request will ever be answered: the key, the address or the model is wrong.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections or of the model."""
+
+
+class Throttled(Exception):
+    """Too many requests.
+
+    Args:
+        seconds: to wait, as the server says; None where it does not.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__("too many requests")
+        self.seconds = seconds
+
+
+class Passing(Exception):
+    """A fault that may be gone at the next try: a lost connection, a time-out, an overloaded server."""
+
+
+class Unanswerable(Exception):
+    """This request will never be answered as it is: too long, or with parameters the server does not take."""
+
+
+class Server:
+    """An OpenAI-compatible server.
+
+    Args:
+        url: base URL, as http://127.0.0.1:8000/v1.
+        key: the API key; "" for none.
+        timeout: seconds after which a request counts as lost.
+        connections: at most open at once.
+    """
+
+    def __init__(self, url: str, key: str = "", *, timeout: float = 120.0, connections: int = 32) -> None:
+        import httpx2
+        from openai import AsyncOpenAI
+
+        self.name = url.rstrip("/")
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._client = AsyncOpenAI(
+            base_url=self.name,
+            api_key=key or NO_KEY,
+            max_retries=0,
+            timeout=timeout,
+            http_client=httpx2.AsyncClient(limits=limits, timeout=timeout),
+        )
+
+    async def complete(self, request: Request) -> str:
+        import openai
+
+        messages: Any = [{"role": role, "content": content} for role, content in request.messages]
+        # A server that knows the header answers a repeated request without doing, or charging, its work again.
+        headers = {"Idempotency-Key": request.key}
+        try:
+            answer = await self._client.chat.completions.with_raw_response.create(
+                model=request.model,
+                messages=messages,
+                extra_body=dict(request.parameters),
+                extra_headers=headers,
+            )
+            return answer.text
+        except openai.APIStatusError as error:
+            raise _fault(error, self.name) from None
+        except openai.APIConnectionError as error:  # among them time-outs
+            cause = error.__cause__ or error
+            raise Passing(f"{type(cause).__name__}: {cause}".rstrip(": ")) from None
+        except UnicodeDecodeError:
+            raise Passing("the answer is not text") from None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def key_from(source: str) -> str:
+    """The API key out of the environment, or out of a Prefect Secret block.
+
+    Args:
+        source: name of an environment variable, or block:NAME; "" for no key.
+
+    Raises:
+        BadInput: there is no such block, or it is no secret. An environment variable that is not set is no key.
+    """
+    if not source.startswith("block:"):
+        return os.environ.get(source, "") if source else ""
+    from prefect.blocks.system import Secret
+
+    name = source.removeprefix("block:")
+    try:
+        secret = Secret.load(name)
+        return str(secret.get())  # type: ignore[union-attr]
+    except ValueError as error:
+        line = " ".join(str(error).split())
+        raise BadInput(f"--llm-key {source}: {line}; make the Secret block {name} in Prefect") from None
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds that a server asks to be left alone: retry-after-ms, or Retry-After as seconds or as a date."""
+    if (value := _number(headers.get("retry-after-ms"))) is not None:
+        return max(0.0, value / 1000)
+    said = headers.get("retry-after")
+    if (value := _number(said)) is not None:
+        return max(0.0, value)
+    date = email.utils.parsedate_tz(said) if said else None
+    if date is None:
+        return None
+    return max(0.0, email.utils.mktime_tz(date) - (time.time() if now is None else now))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:
+        return None
+    return None if math.isnan(value) else value
+
+
+def _fault(error: Any, where: str) -> Exception:
+    """What an openai.APIStatusError means for the request, and for all others."""
+    status, message = error.status_code, " ".join(str(error.message).split())[:300]
+    if status in _REFUSED:
+        return BadInput(f"--llm-url {where}: {_REFUSED[status]} (HTTP {status}: {message})")
+    if status == 429 and error.code == "insufficient_quota":
+        return BadInput(f"--llm-url {where}: the account's quota is spent (HTTP 429: {message})")
+    if status == 429:
+        return Throttled(retry_after(error.response.headers))
+    if status in (408, 409, 425) or status >= 500:
+        return Passing(f"HTTP {status}: {message}")
+    return Unanswerable(f"HTTP {status}: {message}")

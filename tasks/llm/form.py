@@ -1,0 +1,170 @@
+"""Questions as prompts, and answers as records: by a schema, as plain JSON, or as numbered text.
+
+A server may accept a schema and ignore it, so every answer is checked here, whatever was asked for; and since a model may
+answer in another form than it was asked in, every form is tried on every answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from tasks.llm.request import Request
+from tasks.llm.untrusted import WARNING, mark_off
+
+SCHEMA, JSON, TEXT = RUNGS = (0, 1, 2)
+_BRACKETED = re.compile(r"^[ \t]*\[(\d+)\][ \t]*", re.MULTILINE)  # as asked for
+_DOTTED = re.compile(
+    r"^[ \t]*(\d+)[.):][ \t]*", re.MULTILINE
+)  # as models write it, and as lists in an answer look
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Form(Generic[Answer]):
+    """A kind of question that can be asked about several texts at once.
+
+    Args:
+        name: letters and dashes, for the server's log.
+        task: what to do with each text; the same for every request, so that a server can cache it as a prefix.
+        answer: the record of one text's answer.
+        example: of an answer, which the plain rungs show.
+        as_text: how an answer is written as text.
+        from_text: reads an answer so written; None where it is none.
+        model: the model's name at the server.
+        parameters: of every request, with the bound of an answer's tokens.
+    """
+
+    name: str
+    task: str
+    answer: type[Answer]
+    example: Answer
+    as_text: str
+    from_text: Callable[[str], Answer | None]
+    model: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def request(self, texts: Sequence[str], rung: int = SCHEMA) -> Request:
+        """One request about several texts.
+
+        Args:
+            rung: SCHEMA has the server hold to a JSON schema; JSON only asks for it; TEXT asks for numbered text.
+        """
+        mark, marked = mark_off(texts)
+        system = f"{self.task}\n\n{WARNING}\n\n{self._format(rung)}"
+        numbers = "text 1" if len(texts) == 1 else f"each of the texts 1 to {len(texts)}"
+        user = f"The marks are <{mark}> and </{mark}>.\n\n{marked}\n\nNow answer for {numbers}, in the form described."
+        parameters = dict(self.parameters)
+        if rung == SCHEMA:
+            parameters["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": self.name, "strict": True, "schema": self.schema(len(texts))},
+            }
+        return Request(self.model, (("system", system), ("user", user)), parameters)
+
+    def schema(self, count: int) -> dict[str, Any]:
+        """JSON schema of an object with a required key for each text, so that none can be left out."""
+        item = self.answer.model_json_schema()
+        shared = item.pop("$defs", {})
+        numbers = [str(number) for number in range(1, count + 1)]
+        return {
+            "type": "object",
+            "properties": {number: {"$ref": "#/$defs/answer"} for number in numbers},
+            "required": numbers,
+            "additionalProperties": False,
+            "$defs": {**{name: _strict(one) for name, one in shared.items()}, "answer": _strict(item)},
+        }
+
+    def read(self, text: str, count: int, cut: bool = False) -> dict[int, Answer]:
+        """What there is of answers for texts 0..count-1; what does not parse, or is not valid, is missing.
+
+        Args:
+            cut: the answer ended at its bound, so its last record may be half of one.
+        """
+        found = self._from_json(text, cut) or self._from_numbered(text, cut)
+        if not found and count == 1 and not cut:
+            found = {1: answer} if (answer := self._alone(text)) else {}
+        return {number - 1: answer for number, answer in found.items() if 1 <= number <= count}
+
+    def _format(self, rung: int) -> str:
+        if rung == TEXT:
+            return (
+                "Answer in plain text. Begin the answer for each text with its number in square brackets, on a line "
+                f"of its own, as [1]; then: {self.as_text}"
+            )
+        example = json.dumps({"1": self.example.model_dump(mode="json")}, ensure_ascii=False)
+        return (
+            "Answer with one JSON object and nothing else. It has a key for the number of each text; for one text it "
+            f"could be {example}"
+        )
+
+    def _from_json(self, text: str, cut: bool) -> dict[int, Answer]:
+        value, whole = _first_object(text)
+        if not isinstance(value, dict):
+            return {}
+        entries = list(value.items())
+        if cut or not whole:
+            entries = entries[:-1]
+        found: dict[int, Answer] = {}
+        for key, one in entries:
+            if key.strip().isdecimal() and (answer := self._valid(one)) is not None:
+                found[int(key)] = answer
+        return found
+
+    def _from_numbered(self, text: str, cut: bool) -> dict[int, Answer]:
+        pattern = _BRACKETED if _BRACKETED.search(text) else _DOTTED
+        parts = pattern.split(text)[1:]  # number, what follows, and so on
+        blocks = [(int(number), block.strip()) for number, block in zip(parts[::2], parts[1::2], strict=True)]
+        found: dict[int, Answer] = {}
+        for number, block in blocks[:-1] if cut else blocks:
+            if number not in found and (answer := self.from_text(block)) is not None:
+                found[number] = answer
+        return found
+
+    def _alone(self, text: str) -> Answer | None:
+        """The answer for a single text, without its number."""
+        value, whole = _first_object(text)
+        if whole and isinstance(value, dict) and (answer := self._valid(value)) is not None:
+            return answer
+        return self.from_text(text.strip())
+
+    def _valid(self, value: Any) -> Answer | None:
+        try:
+            return self.answer.model_validate(value)
+        except ValidationError:
+            return None
+
+
+def _first_object(text: str) -> tuple[Any, bool]:
+    """The first JSON object in a text, and whether it is whole; (None, False) where there is none."""
+    start = text.find("{")
+    if start < 0:
+        return None, False
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text[start:])
+        return value, True
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return from_json(text[start:], allow_partial=True), False
+    except ValueError:
+        return None, False
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """As servers that hold to a schema want it: no other keys, all of them required, and no defaults."""
+    schema = {name: value for name, value in schema.items() if name != "default"}
+    if schema.get("type") == "object" and "properties" in schema:
+        schema["properties"] = {name: _strict(one) for name, one in schema["properties"].items()}
+        schema["required"] = list(schema["properties"])
+        schema["additionalProperties"] = False
+    if isinstance(schema.get("items"), dict):
+        schema["items"] = _strict(schema["items"])
+    return schema

@@ -1,0 +1,247 @@
+"""Replies at rest, and who is asking what: no request is paid twice, no budget is passed, by however many processes.
+
+Everything that has to be known before a request is sent is decided in one transaction: whether its reply is there, whether
+another process is waiting for it, whether the money is there, and whether the server is to be left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from tasks.llm.request import Usage
+from tasks.run.sqlite import SqliteFile
+
+KEYS_PER_QUERY = 500
+_ROUNDING = 1e-9  # dollars: sums of floats are not exact
+
+# A call is a row of its own: the same request paid twice shows, though only its first reply is kept.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS calls (
+    key TEXT NOT NULL, payer TEXT NOT NULL, stage TEXT NOT NULL, sent INTEGER NOT NULL, cached INTEGER NOT NULL,
+    answered INTEGER NOT NULL, retries INTEGER NOT NULL, cost REAL NOT NULL, created REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS calls_of_payer ON calls (payer, stage);
+CREATE TABLE IF NOT EXISTS claims (
+    key TEXT PRIMARY KEY, owner TEXT NOT NULL, payer TEXT NOT NULL, cost REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spent (payer TEXT PRIMARY KEY, cost REAL NOT NULL, lost REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pace (endpoint TEXT PRIMARY KEY, next REAL NOT NULL, cool REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a request may be sent now.
+
+    Args:
+        state: 'send' (the caller has to, and to say how it ended); 'known' (`reply` is its reply); 'asked' (another asks
+            it now: try again); 'wait' (`seconds`, then try again); 'over' (it may cost more than is left of the budget).
+        spent: dollars of the payer so far, with those of requests under way.
+    """
+
+    state: Literal["send", "known", "asked", "wait", "over"]
+    reply: str = ""
+    seconds: float = 0.0
+    spent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a payer has paid, or a stage of it.
+
+    Args:
+        requests: answered and paid.
+        retries: tries before these that came to nothing.
+        cost: dollars.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    sent: int = 0
+    cached: int = 0
+    answered: int = 0
+    cost: float = 0.0
+
+
+class RequestStore(SqliteFile):
+    """Replies by request, in a file that all processes of a machine share.
+
+    A reply is kept as it came, and committed before `put` returns; a failure is never kept. What a killed process had
+    under way is not known to be paid or not: its budget counts it as paid.
+
+    Args:
+        path: the file; made, with its folders, when it is not there.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path, _SCHEMA, "model replies")
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, str]:
+        """The replies that are there, by key."""
+        found: dict[str, str] = {}
+        for first in range(0, len(keys), KEYS_PER_QUERY):
+            some = keys[first : first + KEYS_PER_QUERY]
+            marks = ",".join("?" * len(some))
+            with self.in_one_line():
+                found.update(
+                    self.connection.execute(f"SELECT key, reply FROM replies WHERE key IN ({marks})", some)
+                )
+        return found
+
+    def admit(
+        self,
+        key: str,
+        *,
+        payer: str,
+        cost: float,
+        budget: float | None = None,
+        endpoint: str = "",
+        per_minute: float | None = None,
+    ) -> Admission:
+        """Ask for leave to send a request; with 'send' it is claimed until `put` or `release`.
+
+        Args:
+            cost: dollars it may cost at most.
+            budget: dollars that all requests of the payer may cost; None for no limit.
+            endpoint: whose pace is kept.
+            per_minute: requests that may be sent in a minute, by all processes; they are spaced evenly.
+        """
+        known = self.get_many([key])
+        if known:
+            return Admission("known", known[key])
+        now = time.time()
+        with self.transaction() as connection:
+            row = connection.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+            if row:  # by another, since
+                return Admission("known", row[0])
+            row = connection.execute("SELECT owner FROM claims WHERE key = ?", (key,)).fetchone()
+            if row and _is_alive(row[0]):
+                return Admission("asked")
+            self._bury()
+            spent = self._committed(payer)
+            if budget is not None and spent + cost > budget + _ROUNDING:
+                return Admission("over", spent=spent)
+            following, cool = connection.execute(
+                "SELECT next, cool FROM pace WHERE endpoint = ?", (endpoint,)
+            ).fetchone() or (0.0, 0.0)
+            if cool > now:
+                return Admission("wait", seconds=cool - now, spent=spent)
+            if per_minute:
+                if following > now:
+                    return Admission("wait", seconds=following - now, spent=spent)
+                connection.execute(
+                    "INSERT INTO pace VALUES (?, ?, 0) ON CONFLICT (endpoint) DO UPDATE SET next = excluded.next",
+                    (endpoint, max(following, now - 1.0) + 60.0 / per_minute),
+                )
+            connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (key, _owner(), payer, cost))
+            return Admission("send", spent=spent)
+
+    def put(
+        self, key: str, reply: str, usage: Usage, *, payer: str, stage: str, cost: float, retries: int = 0
+    ) -> None:
+        """Commit the reply of a request that was admitted, and what it cost. The first reply of a key stays."""
+        now = time.time()
+        with self.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", (key, reply, now))
+            connection.execute(
+                "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (key, payer, stage, usage.sent, usage.cached, usage.answered, retries, cost, now),
+            )
+            self._spend(payer, cost=cost)
+            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, _owner()))
+
+    def release(self, key: str) -> None:
+        """Give a request back that ended without a reply."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, _owner()))
+
+    def cool_down(self, endpoint: str, seconds: float) -> None:
+        """Have all processes leave an endpoint alone for so long, or longer if they were told so before."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO pace VALUES (?, 0, ?) ON CONFLICT (endpoint) DO UPDATE SET cool = max(cool, excluded.cool)",
+                (endpoint, time.time() + seconds),
+            )
+
+    def spending(self, payer: str, stage: str | None = None) -> Spending:
+        """What a payer has paid, in all stages or in one."""
+        where = "payer = ?" if stage is None else "payer = ? AND stage = ?"
+        with self.in_one_line():
+            row = self.connection.execute(
+                "SELECT count(*), total(retries), total(sent), total(cached), total(answered), total(cost) "
+                f"FROM calls WHERE {where}",
+                (payer,) if stage is None else (payer, stage),
+            ).fetchone()
+        requests, retries, sent, cached, answered = map(int, row[:5])
+        return Spending(requests, retries, sent, cached, answered, cost=row[5])
+
+    def lost(self, payer: str) -> float:
+        """Dollars of requests that a killed process of the payer had under way; whether they were charged is not known."""
+        with self.transaction() as connection:
+            self._bury()
+            row = connection.execute("SELECT lost FROM spent WHERE payer = ?", (payer,)).fetchone()
+        return row[0] if row else 0.0
+
+    def calls(self) -> dict[str, int]:
+        """How often each request was paid, by all processes ever."""
+        with self.in_one_line():
+            return dict(self.connection.execute("SELECT key, count(*) FROM calls GROUP BY key"))
+
+    def _committed(self, payer: str) -> float:
+        """Dollars that are spent, lost, or held for requests under way."""
+        query = (
+            "SELECT (SELECT total(cost) + total(lost) FROM spent WHERE payer = ?) "
+            "+ (SELECT total(cost) FROM claims WHERE payer = ?)"
+        )
+        return float(self.connection.execute(query, (payer, payer)).fetchone()[0])
+
+    def _bury(self) -> None:
+        """Claims of processes that are gone become losses of their payers."""
+        owners = self.connection.execute("SELECT DISTINCT owner FROM claims").fetchall()
+        for (owner,) in owners:
+            if _is_alive(owner):
+                continue
+            rows = self.connection.execute(
+                "SELECT payer, sum(cost) FROM claims WHERE owner = ? GROUP BY payer", (owner,)
+            )
+            for payer, cost in rows.fetchall():
+                self._spend(payer, lost=cost)
+            self.connection.execute("DELETE FROM claims WHERE owner = ?", (owner,))
+
+    def _spend(self, payer: str, cost: float = 0.0, lost: float = 0.0) -> None:
+        self.connection.execute(
+            "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (payer) DO UPDATE SET "
+            "cost = cost + excluded.cost, lost = lost + excluded.lost",
+            (payer, cost, lost),
+        )
+
+
+def _owner() -> str:
+    """This process: its number, and when it began, because numbers are used again."""
+    return _process(os.getpid())
+
+
+@cache
+def _process(number: int) -> str:
+    return f"{number}:{_began(number)}"
+
+
+def _is_alive(owner: str) -> bool:
+    if owner == _owner():
+        return True
+    number, _, began = owner.partition(":")
+    return str(_began(int(number))) == began
+
+
+def _began(number: int) -> float | None:
+    import psutil
+
+    try:
+        return float(psutil.Process(number).create_time())
+    except psutil.Error:
+        return None
