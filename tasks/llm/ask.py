@@ -109,6 +109,10 @@ class Asker:
                         pause = min(30.0, self.limits.pause * 2 ** (tries - 1))
                         await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
+    def cost(self, reply: Reply) -> float:
+        """Dollars of a reply, whoever paid it."""
+        return self._prices.cost(reply.usage)
+
     def _admit(self, request: Request) -> Admission:
         return self.store.admit(
             request.key,

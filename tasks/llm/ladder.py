@@ -17,10 +17,41 @@ _ABOUT_SCHEMAS = ("response_format", "json_schema", "guided", "structured")
 
 
 @dataclass(frozen=True, slots=True)
+class Answered(Generic[Answer]):
+    """The answer for a text.
+
+    Args:
+        request: key of the request that gave it, whose raw reply is in the store.
+        cost: dollars, the text's share of all requests that asked about it.
+    """
+
+    value: Answer
+    request: str
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
 class Undecided:
-    """No answer after all that could be tried, and why not."""
+    """No answer after all that could be tried, why not, and what it cost."""
 
     reason: str
+    cost: float
+
+
+@dataclass(slots=True)
+class _Question(Generic[Answer]):
+    """A text on its way."""
+
+    text: str
+    value: Answer | None = None
+    request: str = ""
+    reason: str = ""
+    cost: float = 0.0
+
+    def outcome(self) -> Answered[Answer] | Undecided:
+        if self.value is None:
+            return Undecided(self.reason, self.cost)
+        return Answered(self.value, self.request, self.cost)
 
 
 class Ladder(Generic[Answer]):
@@ -35,36 +66,30 @@ class Ladder(Generic[Answer]):
         self.form, self.asker = form, asker
         self._first = SCHEMA
 
-    async def answers(self, texts: Sequence[str]) -> list[Answer | Undecided]:
-        """An answer for each text, all asked for in one request first."""
-        found: dict[int, Answer] = {}
-        reasons: dict[int, str] = {}
-        await self._ask(texts, list(range(len(texts))), self._first, found, reasons)
-        return [found[row] if row in found else Undecided(reasons[row]) for row in range(len(texts))]
+    async def answers(self, texts: Sequence[str]) -> list[Answered[Answer] | Undecided]:
+        """What comes of each text; all are asked about in one request first."""
+        questions: list[_Question[Answer]] = [_Question(text) for text in texts]
+        await self._ask(questions, self._first)
+        return [question.outcome() for question in questions]
 
-    async def _ask(
-        self,
-        texts: Sequence[str],
-        rows: list[int],
-        rung: int,
-        found: dict[int, Answer],
-        reasons: dict[int, str],
-    ) -> None:
-        reply = await self.asker.ask(self.form.request([texts[row] for row in rows], rung))
+    async def _ask(self, questions: Sequence[_Question[Answer]], rung: int) -> None:
+        request = self.form.request([question.text for question in questions], rung)
+        reply = await self.asker.ask(request)
         if isinstance(reply, Failure):
             if rung == SCHEMA and any(word in reply.reason for word in _ABOUT_SCHEMAS):
                 self._first = JSON  # the server knows no schemas: no request asks for one again
-                return await self._ask(texts, rows, JSON, found, reasons)
-            reason = reply.reason
+                return await self._ask(questions, JSON)
+            read, reason, cost = {}, reply.reason, 0.0
         else:
-            read = self.form.read(reply.text, len(rows), reply.cut)
-            found.update({rows[place]: answer for place, answer in read.items()})
+            read = self.form.read(reply.text, len(questions), reply.cut)
             reason = "the answer was cut off" if reply.cut else "the answer could not be read"
-        missing = [row for row in rows if row not in found]
-        reasons.update(dict.fromkeys(missing, reason))
-        if missing and (len(rows) > 1 or rung < RUNGS[-1]):
-            half = -(-len(rows) // 2)
+            cost = self.asker.cost(reply) / len(questions)
+        for place, question in enumerate(questions):
+            question.value, question.request = read.get(place), request.key
+            question.reason = reason
+            question.cost += cost
+        missing = [question for question in questions if question.value is None]
+        if missing and (len(questions) > 1 or rung < RUNGS[-1]):
+            half = -(-len(questions) // 2)
             for first in range(0, len(missing), half):
-                await self._ask(
-                    texts, missing[first : first + half], min(rung + 1, RUNGS[-1]), found, reasons
-                )
+                await self._ask(missing[first : first + half], min(rung + 1, RUNGS[-1]))

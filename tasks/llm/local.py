@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,19 @@ class LocalModel:
     def __init__(self, name: str) -> None:
         self.name = name
         self._loaded: tuple[Any, Any] | None = None
-        self._turn = asyncio.Lock()
+        self._turn = threading.Lock()  # of threads: the model outlives an event loop
 
     async def complete(self, request: Request) -> str:
-        async with self._turn:
-            return await asyncio.to_thread(self._answer, request)
+        return await asyncio.to_thread(self._answer, request)
 
     async def close(self) -> None:
         self._loaded = None
 
     def _answer(self, request: Request) -> str:
+        with self._turn:
+            return self._generate(request)
+
+    def _generate(self, request: Request) -> str:
         import torch
 
         if self._loaded is None:
