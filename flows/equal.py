@@ -186,7 +186,7 @@ def _show(
 ) -> None:
     """A round's figures on the terminal, and the cost so far in the UI."""
     read = finish.cumulative(warm, history)
-    artifacts.cost_table(read, corpus["tokens"] * settings.price / 1e6)
+    artifacts.cost_table(read, corpus["tokens"] * finish.document_price(read[-1], settings) / 1e6)
     best = sorted(finish.latest_arms(run, number), key=lambda arm: -arm["reward"])
     terminal.current().round(
         number,
