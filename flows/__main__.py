@@ -104,6 +104,9 @@ def _start(settings: EqualSettings) -> None:
 
         with own_server(meanwhile=_import_early):
             summary: dict[str, Any] = equal(settings)
+        if settings.dry_run:
+            display.note(f"nothing is paid for; start it with --resume {settings.run}")
+            return
         display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
 
 

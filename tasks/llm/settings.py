@@ -37,7 +37,11 @@ class ModelSettings(RunSettings):
         "requests_per_minute",
         "llm_timeout",
         "llm_retries",
+        "dry_run",
     }
+
+    dry_run: Annotated[bool, Field(exclude=True, json_schema_extra=_MODEL)] = False
+    """Read the input, say what the run would cost, and end before anything is paid for; --resume goes on from there."""
 
     llm_url: Annotated[str, Field(json_schema_extra=_MODEL)] = ""
     """Base URL of an OpenAI-compatible server, as http://127.0.0.1:8000/v1; without it the model runs in this process."""
