@@ -214,6 +214,11 @@ def _show(
     )
 
 
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal: it beside what it was compared with."""
+    return terminal.comparison(summary)
+
+
 def _settings_of_run() -> EqualSettings:
     settings: EqualSettings = runtime.flow_run.parameters["settings"]
     return settings

@@ -210,6 +210,10 @@ class EqualSettings(ModelSettings):
     up share the run's warm-up, and have none beside a strategy that does not. With --extractor llm none unless they are
     named, because what they read is paid for."""
 
+    @property
+    def title(self) -> str:
+        return self.strategy
+
     @model_validator(mode="after")
     def _compare_with_others(self) -> EqualSettings:
         if self.extractor == "llm" and "compare" not in self.model_fields_set:

@@ -46,6 +46,11 @@ class RunSettings(BaseModel):
     scheduler: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
     """Address of a Dask scheduler to use instead of workers on this machine, as tcp://host:8786."""
 
+    @property
+    def title(self) -> str:
+        """What sets this run apart, for the head of a display."""
+        return ""
+
     @field_validator("run")
     @classmethod
     def _a_folder_name(cls, name: str) -> str:
