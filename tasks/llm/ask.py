@@ -78,6 +78,7 @@ class Asker:
         self._failed_in_a_row = 0
         self._throttled_since: float | None = None
         self.stopped: BadInput | Stopped | None = None
+        self.knows_schemas = True  # until the endpoint has refused one
 
     async def ask(self, request: Request) -> Reply | Failure:
         """The reply, out of the store or from the endpoint.

@@ -63,7 +63,7 @@ _PAIR = re.compile(
 
 def form(task: str, name: str, model: str, parameters: Mapping[str, Any]) -> Form[Pairs]:
     """The form of both questions: EXTRACT or REFINE."""
-    return Form(name, task, Pairs, _EXAMPLE, _AS_TEXT, pairs_from_text, model, parameters)
+    return Form(name, task, Pairs, _EXAMPLE, _AS_TEXT, pairs_from_text, pairs_to_text, model, parameters)
 
 
 def pairs_from_text(text: str) -> Pairs | None:
@@ -76,6 +76,12 @@ def pairs_from_text(text: str) -> Pairs | None:
     if not found and text.strip().rstrip(".").upper() != "NONE":
         return None
     return Pairs(pairs=found)
+
+
+def pairs_to_text(pairs: Pairs) -> str:
+    """As `pairs_from_text` reads them."""
+    lines = [f"Q: {pair.question}\nA: {pair.answer}\nQUOTE: {pair.quote}" for pair in pairs.pairs]
+    return "\n".join(lines) or "NONE"
 
 
 def with_pairs(text: str, pairs: Sequence[Found]) -> str:

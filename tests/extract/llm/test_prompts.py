@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tasks.extract.llm.prompts import EXTRACT, Found, Pairs, form, pairs_from_text, with_pairs
+from tasks.extract.llm.prompts import EXTRACT, Found, Pairs, form, pairs_from_text, pairs_to_text, with_pairs
 
 ONE = Found(question="Who?", answer="Ada.\n\n1. first\n2. second", quote="Ada wrote it")
 FORM = form(EXTRACT, "pairs", "m", {"max_tokens": 50})
@@ -17,6 +17,11 @@ def test_pairs_are_read_from_lines_with_letters() -> None:
     assert pairs_from_text(text) == Pairs(
         pairs=[ONE, Found(question="When?", answer="1843", quote="in 1843")]
     )
+
+
+def test_pairs_are_read_as_they_are_written() -> None:
+    for pairs in (Pairs(pairs=[ONE, ONE]), Pairs(pairs=[])):
+        assert pairs_from_text(pairs_to_text(pairs)) == pairs
 
 
 @pytest.mark.parametrize("text", ["NONE", " none. "])
