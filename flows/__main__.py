@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput, Stopped
+from tasks.resolve.settings import BatcherSettings
 from tasks.run.command import Parser, add_flags, settings_from
 from tasks.run.disk import is_full
 from tasks.run.folder import load_settings, run_name, run_path
@@ -57,6 +58,13 @@ COMMANDS = (
         "select clusters, extract question-answer pairs, train, repeat (the main job)",
         check="tasks.loop.check",
         early=("distributed", "sklearn.decomposition", "faiss", "great_expectations"),
+    ),
+    Command(
+        "batcher",
+        BatcherSettings,
+        "find the records of two tables, or of one, that mean the same",
+        check="tasks.resolve.check",
+        early=("sklearn.ensemble", "sklearn.cluster", "rapidfuzz"),
     ),
 )
 

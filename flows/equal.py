@@ -11,7 +11,7 @@ from tasks.loop import asking, compare, estimate, finish, prepare, rounds, stude
 from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.run import artifacts, terminal
-from tasks.run.folder import open_run, run_name, run_path
+from tasks.run.folder import named, open_run
 from tasks.run.parallel import workers
 from tasks.run.stages import Facts, Stage, timed
 from tasks.select.bandit import BANDITS
@@ -54,7 +54,7 @@ check_pairs = Stage(finish.gate_pairs, "check pairs")
 write_export = Stage(finish.export, "export")
 
 
-@flow(name="equal", flow_run_name=lambda: f"equal {_named(_settings_of_run()).run}")
+@flow(name="equal", flow_run_name=lambda: f"equal {named('equal', _settings_of_run(), runtime.flow_run).run}")
 def equal(settings: EqualSettings) -> Facts:
     """Run the loop of EQUAL in the run's folder. Returns the figures that are written to summary.json.
 
@@ -62,7 +62,7 @@ def equal(settings: EqualSettings) -> Facts:
         BadInput: something given cannot be used.
         Stopped: a gate, a budget or a service stopped it; it can be resumed.
     """
-    settings = _named(settings)
+    settings = named("equal", settings, runtime.flow_run)
     check_inputs(settings)
     began = time.monotonic()
     source = input_fingerprints(settings)
@@ -96,8 +96,8 @@ def equal(settings: EqualSettings) -> Facts:
         bar = artifacts.progress("Share of the rounds done")
         for number in range(1, count + 1):
             before = history[-1] if history else {"reward": arms, "train": base}
-            named = one_round.with_options(flow_run_name=f"round {number} of {count}")
-            history.append(named(settings, str(run), number, count, clusters["plan"], taught, before))
+            this_round = one_round.with_options(flow_run_name=f"round {number} of {count}")
+            history.append(this_round(settings, str(run), number, count, clusters["plan"], taught, before))
             artifacts.advance(bar, number / count)
             _show(run, settings, number, corpus, clusters, base, warm, history)
 
@@ -222,13 +222,3 @@ def shown(summary: Facts) -> list[list[str]]:
 def _settings_of_run() -> EqualSettings:
     settings: EqualSettings = runtime.flow_run.parameters["settings"]
     return settings
-
-
-def _named(settings: EqualSettings) -> EqualSettings:
-    """A scheduled run takes its name from its time, so that a retry of it finds its folder."""
-    retried = (runtime.flow_run.run_count or 1) > 1
-    name = settings.run or run_name(runtime.flow_run.scheduled_start_time)
-    settings = settings.model_copy(update={"run": name})
-    # What failed before its folder was made begins anew.
-    began = (run_path("equal", settings) / "settings.yaml").is_file()
-    return settings.model_copy(update={"resume": settings.resume or (retried and began)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from pathlib import Path
 
 from tasks.corpus.read import Fields, check_sources, fingerprint
@@ -12,7 +11,7 @@ from tasks.corpus.target import check_target
 from tasks.llm.settings import check_model
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
-from tasks.run.folder import check_unused, in_one_line, run_path, versions
+from tasks.run.folder import check_runs_dir, check_unused, in_one_line, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student
@@ -92,7 +91,7 @@ def check_inputs(settings: EqualSettings) -> None:
     """
     if not settings.resume:
         check_unused("equal", settings)
-    _check_runs_dir(settings)
+    check_runs_dir("equal", settings)
     check_target(
         settings.target,
         settings.test,
@@ -111,11 +110,3 @@ def check_inputs(settings: EqualSettings) -> None:
         )
     if settings.train != "never":
         check_student(settings.student, lora=settings.lora)
-
-
-def _check_runs_dir(settings: EqualSettings) -> None:
-    """Whether the run's folder can be made: found out before a server and workers are started."""
-    path = run_path("equal", settings)
-    nearest = next(parent for parent in path.parents if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise BadInput(f"--runs-dir {settings.runs_dir}: {nearest} is not a folder that can be written to")

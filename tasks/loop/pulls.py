@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -25,9 +24,9 @@ from tasks.records import QAPair, Reject
 from tasks.run import terminal
 from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
-from tasks.run.folder import PAYER
+from tasks.run.folder import payer_of
 from tasks.run.parallel import current_mapper
-from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, read_column, write_table, write_text
+from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, read_column, write_table
 from tasks.select.encode import encode_texts
 
 Facts = dict[str, Any]
@@ -169,14 +168,6 @@ def read_documents(run: Path, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
 def store_path(settings: EqualSettings) -> Path:
     """The store of extractions, shared by all runs in the folder of runs: what one has read, none reads again."""
     return Path(settings.runs_dir).expanduser().resolve() / "extractions.sqlite"
-
-
-def payer_of(run: Path) -> str:
-    """Who pays for what this run extracts: an id of its folder, because a name can be used again."""
-    path = run / PAYER
-    if not path.exists():
-        write_text(path, uuid4().hex)
-    return path.read_text(encoding="utf-8")
 
 
 def _pair_row(pair: QAPair, source: str | None, number: int) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from tasks.llm.settings import ModelSettings
-from tasks.run.settings import group
+from tasks.run.settings import ParallelSettings, group
 
 Strategy = Literal[
     "random",
@@ -31,8 +31,10 @@ _EXTRACT = group("Extract")
 _TRAIN = group("Train")
 
 
-class EqualSettings(ModelSettings):
+class EqualSettings(ModelSettings, ParallelSettings):
     """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
+
+    place: ClassVar[frozenset[str]] = ModelSettings.place | ParallelSettings.place
 
     # --- corpus
     corpus: Annotated[list[str], Field(min_length=1, json_schema_extra=_CORPUS)]

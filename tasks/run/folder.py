@@ -19,6 +19,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import uuid4
 
 import yaml
 
@@ -76,6 +77,21 @@ def run_name(at: datetime | None = None) -> str:
     return (at or datetime.now()).strftime("%Y%m%d-%H%M%S")
 
 
+def named(flow: str, settings: Any, flow_run: Any) -> Any:
+    """Settings with a name and, of a flow run that is tried again, with `resume`.
+
+    A scheduled run takes its name from its time, so that a retry of it finds its folder.
+
+    Args:
+        flow_run: prefect.runtime.flow_run.
+    """
+    retried = (flow_run.run_count or 1) > 1
+    settings = settings.model_copy(update={"run": settings.run or run_name(flow_run.scheduled_start_time)})
+    # What failed before its folder was made begins anew.
+    began = (run_path(flow, settings) / "settings.yaml").is_file()
+    return settings.model_copy(update={"resume": settings.resume or (retried and began)})
+
+
 def run_path(flow: str, settings: RunSettings) -> Path:
     return Path(settings.runs_dir).expanduser().resolve() / flow / settings.run
 
@@ -91,6 +107,14 @@ def check_unused(flow: str, settings: RunSettings) -> None:
         raise BadInput(
             f"--run {settings.run}: this name is used already ({path}); choose another, or continue it with --resume {settings.run}"
         )
+
+
+def check_runs_dir(flow: str, settings: RunSettings) -> None:
+    """Whether the run's folder can be made: found out before a server and workers are started."""
+    path = run_path(flow, settings)
+    nearest = next(parent for parent in path.parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise BadInput(f"--runs-dir {settings.runs_dir}: {nearest} is not a folder that can be written to")
 
 
 def create(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Path:
@@ -150,6 +174,14 @@ def load_settings(
             f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run"
         )
     return begun.model_copy(update={field: getattr(wanted, field) for field in model.place})
+
+
+def payer_of(run: Path) -> str:
+    """Who pays for what this run extracts: an id of its folder, because a name can be used again."""
+    path = run / PAYER
+    if not path.exists():
+        write_text(path, uuid4().hex)
+    return path.read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from markupsafe import Markup
 
 from tasks.run import findings
 from tasks.run.card import without_places
 from tasks.run.charts import Label, Series, cluster_map, level, line_chart
 from tasks.run.costs import Ledger
+from tasks.run.pages import saved_settings, settings_of, templates
 from tasks.run.tables import read_rows, write_text
 from tasks.run.terminal import dollars
 
@@ -23,7 +21,6 @@ _CLUSTERS_SHOWN, _CLUSTERS_LISTED = 14, 200
 _MAP_LABELS = 14
 _LABEL = 24  # characters of a label's words
 _EXAMPLE = 160  # characters of an id or a detail
-_JOINT = re.compile(r"(?<=\w[._])(?=\w)")  # inside a qualified name, where a line may break
 _FAR_DEARER = (
     2.5  # times the run's cost: a strategy beyond it would squeeze the chart, and becomes a level in it
 )
@@ -39,25 +36,7 @@ def write_report(run: Path) -> Path:
     Returns:
         Path of the page. The same tables give the same page.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    # Documents, ids and settings are a stranger's text: everything is escaped unless charts.py built it.
-    environment = Environment(
-        loader=PackageLoader("tasks.run", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=lambda value: "–" if value is None else f"{value:,.0f}",
-        decimals=lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}",
-        share=_share,
-        money=lambda value: "–" if value is None else dollars(value),
-        duration=_duration,
-        breakable=lambda text: Markup("<wbr>").join(_JOINT.split(text)),  # escapes the parts
-    )
-    page = environment.get_template("report.html.j2").render(_content(run))
+    page = templates().get_template("report.html.j2").render(_content(run))
     path = run / "report.html"
     write_text(path, page)
     return path
@@ -107,7 +86,7 @@ def _content(run: Path) -> dict[str, Any]:
         "stages": (stages := Ledger(run / "costs.jsonl").by_stage()),
         "asked": any(sums["requests"] for sums in stages.values()),
         "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
-        "settings": _settings(run),
+        "settings": settings_of(run),
     }
 
 
@@ -140,7 +119,7 @@ def _rival(runs: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any] | None
 
 def _round_examples(run: Path, summary: Mapping[str, Any]) -> int | None:
     """How many test examples score the student after a round; None where it is all of them, as at the end."""
-    sampled = _saved_settings(run).get("round_examples")
+    sampled = saved_settings(run).get("round_examples")
     return sampled if sampled and summary["test_examples"] and sampled < summary["test_examples"] else None
 
 
@@ -229,36 +208,6 @@ def _map(corpus: findings.Corpus, clusters: Sequence[Mapping[str, Any]]) -> Any:
     )
 
 
-def _settings(run: Path) -> list[tuple[str, str]]:
-    shown = []
-    for name, value in _saved_settings(run).items():
-        items = value if isinstance(value, list) else [value]
-        shown.append(
-            (str(name), ", ".join("–" if item is None else without_places(str(item)) for item in items))
-        )
-    return [(name, value) for name, value in shown if name != "runs_dir"]
-
-
-def _saved_settings(run: Path) -> dict[str, Any]:
-    path = run / "settings.yaml"
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
-
-
 def _shortened(example: Mapping[str, str]) -> dict[str, str]:
     """Cut last: what is left of a URL that was cut in its password would not be known for one."""
     return {name: without_places(value)[:_EXAMPLE] for name, value in example.items()}
-
-
-def _share(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -26,7 +26,7 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     # Fields that say where the work is done, never what is computed: a continued run may change them.
-    place: ClassVar[frozenset[str]] = frozenset({"run", "runs_dir", "resume", "workers", "scheduler"})
+    place: ClassVar[frozenset[str]] = frozenset({"run", "runs_dir", "resume"})
 
     run: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
     """Name of the run and of its folder; made from the date and time when empty."""
@@ -39,12 +39,6 @@ class RunSettings(BaseModel):
 
     seed: Annotated[int, Field(ge=0, lt=2**32, json_schema_extra=group("Run"))] = 0
     """Seed of everything random; the same settings and seed give the same tables."""
-
-    workers: Annotated[int, Field(ge=1, le=256, json_schema_extra=group("Run"))] = 2
-    """Dask worker processes on this machine, one thread each."""
-
-    scheduler: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
-    """Address of a Dask scheduler to use instead of workers on this machine, as tcp://host:8786."""
 
     @property
     def title(self) -> str:
@@ -59,6 +53,18 @@ class RunSettings(BaseModel):
                 "use letters, digits, dots, dashes and underscores, starting with a letter or digit"
             )
         return name
+
+
+class ParallelSettings(RunSettings):
+    """The fields of a flow whose stages run on Dask workers."""
+
+    place: ClassVar[frozenset[str]] = RunSettings.place | {"workers", "scheduler"}
+
+    workers: Annotated[int, Field(ge=1, le=256, json_schema_extra=group("Run"))] = 2
+    """Dask worker processes on this machine, one thread each."""
+
+    scheduler: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
+    """Address of a Dask scheduler to use instead of workers on this machine, as tcp://host:8786."""
 
 
 def parse(model: type[RunSettings], values: dict[str, Any], file: str | Path = "") -> Any:

@@ -1,0 +1,79 @@
+"""BATCHER (arXiv 2312.03987): block, batch the questions, label well-chosen demonstrations, judge, resolve."""
+
+from __future__ import annotations
+
+from prefect import flow, runtime
+
+from tasks.resolve import finish, form, judge, label, prepare, report
+from tasks.resolve.check import check_inputs, input_fingerprints
+from tasks.resolve.settings import BatcherSettings
+from tasks.run import terminal
+from tasks.run.folder import named, open_run
+from tasks.run.stages import Facts, Stage, timed
+
+
+def _asks(settings: BatcherSettings) -> bool:
+    return settings.judge != "matcher"
+
+
+find_pairs = Stage(prepare.pairs, "find pairs")
+compare_pairs = Stage(prepare.features, "compare pairs")
+select_demonstrations = Stage(prepare.select, "select demonstrations")
+collect_labels = Stage(label.labels, "collect labels")
+match = Stage(judge.match, "match")
+ask_model = Stage(judge.judge, "ask the model", works=_asks)
+write_tables = Stage(finish.tables, "write tables")
+
+
+@flow(
+    name="batcher",
+    flow_run_name=lambda: f"batcher {named('batcher', _settings_of_run(), runtime.flow_run).run}",
+)
+def batcher(settings: BatcherSettings) -> Facts:
+    """Decide which pairs of records mean the same. Returns the figures that are written to summary.json.
+
+    Raises:
+        BadInput: something given cannot be used.
+        Stopped: labels are wanted from a person, or a budget or a service stopped it; it can be resumed.
+    """
+    settings = named("batcher", settings, runtime.flow_run)
+    check_inputs(settings)
+    source = input_fingerprints(settings)
+    with open_run("batcher", settings, source) as run, timed() as seconds:
+        pairs = find_pairs(run, settings, source=source)
+        if pairs["blocking"]:
+            terminal.current().note(finish.blocking_line(pairs))
+        features = compare_pairs(run, settings, pairs=pairs)
+        selected = select_demonstrations(run, settings, pairs=pairs, features=features)
+        if _asks(settings):
+            terminal.current().note(finish.estimate_line(judge.estimate(run, settings, selected), settings))
+        if settings.dry_run:
+            return selected
+        answered = form.ask(run, settings) if form.wanted(settings) else None
+        labelled = collect_labels(run, settings, selected=selected, answered=answered)
+        matched = match(run, settings, labelled=labelled, pairs=pairs)
+        judged = ask_model(run, settings, matched=matched, labelled=labelled)
+        tables = write_tables(run, settings, matched=matched, judged=judged, labelled=labelled)
+        summary = finish.summarise(
+            settings,
+            pairs=pairs,
+            selected=selected,
+            labelled=labelled,
+            matched=matched,
+            judged=judged,
+            tables=tables,
+        )
+        summary["seconds"] = dict(seconds)
+        finish.save_summary(run, summary)
+        report.write_report(run, settings, summary)
+        return summary
+
+
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal."""
+    return finish.shown(summary)
+
+
+def _settings_of_run() -> BatcherSettings:
+    settings: BatcherSettings = runtime.flow_run.parameters["settings"]
+    return settings

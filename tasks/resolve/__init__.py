@@ -1,0 +1,11 @@
+"""Entity resolution over a run's folder: plain functions, each a stage of the flow `batcher`, without Prefect.
+
+settings.py  what a run is told
+check.py     the cheap checks before anything starts
+prepare.py   questions and pool, by blocking or as given; their features; batches and demonstrations
+label.py     labels of the demonstrations: out of files, or from a person
+judge.py     the matcher, the model, and who decides what
+prompts.py   what the model is asked
+finish.py    predictions, clusters, figures
+report.py    the page
+"""

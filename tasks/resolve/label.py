@@ -1,0 +1,112 @@
+"""Labels of the demonstrations: out of the labelled pairs, or from a person, in a file or in a form."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.match.read import LABEL, LEFT, RIGHT
+from tasks.match.serialise import record_text
+from tasks.records import BadInput, Stopped
+from tasks.resolve.prepare import POOL, load_pairs, load_selection, records_of
+from tasks.resolve.settings import BatcherSettings
+from tasks.run.tables import read_json, write_json, write_text
+
+Facts = dict[str, Any]
+
+TO_LABEL = "to_label.csv"
+LABELS = "stages/labels.json"
+_YES = {"1": 1, "yes": 1, "y": 1, "true": 1, "0": 0, "no": 0, "n": 0, "false": 0}
+
+
+def wanted_rows(run: Path) -> list[int]:
+    """Rows of the pool whose labels the run uses."""
+    selection = load_selection(run)
+    return [*selection["labelled"], *selection["sample"]]
+
+
+def labels(
+    run: Path, settings: BatcherSettings, selected: Facts, answered: Mapping[str, bool] | None
+) -> Facts:
+    """The labels that are used, of which each counts.
+
+    Args:
+        answered: of a form, by row of the pool.
+
+    Raises:
+        Stopped: a person has to fill in to_label.csv first.
+        BadInput: something in that file is no label.
+    """
+    rows = wanted_rows(run)
+    pool = load_pairs(run / POOL)
+    if settings.labels and pool.labels is not None:
+        found = {str(row): int(pool.labels[row]) for row in rows}
+    elif answered is not None:
+        found = {name: int(match) for name, match in answered.items()}
+    else:
+        found = _from_file(run, settings, rows)
+    write_json(run / LABELS, found)
+    return {"files": [LABELS], "labels": len(found), "matches": sum(found.values())}
+
+
+def load_labels(run: Path, rows: list[int]) -> np.ndarray:
+    """Labels of some rows of the pool, int8."""
+    found = read_json(run / LABELS)
+    return np.array([found[str(row)] for row in rows], dtype=np.int8)
+
+
+def _from_file(run: Path, settings: BatcherSettings, rows: list[int]) -> dict[str, int]:
+    records, pool = records_of(settings), load_pairs(run / POOL)
+    path = run / TO_LABEL
+    names = [(records.left.ids[pool.left[row]], records.other.ids[pool.right[row]]) for row in rows]
+    if not path.exists():
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow([LEFT, RIGHT, LABEL, "left", "right"])
+        for (left, right), row in zip(names, rows, strict=True):
+            texts = (
+                record_text(table, at, records.attributes)
+                for table, at in ((records.left, pool.left[row]), (records.other, pool.right[row]))
+            )
+            writer.writerow([left, right, "", *map(_as_text, texts)])
+        write_text(path, lines.getvalue())
+    given = _read(path, settings.run)
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise Stopped(
+            f"{len(missing):,} of {len(names):,} pairs are not labelled: write 1 (the same) or 0 into the column {LABEL} "
+            f"of {path}, then continue with --resume {settings.run}"
+        )
+    return {str(row): given[name] for row, name in zip(rows, names, strict=True)}
+
+
+def _read(path: Path, run: str) -> dict[tuple[str, str], int]:
+    """The labels that are filled in."""
+    found: dict[tuple[str, str], int] = {}
+    # A spreadsheet may have put a mark at the file's beginning.
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if missing := {LEFT, RIGHT, LABEL} - set(reader.fieldnames or ()):
+            raise BadInput(
+                f"{path}: no column {', '.join(sorted(missing))}; put it back, or remove the file and --resume {run}"
+            )
+        for line in reader:
+            text = (line[LABEL] or "").strip().casefold()
+            if not text:
+                continue
+            if text not in _YES:
+                raise BadInput(
+                    f"{path}:{reader.line_num}: the {LABEL} is {text}; write 1 for the same and 0 for not"
+                )
+            found[line[LEFT], line[RIGHT]] = _YES[text]
+    return found
+
+
+def _as_text(value: str) -> str:
+    """So that no spreadsheet takes a record's text for a formula."""
+    return f"'{value}" if value[:1] in "=+-@\t\r" else value

@@ -1,0 +1,72 @@
+"""What pages of a run are made with: templates, and figures as people write them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from tasks.run.card import without_places
+from tasks.run.terminal import dollars
+
+_JOINT = re.compile(r"(?<=\w[._])(?=\w)")  # inside a qualified name, where a line may break
+
+
+def templates(package: str = "tasks.run") -> Any:
+    """The templates of a package, which may include those of tasks.run.
+
+    Documents, ids and settings are a stranger's text: everything is escaped unless charts.py built it.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("tasks.run", ".")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=lambda value: "–" if value is None else f"{value:,.0f}",
+        decimals=lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}",
+        share=_share,
+        money=lambda value: "–" if value is None else dollars(value),
+        duration=_duration,
+        breakable=lambda text: Markup("<wbr>").join(_JOINT.split(text)),  # escapes the parts
+    )
+    return environment
+
+
+def settings_of(run: Path) -> list[tuple[str, str]]:
+    """A run's settings as (name, text), without the place it is in."""
+    shown = []
+    for name, value in saved_settings(run).items():
+        items = value if isinstance(value, list) else [value]
+        shown.append(
+            (str(name), ", ".join("–" if item is None else without_places(str(item)) for item in items))
+        )
+    return [(name, value) for name, value in shown if name != "runs_dir"]
+
+
+def saved_settings(run: Path) -> dict[str, Any]:
+    """A run's settings.yaml."""
+    path = run / "settings.yaml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
+
+
+def _share(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
