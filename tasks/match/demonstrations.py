@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.match.cover import PERCENTILE, Cover, cover_of, greedy_cover
+from tasks.match.cover import PERCENTILE, Cover, cover_of, greedy_cover, shrunk_cover
 from tasks.match.distances import distance_chunks, nearest
 from tasks.records import BadInput
 from tasks.run import seeds
@@ -54,6 +54,7 @@ def select_demonstrations(
     count: int | None = None,
     budget: int | None = None,
     percentile: float = PERCENTILE,
+    rounds: int | None = None,
     cover: Cover | None = None,
     seed: int = 0,
 ) -> Selection:
@@ -62,8 +63,8 @@ def select_demonstrations(
     - fixed: `count` (8) random ones for all batches.
     - topk-batch: for each batch the `count` (8) nearest to any of its questions.
     - topk-question: the `count` (1) nearest to each question of the batch.
-    - covering: a greedy cover of all questions is labelled; of these, each batch gets the greedy cover of its questions by
-      the weights. A question that nothing covers gets its nearest demonstration.
+    - covering: a greedy cover of all questions, made smaller by a search, is labelled; of these, each batch gets the greedy
+      cover of its questions by the weights. A question that nothing covers gets its nearest demonstration.
     - all: what covering labels, all of it with every batch.
 
     Args:
@@ -74,6 +75,7 @@ def select_demonstrations(
         count: see above.
         budget: covering and all label at most so many; then a question that none of them covers gets the nearest of them.
         percentile: of the distances, which the threshold is.
+        rounds: of the search for a smaller cover; 0 labels the greedy one, as the paper does.
         cover: of these questions and this pool, if it is known already.
         seed: draws the fixed ones, and samples where there is very much.
 
@@ -100,7 +102,7 @@ def select_demonstrations(
         given = [np.unique(own[rows]) for rows in batches]
         labelled = _most_used(given)
     else:
-        labelled, fallback = _to_label(cover, budget)
+        labelled, fallback = _to_label(cover, budget, rounds, seed)
         if strategy == ALL:
             given = [labelled for _ in batches]
         else:
@@ -114,9 +116,12 @@ def select_demonstrations(
     )
 
 
-def _to_label(cover: Cover, budget: int | None) -> tuple[np.ndarray, int]:
-    """The greedy cover, then what is nearest to the questions beyond it, as far as the budget goes."""
-    chosen = greedy_cover(cover.matrix, limit=budget)
+def _to_label(cover: Cover, budget: int | None, rounds: int | None, seed: int) -> tuple[np.ndarray, int]:
+    """The cover, then what is nearest to the questions beyond it, as far as the budget goes."""
+    greedy = greedy_cover(cover.matrix)
+    chosen = shrunk_cover(cover.matrix, greedy, rounds, seed=seed)
+    if budget is not None and len(chosen) > budget:
+        chosen = greedy[:budget]  # covers more than as much of the smaller one
     extra = np.setdiff1d(cover.nearest[cover.beyond], chosen)
     if budget is not None:
         extra = extra[: budget - len(chosen)]

@@ -110,11 +110,13 @@ def read_pairs(name: str, left: Table, right: Table | None = None, *, labelled: 
         labelled: a file without labels is an error.
 
     Raises:
-        BadInput: a column or a label is missing, an id is in no table, or a record is paired with itself.
+        BadInput: a column or a label is missing, an id is in no table, a record is paired with itself, or a pair stands
+            there twice with different labels.
     """
     sides = [(LEFT, left, _places(left)), (RIGHT, right or left, _places(right or left))]
     rows: list[tuple[int, int]] = []
     labels: list[int] = []
+    first_seen: dict[tuple[int, int], tuple[int, int]] = {}
     for number, record in _records(name):
         found = []
         for column, table, places in sides:
@@ -134,7 +136,13 @@ def read_pairs(name: str, left: Table, right: Table | None = None, *, labelled: 
             )
         rows.append((found[0], found[1]) if right is not None else (min(found), max(found)))
         if LABEL in record or labelled:
-            labels.append(_label(record.get(LABEL), name, number))
+            label = _label(record.get(LABEL), name, number)
+            line, before = first_seen.setdefault(rows[-1], (number, label))
+            if label != before:
+                raise BadInput(
+                    f"{name}:{number}: the {LABEL} is {label}, but {before} for the same pair in line {line}; keep one"
+                )
+            labels.append(label)
     if labels and len(labels) != len(rows):
         raise BadInput(
             f"{name}: {len(labels)} of {len(rows)} pairs have a {LABEL}; give all of them one, or none"

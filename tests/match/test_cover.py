@@ -11,7 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.spatial.distance import cdist
 
 from tasks.match import cover as module
-from tasks.match.cover import cover_of, greedy_cover
+from tasks.match.cover import cover_of, greedy_cover, shrunk_cover
 from tasks.records import BadInput
 
 MATRICES = st.tuples(st.integers(1, 10), st.integers(1, 10)).flatmap(lambda shape: arrays(np.bool_, shape))
@@ -66,6 +66,26 @@ def test_a_cheap_pair_of_columns_is_taken_before_a_dear_one() -> None:
 
 def test_a_limit_stops_the_cover() -> None:
     assert greedy_cover(np.eye(5, dtype=bool), limit=2).tolist() == [0, 1]
+
+
+@settings(deadline=None)
+@given(MATRICES, st.integers(0, 3))
+def test_a_shrunk_cover_covers_the_same_with_no_more_columns(matrix: np.ndarray, seed: int) -> None:
+    chosen = greedy_cover(matrix)
+    found = shrunk_cover(matrix, chosen, 5, seed=seed)
+    assert np.array_equal(matrix[:, found].any(axis=1), matrix.any(axis=1))
+    assert len(set(found.tolist())) == len(found) <= len(chosen)
+    assert shrunk_cover(matrix, chosen, 0).tolist() == chosen.tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shrunk_cover_is_within_a_tenth_of_the_exact_one_where_the_greedy_is_not(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    cover = cover_of(random.random((90, 2)), random.random((300, 2)))
+    exact = exact_cost(cover.matrix.toarray(), np.ones(300))
+    greedy = greedy_cover(cover.matrix)
+    assert len(greedy) > 1.1 * exact
+    assert exact <= len(shrunk_cover(cover.matrix, greedy)) <= 1.1 * exact
 
 
 def test_a_demonstration_covers_what_is_nearer_than_the_percentile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,15 @@ def test_a_record_is_not_paired_with_itself(written: Written) -> None:
         read_pairs(written("p.csv", "ltable_id,rtable_id\nl1,l1\n"), LEFT)
 
 
+def test_a_pair_given_twice_keeps_its_label_or_is_refused(written: Written) -> None:
+    same = read_pairs(written("p.csv", "ltable_id,rtable_id,label\nl0,l1,1\nl1,l0,1\n"), LEFT)
+    assert as_lists(same) == ([0, 0], [1, 1], [1, 1])
+    with pytest.raises(
+        BadInput, match=r"p\.csv:3: the label is 0, but 1 for the same pair in line 2; keep one"
+    ):
+        read_pairs(written("p.csv", "ltable_id,rtable_id,label\nl0,l1,1\nl1,l0,0\n"), LEFT)
+
+
 def test_labels_of_some_pairs_only_are_refused(written: Written) -> None:
     text = '{"ltable_id": "l0", "rtable_id": "r0", "label": 1}\n{"ltable_id": "l1", "rtable_id": "r1"}\n'
     with pytest.raises(BadInput, match="1 of 2 pairs have a label"):
