@@ -69,7 +69,8 @@ class Ladder(Generic[Answer]):
     async def answers(self, texts: Sequence[str]) -> list[Answered[Answer] | Undecided]:
         """What comes of each text; all are asked about in one request first."""
         questions: list[_Question[Answer]] = [_Question(text) for text in texts]
-        await self._ask(questions, self._first)
+        if questions:
+            await self._ask(questions, self._first)
         return [question.outcome() for question in questions]
 
     async def _ask(self, questions: Sequence[_Question[Answer]], rung: int) -> None:
