@@ -108,15 +108,16 @@ class Server:
         import httpx2
         import openai
 
-        body = request.body()
         # A server that knows the header answers a repeated request without doing, or charging, its work again.
         headers = {"Idempotency-Key": request.key}
         try:
-            answer = await self._client.chat.completions.with_raw_response.create(
-                model=body.pop("model"),
-                messages=body.pop("messages"),
-                extra_body=body,
-                extra_headers=headers,
+            # Not chat.completions.create: what it does to bring body and answer into its types takes half of all the
+            # time that a request takes here, and the body is what was hashed, the answer kept as it came.
+            answer = await self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=request.body(),
+                options={"headers": headers},
             )
             return answer.text
         except openai.APIStatusError as error:
