@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +22,7 @@ from tasks.run.command import Parser, add_flags, settings_from
 from tasks.run.disk import is_full
 from tasks.run.folder import load_settings, run_name, run_path
 from tasks.run.services import is_lost
+from tasks.run.settings import RunSettings
 from tasks.run.terminal import one_line
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
@@ -28,11 +31,41 @@ _LONGEST_SETTINGS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A flow as a subcommand.
+
+    Args:
+        name: of the flow; flows.NAME holds it, with `shown`, which makes rows for the terminal of its summary.
+        settings: its settings model.
+        help: a line in the list of flows.
+        check: module with its absolute(settings) and check_inputs(settings).
+        early: modules that its first stages import, taken in while Prefect's server starts and a core is idle.
+    """
+
+    name: str
+    settings: type[RunSettings]
+    help: str
+    check: str
+    early: tuple[str, ...]
+
+
+COMMANDS = (
+    Command(
+        "equal",
+        EqualSettings,
+        "select clusters, extract question-answer pairs, train, repeat (the main job)",
+        check="tasks.loop.check",
+        early=("distributed", "sklearn.decomposition", "faiss", "great_expectations"),
+    ),
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a flow from the command line. Returns the exit code."""
     try:
         arguments = _parser().parse_args(argv)
-        return int(arguments.start(arguments))
+        return _run(arguments.command, arguments)
     except BadInput as error:
         return _say(str(error), 2)
     except KeyboardInterrupt:
@@ -41,82 +74,87 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="sluice", description="Finds the training data worth paying for.")
-    commands = parser.add_subparsers(title="flows", metavar="FLOW", required=True, parser_class=Parser)
-    equal = commands.add_parser(
-        "equal",
-        help="select clusters, extract question-answer pairs, train, repeat (the main job)",
-        description=EqualSettings.__doc__,
-        epilog="Exit codes: 0 done, 1 a fault (its traceback is in the run's log), 2 bad input or a full disk, 3 a budget, "
-        "a check or a service stopped it, 130 Ctrl-C. A run that had begun continues with --resume NAME.",
-    )
-    equal.add_argument(
-        "--config", metavar="FILE", help="YAML file of field names and values; flags win over it"
-    )
-    equal.add_argument(
-        "--resume", metavar="NAME", help="continue the run of this name; nothing is paid twice"
-    )
-    equal.add_argument("--verbose", action="store_true", help="show the flow's log on the terminal too")
-    add_flags(equal, EqualSettings, leave_out=_FIELDS_WITH_OWN_FLAGS)
-    equal.set_defaults(start=_equal)
+    flows = parser.add_subparsers(title="flows", metavar="FLOW", required=True, parser_class=Parser)
+    for command in COMMANDS:
+        own = flows.add_parser(
+            command.name,
+            help=command.help,
+            description=command.settings.__doc__,
+            epilog="Exit codes: 0 done, 1 a fault (its traceback is in the run's log), 2 bad input or a full disk, 3 a "
+            "budget, a check or a service stopped it, 130 Ctrl-C. A run that had begun continues with --resume NAME.",
+        )
+        own.add_argument(
+            "--config", metavar="FILE", help="YAML file of field names and values; flags win over it"
+        )
+        own.add_argument(
+            "--resume", metavar="NAME", help="continue the run of this name; nothing is paid twice"
+        )
+        own.add_argument("--verbose", action="store_true", help="show the flow's log on the terminal too")
+        add_flags(own, command.settings, leave_out=_FIELDS_WITH_OWN_FLAGS)
+        own.set_defaults(command=command)
     return parser
 
 
-def _equal(arguments: argparse.Namespace) -> int:
-    from tasks.loop.check import absolute, check_inputs
-
-    given = {name: value for name, value in vars(arguments).items() if name in EqualSettings.model_fields}
+def _run(command: Command, arguments: argparse.Namespace) -> int:
+    check = import_module(command.check)
+    model = command.settings
+    given = {name: value for name, value in vars(arguments).items() if name in model.model_fields}
     given.pop("resume", None)
     if arguments.resume:
         if arguments.config:
             raise BadInput("--resume takes its settings from the run; leave out --config")
-        runs_dir = given.pop("runs_dir", EqualSettings.model_fields["runs_dir"].default)
-        settings = load_settings(EqualSettings, "equal", runs_dir, arguments.resume, given, absolute)
+        runs_dir = given.pop("runs_dir", model.model_fields["runs_dir"].default)
+        settings = load_settings(model, command.name, runs_dir, arguments.resume, given, check.absolute)
     else:
-        settings = settings_from(EqualSettings, given, arguments.config)
-        settings = absolute(settings.model_copy(update={"run": settings.run or run_name()}))
+        settings = settings_from(model, given, arguments.config)
+        settings = check.absolute(settings.model_copy(update={"run": settings.run or run_name()}))
     settings = settings.model_copy(update={"resume": bool(arguments.resume)})
-    if (size := len(json.dumps(settings.model_dump(mode="json")))) > _LONGEST_SETTINGS:
+    values = settings.model_dump(mode="json")
+    if (size := len(json.dumps(values))) > _LONGEST_SETTINGS:
+        longest = max(values, key=lambda name: len(json.dumps(values[name])))
         raise BadInput(
-            f"{size:,} bytes of settings are more than Prefect takes: --corpus names {len(settings.corpus):,} sources; "
-            "give the folders they are in"
+            f"{size:,} bytes of settings are more than Prefect takes: --{longest.replace('_', '-')} names "
+            f"{len(values[longest]):,} sources; give the folders they are in"
         )
     try:
-        check_inputs(settings)
+        check.check_inputs(settings)
         _prefect_environment(arguments.verbose)
-        _start(settings)
+        _start(command, settings)
     except BadInput:
         raise
     except (Exception, KeyboardInterrupt) as error:
-        return _stopped(error, settings)
+        return _stopped(error, command, settings)
     return 0
 
 
-def _start(settings: EqualSettings) -> None:
+def _start(command: Command, settings: RunSettings) -> None:
     from tasks.run import terminal
 
     with (
-        terminal.make_display(sys.stdout, settings.run, settings.strategy) as display,
+        terminal.make_display(sys.stdout, settings.run, settings.title) as display,
         terminal.shown_on(display),
     ):
         display.stage("start Prefect")
-        from flows.equal import equal
+        flow = import_module(f"flows.{command.name}")
         from tasks.run.server import own_server
 
-        with own_server(meanwhile=_import_early):
-            summary: dict[str, Any] = equal(settings)
-        display.finish(summary, report=str(run_path("equal", settings) / "report.html"))
+        with own_server(meanwhile=partial(_import_early, command.early)):
+            summary: dict[str, Any] = getattr(flow, command.name)(settings)
+        if getattr(settings, "dry_run", False):
+            display.note(f"nothing is paid for; start it with --resume {settings.run}")
+            return
+        display.finish(flow.shown(summary), report=str(run_path(command.name, settings) / "report.html"))
 
 
-def _import_early() -> None:
-    """What the first stages will import, while the server starts and a core is idle."""
-    for name in ("distributed", "sklearn.decomposition", "faiss", "great_expectations"):
+def _import_early(modules: Sequence[str]) -> None:
+    for name in modules:
         with suppress(ImportError):  # the stage that needs it will say so
             import_module(name)
 
 
-def _stopped(error: BaseException, settings: EqualSettings) -> int:
+def _stopped(error: BaseException, command: Command, settings: RunSettings) -> int:
     """Say what ended a run, and how to continue it if it had begun. Returns the exit code."""
-    begun = (run_path("equal", settings) / "settings.yaml").is_file()
+    begun = (run_path(command.name, settings) / "settings.yaml").is_file()
     again = f"continue with --resume {settings.run}" if begun else "start it again"
     if isinstance(error, KeyboardInterrupt):
         return _say(f"interrupted; nothing that was read is lost, {again}" if begun else "interrupted", 130)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.loop import asking, compare, finish, prepare, rounds, students
+from tasks.loop import asking, compare, estimate, finish, prepare, rounds, students
 from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.run import artifacts, terminal
@@ -25,8 +25,13 @@ def _warms_up(settings: EqualSettings) -> bool:
     return settings.strategy in BANDITS
 
 
+def _is_paid(settings: EqualSettings) -> bool:
+    return settings.dry_run or settings.extractor == "llm"
+
+
 read_target = Stage(prepare.target, "read target")
 read_corpus = Stage(prepare.corpus, "read corpus")
+estimate_cost = Stage(estimate.estimate, "estimate cost", works=_is_paid)
 encode = Stage(prepare.encode, "encode")
 check_documents = Stage(prepare.gate_documents, "check documents")
 warm_up = Stage(prepare.warm_up, "warm up", works=_warms_up)
@@ -68,6 +73,11 @@ def equal(settings: EqualSettings) -> Facts:
     ):
         target = read_target(run, settings, source=source)
         corpus = read_corpus(run, settings, source=source, target=target)
+        expected = estimate_cost(run, settings, corpus=corpus)
+        if _is_paid(settings):
+            terminal.current().note(estimate.told(expected, settings))
+        if settings.dry_run:
+            return expected
         students.expect_students(settings)
         vectors = encode(run, settings, corpus=corpus, target=target)
         check_documents(run, settings, corpus=corpus, vectors=vectors)
@@ -121,6 +131,7 @@ def equal(settings: EqualSettings) -> Facts:
         summary = finish.summarise(
             run,
             settings,
+            expected=expected,
             target=target,
             corpus=corpus,
             clusters=clusters,
@@ -186,7 +197,7 @@ def _show(
 ) -> None:
     """A round's figures on the terminal, and the cost so far in the UI."""
     read = finish.cumulative(warm, history)
-    artifacts.cost_table(read, corpus["tokens"] * settings.price / 1e6)
+    artifacts.cost_table(read, corpus["tokens"] * finish.document_price(read[-1], settings) / 1e6)
     best = sorted(finish.latest_arms(run, number), key=lambda arm: -arm["reward"])
     terminal.current().round(
         number,
@@ -201,6 +212,11 @@ def _show(
             "clusters": [{**arm, "cluster": arm["arm"], "pairs": arm["arm_pairs"]} for arm in best[:5]],
         },
     )
+
+
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal: it beside what it was compared with."""
+    return terminal.comparison(summary)
 
 
 def _settings_of_run() -> EqualSettings:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from tasks.extract.extractor import Extraction, Extractor, make_extractor, work_key
+from tasks.extract.extractor import Extraction, Extractor, Work, make_extractor, work_key
 from tasks.extract.store import ExtractionStore
 from tasks.records import BadInput, Document, QAPair, Reject, Stopped
 from tasks.run.parallel import Mapper, serial
@@ -37,6 +37,7 @@ class ExtractedDocument:
     Args:
         key: of its text with this extractor.
         cached: somebody had paid for it: another payer, or this one for an earlier document with the same text.
+        cost: dollars it took whoever paid it; 0 for rules.
     """
 
     id: str
@@ -44,6 +45,7 @@ class ExtractedDocument:
     pairs: list[QAPair]
     rejects: list[Reject]
     cached: bool
+    cost: float = 0.0
 
 
 def extract_documents(
@@ -100,7 +102,7 @@ def extract_batch(job: ExtractionJob) -> list[ExtractedDocument]:
     """
     extractor = make_extractor(job.extractor)
     with ExtractionStore(job.store) as store:
-        order = _Order.of(job, extractor, store)
+        order = Order.of(job, extractor, store)
         return list(order.fill(_attempts(extractor, order.missing.values()), extractor.name, store))
 
 
@@ -119,11 +121,11 @@ def _from_afar(
     jobs: Iterable[ExtractionJob], extractor: Extractor, mapper: Mapper, store: ExtractionStore
 ) -> Iterator[Iterator[ExtractedDocument]]:
     """Jobs whose missing documents workers extract, and whose store is read and written here."""
-    orders: deque[_Order] = deque()
+    orders: deque[Order] = deque()
 
     def missing() -> Iterator[ExtractionJob]:
         for job in jobs:
-            orders.append(_Order.of(job, extractor, store))
+            orders.append(Order.of(job, extractor, store))
             yield replace(job, documents=list(orders[-1].missing.values()))
 
     for made, stop in mapper(extract_texts, missing()):
@@ -139,7 +141,7 @@ def _or_stop(
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class Order:
     """A job as the store sees it.
 
     Args:
@@ -156,7 +158,7 @@ class _Order:
     missing: dict[str, tuple[str, str]]
 
     @classmethod
-    def of(cls, job: ExtractionJob, extractor: Extractor, store: ExtractionStore) -> _Order:
+    def of(cls, job: ExtractionJob, extractor: Work, store: ExtractionStore) -> Order:
         keys = [work_key(extractor, text) for _, text in job.documents]
         known = store.get_many(keys)
         missing: dict[str, tuple[str, str]] = {}
@@ -181,7 +183,7 @@ class _Order:
                 yield ExtractedDocument(document_id, key, [], [replace(result, id=document_id)], False)
             else:
                 mine = result.of(document_id)
-                yield ExtractedDocument(document_id, key, mine.pairs, mine.rejects, cached)
+                yield ExtractedDocument(document_id, key, mine.pairs, mine.rejects, cached, mine.cost)
 
 
 def _attempts(extractor: Extractor, documents: Iterable[tuple[str, str]]) -> Iterator[Extraction | Reject]:

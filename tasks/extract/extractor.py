@@ -13,10 +13,15 @@ from tasks.records import BadInput, Document, QAPair, Reject
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What an extractor made of one document."""
+    """What an extractor made of one document.
+
+    Args:
+        cost: dollars it took; 0 for rules.
+    """
 
     pairs: list[QAPair]
     rejects: list[Reject]
+    cost: float = 0.0
 
     def of(self, document_id: str) -> Extraction:
         """The same work as that of another document with the same text: ids are made from the document's."""
@@ -26,11 +31,12 @@ class Extraction:
                 for number, pair in enumerate(self.pairs)
             ],
             [replace(reject, id=document_id) for reject in self.rejects],
+            self.cost,
         )
 
 
-class Extractor(Protocol):
-    """Turns documents into pairs. Made on the worker that uses it, by `make_extractor`."""
+class Work(Protocol):
+    """What makes two extractions of a text the same work."""
 
     @property
     def name(self) -> str:
@@ -39,6 +45,10 @@ class Extractor(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """All that changes what it gives, JSON-serialisable."""
+
+
+class Extractor(Work, Protocol):
+    """Turns documents into pairs. Made on the worker that uses it, by `make_extractor`."""
 
     def extract(self, document: Document) -> Extraction:
         """Pairs with the characters of their answers, and what was found but is no pair."""
@@ -57,7 +67,7 @@ def make_extractor(spec: str) -> Extractor:
     return RuleExtractor()
 
 
-def work_key(extractor: Extractor, text: str) -> str:
+def work_key(extractor: Work, text: str) -> str:
     """What makes an extraction the same work: extractor, settings and text, not the document's id."""
     parts = json.dumps([extractor.name, dict(extractor.settings), text], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()

@@ -85,6 +85,7 @@ def _to_json(extraction: Extraction) -> str:
     value = {
         "pairs": [{name: getattr(pair, name) for name in _PAIR} for pair in plain.pairs],
         "rejects": [{name: getattr(reject, name) for name in _REJECT} for reject in plain.rejects],
+        "cost": plain.cost,
     }
     return json.dumps(value)
 
@@ -93,7 +94,9 @@ def _from_json(text: str) -> Extraction:
     try:
         value = json.loads(text)
         return Extraction(
-            [QAPair(**pair) for pair in value["pairs"]], [Reject(**reject) for reject in value["rejects"]]
+            [QAPair(**pair) for pair in value["pairs"]],
+            [Reject(**reject) for reject in value["rejects"]],
+            value.get("cost", 0.0),
         )
     except (ValueError, TypeError, KeyError):
         raise sqlite3.DatabaseError("a row does not hold an extraction") from None

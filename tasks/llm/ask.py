@@ -79,6 +79,7 @@ class Asker:
         self._throttled_since: float | None = None
         self._halt = asyncio.Event()
         self.stopped: BadInput | Stopped | None = None
+        self.knows_schemas = True  # until the endpoint has refused one
 
     def stop(self, why: BadInput | Stopped) -> None:
         """Send nothing more; what is under way comes to its end, what waits for its turn ends at once."""

@@ -41,8 +41,10 @@ class Form(Generic[Answer]):
         example: of an answer, which the plain rungs show.
         as_text: how an answer is written as text.
         from_text: reads an answer so written; None where it is none.
+        to_text: writes one so.
         model: the model's name at the server.
         parameters: of every request, with the bound of an answer's tokens.
+        shown: texts with their right answers, before the questions: requests that show the same begin with the same words.
     """
 
     name: str
@@ -51,8 +53,10 @@ class Form(Generic[Answer]):
     example: Answer
     as_text: str
     from_text: Callable[[str], Answer | None]
+    to_text: Callable[[Answer], str]
     model: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    shown: Sequence[tuple[str, Answer]] = ()
 
     def request(self, texts: Sequence[str], rung: int = SCHEMA) -> Request:
         """One request about several texts.
@@ -63,7 +67,10 @@ class Form(Generic[Answer]):
         mark, marked = mark_off(texts)
         system = f"{self.task}\n\n{WARNING}\n\n{self._format(rung)}"
         numbers = "text 1" if len(texts) == 1 else f"each of the texts 1 to {len(texts)}"
-        user = f"The marks are <{mark}> and </{mark}>.\n\n{marked}\n\nNow answer for {numbers}, in the form described."
+        user = (
+            self._demonstrations(rung)
+            + f"The marks are <{mark}> and </{mark}>.\n\n{marked}\n\nNow answer for {numbers}, in the form described."
+        )
         parameters = dict(self.parameters)
         if rung == SCHEMA:
             parameters["response_format"] = {
@@ -96,6 +103,21 @@ class Form(Generic[Answer]):
         if not found and count == 1 and (answer := self._alone(text, cut)) is not None:
             found = {1: answer}
         return {number - 1: answer for number, answer in found.items() if 1 <= number <= count}
+
+    def _demonstrations(self, rung: int) -> str:
+        if not self.shown:
+            return ""
+        mark, marked = mark_off([text for text, _ in self.shown])
+        answers = [(number, answer) for number, (_, answer) in enumerate(self.shown, start=1)]
+        if rung == TEXT:
+            right = "\n".join(f"[{number}]\n{self.to_text(answer)}" for number, answer in answers)
+        else:
+            values = {str(number): answer.model_dump(mode="json") for number, answer in answers}
+            right = json.dumps(values, ensure_ascii=False)
+        return (
+            f"First examples, between the marks <{mark}> and </{mark}>.\n\n{marked}\n\n"
+            f"The right answers for these are:\n{right}\n\n"
+        )
 
     def _format(self, rung: int) -> str:
         if rung == TEXT:

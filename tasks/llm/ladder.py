@@ -64,13 +64,12 @@ class Ladder(Generic[Answer]):
 
     def __init__(self, form: Form[Answer], asker: Asker) -> None:
         self.form, self.asker = form, asker
-        self._first = SCHEMA
 
     async def answers(self, texts: Sequence[str]) -> list[Answered[Answer] | Undecided]:
         """What comes of each text; all are asked about in one request first."""
         questions: list[_Question[Answer]] = [_Question(text) for text in texts]
         if questions:
-            await self._ask(questions, self._first)
+            await self._ask(questions, SCHEMA if self.asker.knows_schemas else JSON)
         return [question.outcome() for question in questions]
 
     async def _ask(self, questions: Sequence[_Question[Answer]], rung: int) -> None:
@@ -78,7 +77,7 @@ class Ladder(Generic[Answer]):
         reply = await self.asker.ask(request)
         if isinstance(reply, Failure):
             if rung == SCHEMA and any(word in reply.reason for word in _ABOUT_SCHEMAS):
-                self._first = JSON  # the server knows no schemas: no request asks for one again
+                self.asker.knows_schemas = False  # no request asks for one again
                 return await self._ask(questions, JSON)
             read, reason, cost = {}, reply.reason, 0.0
         else:

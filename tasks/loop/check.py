@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.corpus.read import Fields, check_sources, fingerprint
 from tasks.corpus.target import check_target
+from tasks.llm.settings import check_model
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
 from tasks.run.folder import check_unused, in_one_line, run_path, versions
@@ -52,6 +53,7 @@ def absolute(settings: EqualSettings) -> EqualSettings:
             "target": full(settings.target),
             "test": full(settings.test),
             "student": full(settings.student, "tiny"),
+            "model": settings.model if settings.llm_url else full(settings.model),
             "encoder": full(settings.encoder, "lsa"),
         }
     )
@@ -99,6 +101,8 @@ def check_inputs(settings: EqualSettings) -> None:
     )
     check_sources(settings.corpus, fields(settings))
     check_scheduler(settings.scheduler)
+    if settings.extractor == "llm":
+        check_model(settings, "--extractor llm")
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)
     elif settings.align == "full":

@@ -79,6 +79,7 @@ def summarise(
     run: Path,
     settings: EqualSettings,
     *,
+    expected: Facts,
     target: Facts,
     corpus: Facts,
     clusters: Facts,
@@ -113,9 +114,10 @@ def summarise(
         "extracted_documents": totals["documents"],
         "tokens_total": corpus["tokens"],
         "tokens_read": totals["tokens"],
-        "price": settings.price,
+        "price": (price := document_price(totals, settings)),
         "cost": totals["cost"],
-        "cost_everything": corpus["tokens"] * settings.price / 1e6,
+        "cost_expected": expected["cost"] if settings.extractor == "llm" else None,
+        "cost_everything": corpus["tokens"] * price / 1e6,
         "reference_examples": target["reference"],
         "test_examples": target["test"],
         "test_examples_untestable": corpus["untestable"],
@@ -135,6 +137,13 @@ def summarise(
         "reference": reference,
         "versions": versions(),
     }
+
+
+def document_price(read: Facts, settings: EqualSettings) -> float:
+    """Dollars for a million document tokens: the rules' by the settings, a model's as it came to be so far."""
+    if settings.extractor == "rules":
+        return settings.price
+    return 1e6 * float(read["cost"]) / read["tokens"] if read["tokens"] else 0.0
 
 
 def cumulative(warm: Facts, history: Sequence[Mapping[str, Facts]]) -> list[Facts]:

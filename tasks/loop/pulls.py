@@ -12,11 +12,17 @@ import numpy as np
 
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.target import Target
-from tasks.extract.batch import extract_documents
+from tasks.extract.batch import ExtractedDocument, extract_documents
+from tasks.extract.extractor import Extraction
 from tasks.extract.filter import PairFilter
+from tasks.extract.llm.batch import ask_documents
+from tasks.extract.llm.extractor import LLMExtractor
+from tasks.llm.settings import asking, requests_path
+from tasks.llm.store import RequestStore, Spending
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import frozen_encoder, pair_text
 from tasks.records import QAPair, Reject
+from tasks.run import terminal
 from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import PAYER
@@ -53,18 +59,11 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
         max_pairs_per_document=settings.max_pairs_per_document,
         seen=_kept_before(folder, number),
     )
+    paid = settings.extractor == "llm"
     pairs: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     reads: list[dict[str, Any]] = []
-    extractions = extract_documents(
-        ((document["id"], document["text"]) for document in extracting),
-        settings.extractor,
-        str(store_path(settings)),
-        current_mapper(),
-        documents_per_job=DOCUMENTS_PER_JOB,
-        payer=f"{payer_of(run)}/{at.relative_to(run)}",
-        distant=bool(settings.scheduler),
-    )
+    extractions = _extract(run, settings, at, ((document["id"], document["text"]) for document in extracting))
     for row, document, extracted in zip(rows, documents, extractions, strict=True):
         kept, dropped = keep.split(extracted.pairs)
         rejects += [*extracted.rejects, *dropped]
@@ -76,6 +75,7 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
                 "tokens": document["tokens"],
                 "pairs": len(kept),
                 "cached": extracted.cached,
+                "cost": extracted.cost if paid else document["tokens"] * settings.price / 1e6,
             }
         )
     write_table(at / "extracted.parquet", pairs, PAIRS)
@@ -94,8 +94,50 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
         ],
         "documents": len(reads),
         "pairs": len(pairs),
-        **_enter_cost(folder, settings, number, reads, len(pairs)),
+        **_enter_cost(run, folder, settings, number, reads, len(pairs)),
     }
+
+
+def _extract(
+    run: Path, settings: EqualSettings, at: Path, documents: Iterator[tuple[str, str]]
+) -> Iterator[ExtractedDocument]:
+    """Documents through the settings' extractor: rules on the workers, or a model that is asked from here."""
+    payer, store = f"{payer_of(run)}/{at.relative_to(run)}", str(store_path(settings))
+    if settings.extractor == "rules":
+        return extract_documents(
+            documents,
+            settings.extractor,
+            store,
+            current_mapper(),
+            documents_per_job=DOCUMENTS_PER_JOB,
+            payer=payer,
+            distant=bool(settings.scheduler),
+        )
+    extractor = llm_extractor(settings)
+
+    async def ask(missing: Sequence[tuple[str, str]]) -> list[Extraction | Reject]:
+        with RequestStore(requests_path(settings)) as replies:
+            async with asking(settings, replies, payer=payer_of(run), stage=stage_of(run, at)) as asker:
+                return await extractor.extract(
+                    asker, missing, lambda done: terminal.current().progress("documents read", done)
+                )
+
+    return ask_documents(documents, extractor, ask, store, payer)
+
+
+def llm_extractor(settings: EqualSettings) -> LLMExtractor:
+    return LLMExtractor(
+        settings.model,
+        settings.parameters(),
+        settings.refine,
+        settings.documents_per_request,
+        settings.tokens_per_request,
+    )
+
+
+def stage_of(run: Path, at: Path) -> str:
+    """What a round's requests are entered under in the account of the store of replies."""
+    return f"extract {at.relative_to(run)}"
 
 
 def read_documents(run: Path, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -165,11 +207,21 @@ def _kept_before(folder: Path, number: int) -> Iterator[QAPair]:
 
 
 def _enter_cost(
-    folder: Path, settings: EqualSettings, number: int, reads: Sequence[dict[str, Any]], pairs: int
+    run: Path,
+    folder: Path,
+    settings: EqualSettings,
+    number: int,
+    reads: Sequence[dict[str, Any]],
+    pairs: int,
 ) -> dict[str, float]:
     """Enter a round's reading in the ledger; a round that runs again after a crash replaces its line."""
-    tokens = sum(read["tokens"] for read in reads)
-    paid = sum(read["tokens"] for read in reads if not read["cached"])
+    tokens, cost = (sum(read[field] for read in reads) for field in ("tokens", "cost"))
+    paid = sum(read["cost"] for read in reads if not read["cached"])
+    requests = Spending()
+    if settings.extractor == "llm":
+        with RequestStore(requests_path(settings)) as replies:
+            requests = replies.spending(payer_of(run), stage_of(run, round_folder(folder, number)))
+        paid = requests.cost  # also for documents that came to nothing
     ledger = Ledger(folder / "costs.jsonl")
     ledger.replace_round(number)
     ledger.append(
@@ -179,7 +231,12 @@ def _enter_cost(
         tokens=tokens,
         cached_documents=sum(read["cached"] for read in reads),
         pairs=pairs,
-        cost=tokens * settings.price / 1e6,
-        cost_paid=paid * settings.price / 1e6,
+        cost=cost,
+        cost_paid=paid,
+        requests=requests.requests,
+        retries=requests.retries,
+        tokens_sent=requests.sent,
+        tokens_cached=requests.cached,
+        tokens_answered=requests.answered,
     )
-    return {"tokens": tokens, "cost": tokens * settings.price / 1e6}
+    return {"tokens": tokens, "cost": cost}

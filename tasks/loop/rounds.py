@@ -194,7 +194,7 @@ def _reward(
             pairs[position].update(
                 cluster=int(pull.arm), pull=order, similarity=float(nearest[position]), arm_reward=value
             )
-        tokens = sum(documents[int(row)]["tokens"] for row in pull.rows)
+        tokens, cost = (sum(documents[int(row)][field] for row in pull.rows) for field in ("tokens", "cost"))
         arms.append(
             {
                 "pull": order,
@@ -206,7 +206,7 @@ def _reward(
                 "pulls": strategy.pulls(pull.arm),
                 "documents": len(pull.rows),
                 "tokens": tokens,
-                "cost": tokens * settings.price / 1e6,
+                "cost": cost,
                 "pairs": len(own),
                 "arm_pairs": counts.get(pull.arm, 0) + len(own),
                 "reward": value,

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.run.settings import RunSettings, group
+from tasks.llm.settings import ModelSettings
+from tasks.run.settings import group
 
 Strategy = Literal[
     "random",
@@ -30,7 +31,7 @@ _EXTRACT = group("Extract")
 _TRAIN = group("Train")
 
 
-class EqualSettings(RunSettings):
+class EqualSettings(ModelSettings):
     """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
 
     # --- corpus
@@ -92,8 +93,8 @@ class EqualSettings(RunSettings):
     """Share of the documents that may be handed to the extractor, the warm-up among them."""
 
     price: Annotated[float, Field(ge=0, json_schema_extra=_BUDGET)] = 1.0
-    """Price of a million document tokens handed to the extractor, in US dollars. Rules cost nothing; this shows what
-    an LLM would."""
+    """Price of a million document tokens handed to the rules, in US dollars. They cost nothing; this shows what a model
+    would. With --extractor llm the cost is what was paid, at price_input and price_output."""
 
     warmup: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_BUDGET)] = 0.1
     """Share of the budget spent on random documents first (ucb, ucb-paper, ucb-prior and thompson only)."""
@@ -141,8 +142,17 @@ class EqualSettings(RunSettings):
     """Temperature of the contrastive loss; 1 as the paper prints it."""
 
     # --- extract
-    extractor: Annotated[Literal["rules"], Field(json_schema_extra=_EXTRACT)] = "rules"
-    """What turns a document into question-answer pairs."""
+    extractor: Annotated[Literal["rules", "llm"], Field(json_schema_extra=_EXTRACT)] = "rules"
+    """What turns a document into question-answer pairs: rules over explicit structure, or a language model (--model)."""
+
+    refine: Annotated[bool, Field(json_schema_extra=_EXTRACT)] = True
+    """Let the model check and mend its pairs once: their format, missing answers, mismatches."""
+
+    documents_per_request: Annotated[int, Field(ge=1, le=64, json_schema_extra=_EXTRACT)] = 8
+    """Documents that the model is asked about at once, where they are short."""
+
+    tokens_per_request: Annotated[int, Field(ge=64, json_schema_extra=_EXTRACT)] = 3000
+    """Tokens of the documents that the model is asked about at once; a longer document goes alone."""
 
     min_answer_characters: Annotated[int, Field(ge=1, json_schema_extra=_EXTRACT)] = 1
     """Pairs with a shorter answer are dropped."""
@@ -197,10 +207,17 @@ class EqualSettings(RunSettings):
 
     compare: Annotated[list[Strategy], Field(json_schema_extra=_TRAIN)] = ["random"]
     """Strategies run beside the chosen one for the report's comparison, on their own budget, reported apart. Those that warm
-    up share the run's warm-up, and have none beside a strategy that does not."""
+    up share the run's warm-up, and have none beside a strategy that does not. With --extractor llm none unless they are
+    named, because what they read is paid for."""
+
+    @property
+    def title(self) -> str:
+        return self.strategy
 
     @model_validator(mode="after")
     def _compare_with_others(self) -> EqualSettings:
+        if self.extractor == "llm" and "compare" not in self.model_fields_set:
+            object.__setattr__(self, "compare", [])
         others = [name for name in dict.fromkeys(self.compare) if name != self.strategy]
         object.__setattr__(self, "compare", others)
         return self

@@ -11,15 +11,27 @@ from typing import Any
 from tasks.records import BadInput
 from tasks.run.tables import write_text
 
-COUNTS = ("documents", "tokens", "cached_documents", "pairs")
+COUNTS = (
+    "documents",
+    "tokens",
+    "cached_documents",
+    "pairs",
+    "requests",
+    "retries",
+    "tokens_sent",
+    "tokens_cached",
+    "tokens_answered",
+)
 AMOUNTS = ("cost", "cost_paid")
 
 
 class Ledger:
     """costs.jsonl: one JSON object per line, whole lines only.
 
-    A line is {"round", "stage", "documents", "tokens", "cached_documents", "pairs", "cost", "cost_paid"}: `cost` is
-    what the tokens cost at the run's price (US dollars), `cost_paid` the part that was not served from a cache.
+    A line has the round, the stage, and the figures of COUNTS and AMOUNTS: `tokens` are the documents' own; `cost` is what
+    reading them costs (US dollars), `cost_paid` the part that was not served from a cache; `requests` to a model were
+    answered and paid, after `retries` that came to nothing, with `tokens_sent` (of which `tokens_cached` by the server)
+    and `tokens_answered`.
 
     One process writes a ledger at a time, the one that runs the flow; any number may read it.
 
@@ -30,29 +42,19 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(
-        self,
-        round: int,
-        stage: str,
-        *,
-        documents: int = 0,
-        tokens: int = 0,
-        cached_documents: int = 0,
-        pairs: int = 0,
-        cost: float = 0.0,
-        cost_paid: float = 0.0,
-    ) -> None:
-        """Add a line; it is on disk when this returns."""
-        row = {
-            "round": round,
-            "stage": stage,
-            "documents": documents,
-            "tokens": tokens,
-            "cached_documents": cached_documents,
-            "pairs": pairs,
-            "cost": cost,
-            "cost_paid": cost_paid,
-        }
+    def append(self, round: int, stage: str, **figures: float) -> None:
+        """Add a line; it is on disk when this returns.
+
+        Args:
+            figures: of COUNTS and AMOUNTS; 0 for those that are not given.
+
+        Raises:
+            TypeError: a figure has another name.
+        """
+        row = {"round": round, "stage": stage, **dict.fromkeys(COUNTS, 0), **dict.fromkeys(AMOUNTS, 0.0)}
+        if unknown := figures.keys() - row.keys():
+            raise TypeError(f"no figures of the ledger: {', '.join(sorted(unknown))}")
+        row.update(figures)
         self._repair()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -95,7 +97,7 @@ class Ledger:
         for row in self.rows():
             stage = sums.setdefault(row["stage"], dict.fromkeys((*COUNTS, *AMOUNTS), 0))
             for name in stage:
-                stage[name] += row[name]
+                stage[name] += row.get(name, 0)  # a line of an earlier version has fewer
         return sums
 
     def _whole_lines(self) -> str:

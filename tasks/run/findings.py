@@ -21,7 +21,7 @@ _NUMBERS = ("cluster", "round", "x", "y", "extracted", "tokens", "pairs")
 
 # Keys of summary.json that the page asks for; one that a run does not have is shown as absent.
 FIGURES = (
-    "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_everything", "price", "pairs",
+    "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_expected", "cost_everything", "price", "pairs",
     "transport", "transport_heldout", "nll_before", "nll_after", "exact_match_before", "exact_match_after", "strategy",
     "seed", "rounds", "comparison", "reference", "seconds", "versions", "test_examples",
 )  # fmt: skip

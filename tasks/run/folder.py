@@ -24,7 +24,7 @@ import yaml
 
 from tasks.records import BadInput
 from tasks.run.log import logged
-from tasks.run.settings import PLACE, RunSettings, parse, read_yaml
+from tasks.run.settings import RunSettings, parse, read_yaml
 from tasks.run.tables import read_json, write_json, write_text
 
 PAYER = ".payer"  # in a run's folder, written before anything is extracted for it
@@ -149,7 +149,7 @@ def load_settings(
         raise BadInput(
             f"--resume {name}: a continued run keeps its settings; leave out {flags}, or start a new run"
         )
-    return begun.model_copy(update={field: getattr(wanted, field) for field in PLACE})
+    return begun.model_copy(update={field: getattr(wanted, field) for field in model.place})
 
 
 @contextmanager
@@ -226,7 +226,7 @@ def _other_settings(saved: RunSettings, settings: RunSettings) -> list[str]:
     return [
         field
         for field in type(settings).model_fields
-        if field not in PLACE and getattr(saved, field) != getattr(settings, field)
+        if field not in settings.place and getattr(saved, field) != getattr(settings, field)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tasks.run.terminal import comparison, figures, one_line
+from tasks.run.terminal import figures, one_line
 
 _TOP = 5  # clusters shown
 
@@ -54,14 +54,14 @@ class Live:
     def note(self, text: str) -> None:
         self._console.print(Text(one_line(text), style="dim"))
 
-    def finish(self, summary: Mapping[str, Any], report: str = "") -> None:
+    def finish(self, rows: Sequence[Sequence[str]], report: str = "") -> None:
         self._stage = self._detail = ""
         self._live.stop()
-        heading, *rows = comparison(summary)
+        heading, *lines = rows
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column, title in enumerate(heading):
             table.add_column(title, justify="right" if column else "left", no_wrap=True)
-        for number, row in enumerate(rows):
+        for number, row in enumerate(lines):
             table.add_row(*map(Text, row), style="bold" if number == 0 else "")
         self._console.print(table)
         if report:

@@ -104,7 +104,8 @@ def _content(run: Path) -> dict[str, Any]:
             for row in findings.drops(run / "rejected.parquet")
         ],
         "seconds": findings.stage_seconds(summary["seconds"]),
-        "stages": Ledger(run / "costs.jsonl").by_stage(),
+        "stages": (stages := Ledger(run / "costs.jsonl").by_stage()),
+        "asked": any(sums["requests"] for sums in stages.values()),
         "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
         "settings": _settings(run),
     }

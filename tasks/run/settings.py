@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tasks.records import BadInput
 
-# Fields that say where the work is done, never what is computed: a continued run may change them.
-PLACE = frozenset({"run", "runs_dir", "resume", "workers", "scheduler"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -26,6 +24,9 @@ class RunSettings(BaseModel):
     """The fields every flow has. A flow's settings model inherits from it and is the flow's only parameter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    # Fields that say where the work is done, never what is computed: a continued run may change them.
+    place: ClassVar[frozenset[str]] = frozenset({"run", "runs_dir", "resume", "workers", "scheduler"})
 
     run: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
     """Name of the run and of its folder; made from the date and time when empty."""
@@ -44,6 +45,11 @@ class RunSettings(BaseModel):
 
     scheduler: Annotated[str, Field(json_schema_extra=group("Run"))] = ""
     """Address of a Dask scheduler to use instead of workers on this machine, as tcp://host:8786."""
+
+    @property
+    def title(self) -> str:
+        """What sets this run apart, for the head of a display."""
+        return ""
 
     @field_validator("run")
     @classmethod

@@ -23,7 +23,6 @@ from tasks.run import terminal
 from tasks.run.disk import is_full
 from tasks.run.folder import digest
 from tasks.run.services import is_lost
-from tasks.run.settings import PLACE
 
 Facts = dict[str, Any]
 
@@ -123,7 +122,7 @@ class Stage:
         settings, arguments = parameters["settings"], parameters["arguments"]
         what = {
             "stage": self.name,
-            "settings": settings.model_dump(mode="json", exclude=PLACE),
+            "settings": settings.model_dump(mode="json", exclude=set(settings.place)),
             "arguments": _without_seconds(arguments),
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()

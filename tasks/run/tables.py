@@ -74,6 +74,7 @@ READS = pa.schema(
         ("tokens", pa.int32()),
         ("pairs", pa.int32()),  # kept
         ("cached", pa.bool_()),  # an earlier run had paid for it
+        ("cost", pa.float64()),  # dollars, whoever paid
     ]
 )
 

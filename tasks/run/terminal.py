@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, TextIO
@@ -26,7 +26,8 @@ class Display(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def finish(self, summary: Mapping[str, Any], report: str = "") -> None: ...
+    def finish(self, rows: Sequence[Sequence[str]], report: str = "") -> None:
+        """Show a table, its heading first, and where the report is."""
 
     def __enter__(self) -> Display: ...
 
@@ -50,7 +51,7 @@ class Silent:
     def note(self, text: str) -> None:
         pass
 
-    def finish(self, summary: Mapping[str, Any], report: str = "") -> None:
+    def finish(self, rows: Sequence[Sequence[str]], report: str = "") -> None:
         pass
 
     def __enter__(self) -> Silent:
@@ -80,8 +81,7 @@ class Plain(Silent):
     def note(self, text: str) -> None:
         self._write(text)
 
-    def finish(self, summary: Mapping[str, Any], report: str = "") -> None:
-        rows = comparison(summary)
+    def finish(self, rows: Sequence[Sequence[str]], report: str = "") -> None:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
             first, *rest = zip(row, widths, strict=True)

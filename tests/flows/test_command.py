@@ -167,7 +167,7 @@ def test_a_resumed_run_keeps_its_settings(capfd, tmp_path):
 def test_a_path_given_again_is_the_same_however_it_is_written(corpus, capfd, tmp_path, monkeypatch):
     """Relative to where the command is given; of a run started in the UI the saved path may be relative itself."""
     started: list[EqualSettings] = []
-    monkeypatch.setattr("flows.__main__._start", started.append)
+    monkeypatch.setattr("flows.__main__._start", lambda command, settings: started.append(settings))
     monkeypatch.chdir(corpus[0].parent)
     for saved in (corpus[0].name, str(corpus[0])):
         settings = f"corpus: ['{saved}']\ntarget: {corpus[1]}\nrun: r\n"
@@ -198,7 +198,7 @@ def test_a_path_given_again_is_the_same_however_it_is_written(corpus, capfd, tmp
 def test_what_ends_a_run_says_how_to_continue_it_only_if_it_had_begun(
     sluice, tmp_path, monkeypatch, begun, error, code, said
 ):
-    def ends(settings: EqualSettings) -> None:
+    def ends(command: object, settings: EqualSettings) -> None:
         if begun:
             file_of(tmp_path, "runs/equal/r/settings.yaml", "run: r\n")
         raise error

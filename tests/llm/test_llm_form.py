@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -38,6 +39,7 @@ PAIRS = Form(
     example=Pairs(pairs=[Pair(question="a", answer="b")]),
     as_text="one question a line",
     from_text=lambda text: Pairs(pairs=[Pair(question=line) for line in text.splitlines()]) if text else None,
+    to_text=lambda pairs: "\n".join(pair.question for pair in pairs.pairs),
     model="m",
     parameters={"max_tokens": 100},
 )
@@ -55,6 +57,19 @@ def test_a_request_has_every_text_between_marks_and_a_bound_of_the_answer(rung: 
 def test_what_is_the_same_for_all_texts_comes_first_so_that_a_server_can_cache_it() -> None:
     one, other = FORM.request(["a"], JSON), FORM.request(["b", "c"], JSON)
     assert one.messages[0] == other.messages[0]
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_demonstrations_come_first_between_marks_of_their_own_with_answers_that_can_be_read(
+    rung: int,
+) -> None:
+    shown = replace(FORM, shown=[("an oak </text>", PLANT), ("granite", STONE)])
+    one, other = (shown.request(texts, rung).messages[1][1] for texts in (["a"], ["b", "c"]))
+    before, _, after = one.partition("The marks are <")
+    assert other.startswith(before)
+    assert marked("The marks are <" + after) == {1: "a"}
+    assert FORM.read(before.partition("The right answers for these are:\n")[2], 2) == {0: PLANT, 1: STONE}
+    assert FORM.request(["a"], rung).key != shown.request(["a"], rung).key
 
 
 def test_rungs_are_different_requests() -> None:

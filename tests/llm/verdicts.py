@@ -45,6 +45,7 @@ FORM = Form(
     example=Verdict(label="animal", score=3),
     as_text="the label, a comma and the score, as: animal, 3",
     from_text=from_text,
+    to_text=lambda verdict: f"{verdict.label}, {verdict.score}",
     model="m",
     parameters={"max_tokens": 100},
 )

@@ -16,7 +16,9 @@ def test_a_stage_adds_up_its_lines(tmp_path):
     ledger.append(
         0, "extract", documents=3, tokens=100, cached_documents=1, pairs=4, cost=0.5, cost_paid=0.25
     )
-    ledger.append(1, "extract", documents=2, tokens=50, pairs=1, cost=0.25, cost_paid=0.25)
+    ledger.append(
+        1, "extract", documents=2, tokens=50, pairs=1, requests=3, tokens_sent=80, cost=0.25, cost_paid=0.25
+    )
     ledger.append(1, "judge", documents=7)
     stages = ledger.by_stage()
     assert list(stages) == ["extract", "judge"]
@@ -25,10 +27,20 @@ def test_a_stage_adds_up_its_lines(tmp_path):
         "tokens": 150,
         "cached_documents": 1,
         "pairs": 5,
+        "requests": 3,
+        "retries": 0,
+        "tokens_sent": 80,
+        "tokens_cached": 0,
+        "tokens_answered": 0,
         "cost": 0.75,
         "cost_paid": 0.5,
     }
     assert stages["judge"]["documents"] == 7
+
+
+def test_a_figure_the_ledger_does_not_know_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="tokns"):
+        Ledger(tmp_path / "costs.jsonl").append(0, "extract", tokns=3)
 
 
 def test_a_missing_ledger_is_empty(tmp_path):

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from tasks.records import Stopped
 from tasks.run.live import Live
-from tasks.run.terminal import Plain, Silent, current, make_display, shown_on
+from tasks.run.terminal import Plain, Silent, comparison, current, make_display, shown_on
 
 HOSTILE = "prime \x1b[2J\x07 factor\r\n[bold red]x[/]"
 INFO = {
@@ -58,7 +58,7 @@ def drive(display):
         for number in (1, 2):
             display.stage(f"extract, round {number}")
             display.round(number, 12, INFO)
-        display.finish(SUMMARY, "runs/equal/first/report.html")
+        display.finish(comparison(SUMMARY), "runs/equal/first/report.html")
 
 
 def test_plain_lines_without_control_codes_when_not_a_terminal():
@@ -179,7 +179,9 @@ def test_a_run_without_training_or_comparison_finishes_with_what_it_has():
     stream = io.StringIO()
     with Plain(stream) as display:
         display.round(1, 2, {})
-        display.finish({"strategy": "random", "extracted_documents": 3, "pairs": 0, "nll_after": None})
+        display.finish(
+            comparison({"strategy": "random", "extracted_documents": 3, "pairs": 0, "nll_after": None})
+        )
     assert stream.getvalue().splitlines()[1:] == [
         "round 1 of 2",
         "strategy  documents  pairs",

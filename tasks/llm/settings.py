@@ -1,0 +1,181 @@
+"""Settings of flows that may ask a language model: which one, where, at what price, within which limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from tasks.llm.ask import Asker, Limits
+from tasks.llm.endpoint import Endpoint, Server, key_from
+from tasks.llm.local import LocalModel, check_local
+from tasks.llm.prices import Prices
+from tasks.llm.store import RequestStore
+from tasks.records import BadInput
+from tasks.run.settings import RunSettings, group
+
+_MODEL = group("Model")
+_KEY = "OPENAI_API_KEY"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OWN_NAME = ("api.openai.com", "openai.azure.com")  # whose newer models know max_completion_tokens alone
+
+
+class ModelSettings(RunSettings):
+    """The fields of a flow that may ask a model."""
+
+    place: ClassVar[frozenset[str]] = RunSettings.place | {
+        "llm_url",
+        "llm_key",
+        "max_cost",
+        "concurrency",
+        "requests_per_minute",
+        "llm_timeout",
+        "llm_retries",
+        "dry_run",
+    }
+
+    dry_run: Annotated[bool, Field(exclude=True, json_schema_extra=_MODEL)] = False
+    """Read the input, say what the run would cost, and end before anything is paid for; --resume goes on from there."""
+
+    llm_url: Annotated[str, Field(json_schema_extra=_MODEL)] = ""
+    """Base URL of an OpenAI-compatible server, as http://127.0.0.1:8000/v1; without it the model runs in this process."""
+
+    model: Annotated[str, Field(json_schema_extra=_MODEL)] = ""
+    """The model's name at the server; without a server the folder of a saved model, or its name on a hub."""
+
+    llm_key: Annotated[str, Field(json_schema_extra=_MODEL)] = _KEY
+    """Where the API key is: the name of an environment variable, or block:NAME for a Prefect Secret block."""
+
+    max_cost: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
+    """Budget of the run, US dollars: a request that may exceed it is not sent. Needs prices."""
+
+    price_input: Annotated[float, Field(ge=0, json_schema_extra=_MODEL)] = 0.0
+    """Price of a million tokens sent to the model, US dollars."""
+
+    price_cached: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
+    """Price of a million of those that the server had in its prefix cache; by default as the others."""
+
+    price_output: Annotated[float, Field(ge=0, json_schema_extra=_MODEL)] = 0.0
+    """Price of a million tokens of the model's answers, US dollars."""
+
+    temperature: Annotated[float | None, Field(ge=0, le=2, json_schema_extra=_MODEL)] = 0.0
+    """Temperature of the model's answers; null leaves it to the server."""
+
+    max_answer_tokens: Annotated[int, Field(ge=16, json_schema_extra=_MODEL)] = 4096
+    """Longest answer to a request, tokens. A budget sets aside as much for every request under way."""
+
+    concurrency: Annotated[int, Field(ge=1, le=1024, json_schema_extra=_MODEL)] = 32
+    """Requests at the same time."""
+
+    requests_per_minute: Annotated[float | None, Field(gt=0, json_schema_extra=_MODEL)] = None
+    """Requests in a minute, at most, by all runs of this machine."""
+
+    llm_timeout: Annotated[float, Field(gt=0, json_schema_extra=_MODEL)] = 120.0
+    """Seconds after which a request counts as lost."""
+
+    llm_retries: Annotated[int, Field(ge=0, le=100, json_schema_extra=_MODEL)] = 6
+    """Further tries of a request after a passing fault."""
+
+    def prices(self) -> Prices:
+        return Prices(self.price_input, self.price_cached, self.price_output)
+
+    def parameters(self) -> dict[str, Any]:
+        """Of every request."""
+        host = urlsplit(self.llm_url).hostname or ""
+        bound = "max_completion_tokens" if host.endswith(_OWN_NAME) else "max_tokens"
+        own = {} if self.temperature is None else {"temperature": self.temperature}
+        return {bound: self.max_answer_tokens, **own}
+
+    def limits(self) -> Limits:
+        return Limits(
+            concurrency=self.concurrency,
+            per_minute=self.requests_per_minute,
+            retries=self.llm_retries,
+            timeout=self.llm_timeout,
+        )
+
+
+def check_model(settings: ModelSettings, wanted_by: str) -> None:
+    """What can be said about the model before a run starts, without asking it anything.
+
+    Args:
+        wanted_by: the flag that wants a model, for messages.
+
+    Raises:
+        BadInput: one line.
+    """
+    if not settings.model:
+        raise BadInput(f"{wanted_by} needs --model, and --llm-url where a server has it")
+    if settings.max_cost is not None and not (settings.price_input or settings.price_output):
+        raise BadInput(
+            "--max-cost needs prices: give --price-input and --price-output, in dollars for a million tokens"
+        )
+    if not settings.llm_url:
+        check_local(settings.model)
+        return
+    parts = urlsplit(settings.llm_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(
+            f"--llm-url {settings.llm_url}: give the address with http:// or https://, as http://127.0.0.1:8000/v1"
+        )
+    if parts.username or parts.password:
+        raise BadInput(
+            "--llm-url holds a user or a password; leave them out and put the key into the environment"
+        )
+    _check_key(settings.llm_key)
+
+
+def _check_key(source: str) -> None:
+    """Whether there is a key where it should be. A message never shows what was given: it may be the key itself."""
+    if not source.startswith("block:") and source and not _VARIABLE.fullmatch(source):
+        raise BadInput(
+            "--llm-key is no name of an environment variable; give a variable's name or block:NAME, never the key itself"
+        )
+    if not key_from(source) and source not in ("", _KEY):
+        raise BadInput("--llm-key names an environment variable that is not set")
+
+
+def requests_path(settings: RunSettings) -> Path:
+    """The store of model replies, shared by all runs in the folder of runs."""
+    return Path(settings.runs_dir).expanduser().resolve() / "requests.sqlite"
+
+
+@asynccontextmanager
+async def asking(
+    settings: ModelSettings, store: RequestStore, *, payer: str, stage: str
+) -> AsyncIterator[Asker]:
+    """An asker with the settings' model, limits, prices and budget."""
+    endpoint: Endpoint
+    if settings.llm_url:
+        endpoint = Server(
+            settings.llm_url,
+            key_from(settings.llm_key),
+            timeout=settings.llm_timeout,
+            connections=settings.concurrency,
+        )
+    else:
+        endpoint = _local(settings.model)
+    try:
+        yield Asker(
+            endpoint,
+            store,
+            payer=payer,
+            stage=stage,
+            prices=settings.prices(),
+            budget=settings.max_cost,
+            limits=settings.limits(),
+        )
+    finally:
+        if settings.llm_url:  # a local model stays for the next round
+            await endpoint.close()
+
+
+@cache
+def _local(name: str) -> LocalModel:
+    return LocalModel(name)
