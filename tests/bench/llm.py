@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 from tasks.llm.ask import Asker, Failure, Limits, each
-from tasks.llm.endpoint import Server
+from tasks.llm.endpoint import Endpoint, Server
 from tasks.llm.prices import Prices
 from tasks.llm.request import Request
 from tasks.llm.store import RequestStore
@@ -36,7 +36,7 @@ from tests.bench.markdown import table
 ROOT = Path(__file__).resolve().parents[2]
 REQUESTS, LATENCY, CONCURRENCY = 2_000, 0.05, 32
 FAULTS = {"errors": 0.1, "throttles": 0.05, "bodies": 0.05, "hangs": 0.02}
-KILLS, MOMENT = 20, 0.5  # times, and seconds within which each comes
+KILLS, MOMENT = 20, 1.0  # times, and seconds within which each comes
 PRICES = Prices(input=0.5, output=1.5)
 TEXT = " ".join(f"word{n}" for n in range(200))  # about as long as a document's part
 
@@ -78,10 +78,25 @@ def requests(count: int = REQUESTS) -> list[Request]:
     return [Request("m", (("user", f"{n} {TEXT}"),), {"max_tokens": 100}) for n in range(count)]
 
 
-async def ask_all(url: str, path: Path, limits: Limits, count: int = REQUESTS) -> dict[str, str]:
+class NoHttp:
+    """An endpoint that waits as long as the fake server, to see what asking costs without HTTP."""
+
+    name, at_once = "no HTTP", CONCURRENCY
+
+    async def complete(self, request: Request) -> str:
+        await asyncio.sleep(LATENCY)
+        return '{"choices": [{"message": {"content": "plant"}}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}'
+
+    async def close(self) -> None:
+        pass
+
+
+async def ask_all(
+    url: str, path: Path, limits: Limits, count: int = REQUESTS, endpoint: Endpoint | None = None
+) -> dict[str, str]:
     """Answers by key; a request that was given up is an error."""
     found: dict[str, str] = {}
-    server = Server(url, timeout=limits.timeout, connections=limits.concurrency)
+    server = endpoint or Server(url, timeout=limits.timeout, connections=limits.concurrency)
     with RequestStore(path) as store:
         asker = Asker(server, store, payer="bench", stage="s", prices=PRICES, limits=limits)
 
@@ -114,20 +129,24 @@ def throughput(folder: Path) -> dict[str, str]:
         began_again = time.perf_counter()
         assert asyncio.run(ask_all(server.url, folder / "s", limits)) == answers
         again = time.perf_counter() - began_again
-    rate, client, fakes = REQUESTS / seconds, ours / REQUESTS, theirs / REQUESTS
+    without, began_without = cpu(), time.perf_counter()
+    asyncio.run(ask_all("", folder / "without", limits, endpoint=NoHttp()))
+    without, seconds_without = cpu() - without, time.perf_counter() - began_without
+
+    def row(what: str, how: str, rate: float) -> list[str]:
+        return [what, how, f"{rate:.0f}", f"{min(1.0, rate / ideal):.0%}"]
+
     rows = [
-        ["achieved", f"{REQUESTS:,} requests in {seconds:.2f} s", f"{rate:.0f}", f"{rate / ideal:.0%}"],
-        ["client's CPU", "one core", f"{1 / client:.0f}", f"{min(1.0, 1 / client / ideal):.0%}"],
-        ["fake server's CPU", "one core", f"{1 / fakes:.0f}", f"{min(1.0, 1 / fakes / ideal):.0%}"],
-        ["ideal", f"{CONCURRENCY} at once, {LATENCY * 1000:.0f} ms", f"{ideal:.0f}", "100%"],
-        ["again, from the store", f"{again:.2f} s", f"{REQUESTS / again:.0f}", "-"],
+        row("ideal", f"{CONCURRENCY} at once, {LATENCY * 1000:.0f} ms each", ideal),
+        row("achieved", f"{REQUESTS:,} requests in {seconds:.1f} s", REQUESTS / seconds),
+        row("", "the same without HTTP", REQUESTS / seconds_without),
+        row("bound by CPU, one core", f"client, {ours / REQUESTS * 1000:.2f} ms", REQUESTS / ours),
+        row("", f"client without HTTP, {without / REQUESTS * 1000:.2f} ms", REQUESTS / without),
+        row("", f"fake server, {theirs / REQUESTS * 1000:.2f} ms", REQUESTS / theirs),
+        ["known", "all again, from the store", f"{REQUESTS / again:.0f}", "-"],
     ]
     print(table(["throughput", "how", "requests/s", "of the ideal"], rows))
-    print(
-        f"\nCPU for a request: client {client * 1000:.2f} ms, fake server {fakes * 1000:.2f} ms; "
-        f"load of the machine {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores\n",
-        flush=True,
-    )
+    print(f"\nLoad of the machine: {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores.\n", flush=True)
     return answers
 
 
