@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,6 +21,7 @@ FAILED_IN_A_ROW = (
     3  # requests that were given up, none answered in between: then it is the server, not the request
 )
 _POLL = 0.05  # seconds until somebody else's request is looked at again
+_LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
 Item = TypeVar("Item")
 
@@ -72,13 +74,17 @@ class Asker:
     ) -> None:
         self.endpoint, self.store, self.limits = endpoint, store, limits
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
-        self._slots = asyncio.Semaphore(limits.concurrency)
-        self._under_way = 0
-        self._settled = asyncio.Event()
+        self._slots = asyncio.Semaphore(min(limits.concurrency, endpoint.at_once))
         self._failed_in_a_row = 0
         self._throttled_since: float | None = None
+        self._halt = asyncio.Event()
         self.stopped: BadInput | Stopped | None = None
         self.knows_schemas = True  # until the endpoint has refused one
+
+    def stop(self, why: BadInput | Stopped) -> None:
+        """Send nothing more; what is under way comes to its end, what waits for its turn ends at once."""
+        self.stopped = self.stopped or why
+        self._halt.set()
 
     async def ask(self, request: Request) -> Reply | Failure:
         """The reply, out of the store or from the endpoint.
@@ -88,27 +94,37 @@ class Asker:
             BadInput: the endpoint refuses all requests.
         """
         async with self._slots:
-            tries = 0
-            while True:
-                if self.stopped:
-                    raise self.stopped
-                admission = self._admit(request)
-                if admission.state == "known":
-                    return read_reply(admission.reply, request, paid=False)
-                if admission.state == "over":
-                    await self._wait_for_money(admission, request)
-                elif admission.state != "send":
-                    await asyncio.sleep(admission.seconds or _POLL)
-                else:
-                    came = await self._send(request, tries)
-                    if isinstance(came, Reply):
-                        return came
-                    if isinstance(came, Unanswerable) or tries == self.limits.retries:
-                        return self._given_up(came)
-                    if isinstance(came, Passing):
-                        tries += 1
-                        pause = min(30.0, self.limits.pause * 2 ** (tries - 1))
-                        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            try:
+                return await self._ask(request)
+            except (BadInput, Stopped) as why:
+                self.stop(why)
+                raise
+
+    async def _ask(self, request: Request) -> Reply | Failure:
+        sent = failed = 0
+        while True:
+            if self.stopped:
+                raise self.stopped
+            admission = self._admit(request)
+            if admission.state == "known":
+                return read_reply(admission.reply, request, paid=False)
+            if admission.state == "over":
+                raise self._out_of_money(admission, request)
+            if admission.state != "send":
+                await self._wait(admission.seconds or _POLL)
+                continue
+            came = await self._send(request, sent)
+            if isinstance(came, Reply):
+                return came
+            sent += 1
+            if isinstance(came, Unanswerable) or (
+                isinstance(came, Passing) and failed == self.limits.retries
+            ):
+                return self._given_up(came)
+            if isinstance(came, Passing):
+                pause = min(30.0, self.limits.pause * 2**failed)
+                failed += 1
+                await self._wait(pause * random.uniform(0.5, 1.0))
 
     def cost(self, reply: Reply) -> float:
         """Dollars of a reply, whoever paid it."""
@@ -126,8 +142,7 @@ class Asker:
 
     async def _send(self, request: Request, tries: int) -> Reply | Passing | Unanswerable | Throttled:
         """One try, of a request that is claimed."""
-        self._under_way += 1
-        kept = False
+        kept, charged = False, True  # also where this task is cancelled: nobody knows
         try:
             async with asyncio.timeout(self.limits.timeout):
                 raw = await self.endpoint.complete(request)
@@ -144,17 +159,26 @@ class Asker:
         except NotAReply as error:
             return Passing(str(error))
         except Throttled as error:
+            charged = False
             self._cool_down(error.seconds)
             return error
-        except (Passing, Unanswerable) as error:
+        except (Passing, Unanswerable, BadInput) as error:
+            charged = isinstance(error, Passing) and error.charged
+            if isinstance(error, BadInput):
+                raise
             return error
         finally:
             if not kept:
-                self.store.release(request.key)
-            self._under_way -= 1
-            self._settled.set()
+                self.store.release(request.key, charged=charged)
+
+    async def _wait(self, seconds: float) -> None:
+        """So long, or until this asker is stopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._halt.wait()
 
     def _cool_down(self, seconds: float | None) -> None:
+        """Where the server says nothing, or zero, each cool-down is as long as all before it."""
         if self._throttled_since is None:
             self._throttled_since = time.monotonic()
         waited = time.monotonic() - self._throttled_since
@@ -164,17 +188,15 @@ class Asker:
                 + (f" and asks to wait {seconds:,.0f} s" if seconds else f" for {waited:,.0f} s")
                 + "; resume later, or with a lower --concurrency or --requests-per-minute"
             )
-        self.store.cool_down(self.endpoint.name, self.limits.pause * 4 if seconds is None else seconds)
+        self.store.cool_down(self.endpoint.name, seconds or min(_LONGEST, max(self.limits.pause * 4, waited)))
 
-    async def _wait_for_money(self, admission: Admission, request: Request) -> None:
-        """Requests under way cost less than is held for them: only when none is left, nothing more can be asked."""
-        if self._under_way:
-            self._settled.clear()
-            await self._settled.wait()
-            return
-        raise Stopped(
-            f"the budget of ${self._budget:,.2f} is spent: ${admission.spent:,.4f}, and the next request may cost "
-            f"${self._prices.most(request):,.4f}; nothing is lost, resume with a higher --max-cost"
+    def _out_of_money(self, admission: Admission, request: Request) -> Stopped:
+        lost = self.store.lost(self._payer)
+        return Stopped(
+            f"the budget of ${self._budget:,.2f} is spent: ${admission.spent:,.4f}"
+            + (f", of it at most ${lost:,.4f} for requests that got no answer" if lost else "")
+            + f", and the next request may cost ${self._prices.most(request):,.4f}; every reply is kept, resume with "
+            "a higher --max-cost"
         )
 
     def _given_up(self, why: Exception) -> Failure:
@@ -193,37 +215,39 @@ async def each(
 ) -> None:
     """Do work on items, some at once; what stops one, stops them all, but requests under way are waited for.
 
-    So a budget that ends, Ctrl-C or a faulty server costs no reply that is paid already.
+    So a budget that ends, Ctrl-C, a faulty server or a fault of ours costs no reply that is paid already. Only a second
+    Ctrl-C does not wait.
 
     Args:
         at_once: items; by default so many that none waits for another's last try.
 
     Raises:
         Stopped, BadInput: what stopped it.
+        Exception: what `work` or `items` raised besides.
     """
     source = iter(items)
+    faults: list[Exception] = []
 
     async def take() -> None:
-        for item in source:
-            if asker.stopped:
-                return
-            try:
+        try:
+            for item in source:
+                if asker.stopped:
+                    return
                 await work(item)
-            except (BadInput, Stopped) as stop:
-                asker.stopped = asker.stopped or stop
-                return
+        except (BadInput, Stopped) as why:
+            asker.stop(why)
+        except Exception as fault:
+            faults.append(fault)
+            asker.stop(Stopped(f"{type(fault).__name__}: {fault}"))
 
     workers = [asyncio.ensure_future(take()) for _ in range(at_once or 2 * asker.limits.concurrency)]
     try:
         await asyncio.shield(asyncio.gather(*workers))
     except asyncio.CancelledError:
-        asker.stopped = asker.stopped or Stopped("interrupted")
+        asker.stop(Stopped("interrupted"))
         await asyncio.gather(*workers, return_exceptions=True)
         raise
-    except BaseException:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        raise
+    if faults:
+        raise faults[0]
     if asker.stopped:
         raise asker.stopped

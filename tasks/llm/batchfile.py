@@ -7,7 +7,7 @@ with the same custom_id, here the request's key.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,12 @@ def read_results(
         prices: of the batch API.
 
     Raises:
-        BadInput: a line is no JSON object with a custom_id.
+        BadInput: it cannot be read, or a line is no JSON object with a custom_id.
     """
     asked = {request.key: request for request in requests}
     known = set(store.get_many(list(asked)))
     stored, foreign, failed, seen = 0, 0, {}, 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in _lines(path):
         if not line.strip():
             continue
         key, response, error = _parts(line, f"{path}:{number}")
@@ -78,7 +78,7 @@ def read_results(
         elif error or response.get("status_code", 200) != 200:
             failed[key] = " ".join(str(error or response.get("body")).split())[:300]
         else:
-            raw = json.dumps(response.get("body"), ensure_ascii=False)
+            raw = json.dumps(response.get("body"))
             try:
                 usage = read_reply(raw, request).usage
             except NotAReply as fault:
@@ -86,8 +86,18 @@ def read_results(
                 continue
             store.put(key, raw, usage, payer=payer, stage=stage, cost=prices.cost(usage))
             known.add(key)
+            failed.pop(key, None)
             stored += 1
     return Results(stored, seen, failed, foreign)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered from 1. Only a line end ends one: JSON may hold what str.splitlines takes for one besides."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from enumerate(file, start=1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as a file of batch results ({error})") from None
 
 
 def _parts(line: str, where: str) -> tuple[str, dict[str, Any], Any]:
@@ -95,7 +105,7 @@ def _parts(line: str, where: str) -> tuple[str, dict[str, Any], Any]:
         value = json.loads(line)
         response = value.get("response") or {}
         return str(value["custom_id"]), dict(response), value.get("error")
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise BadInput(
             f"{where}: not a line of batch results; give the file as the batch API wrote it"
         ) from None

@@ -8,12 +8,19 @@ import os
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from tasks.llm.request import Request
 from tasks.records import BadInput
 
 NO_KEY = "none"  # the SDK wants a key, a server of one's own does not
-_REFUSED = {401: "the key is refused", 403: "the key may not use it", 404: "there is no such model or path"}
+_REFUSED = {
+    401: "the key is refused",
+    402: "the account has no money left",
+    403: "the key may not use it",
+    404: "there is no such model or path",
+}
+_GATEWAY_GAVE_UP = (504, 524)  # on a server behind it, which may be at work all the same
 
 
 class Endpoint(Protocol):
@@ -22,6 +29,10 @@ class Endpoint(Protocol):
     @property
     def name(self) -> str:
         """Whose limits it is under: its address, or the model's path."""
+
+    @property
+    def at_once(self) -> int:
+        """Requests that it answers at the same time; more would wait inside, and run out of time there."""
 
     async def complete(self, request: Request) -> str:
         """The answer's body, JSON as an OpenAI-compatible server sends it.
@@ -48,7 +59,15 @@ class Throttled(Exception):
 
 
 class Passing(Exception):
-    """A fault that may be gone at the next try: a lost connection, a time-out, an overloaded server."""
+    """A fault that may be gone at the next try: a lost connection, a time-out, an overloaded server.
+
+    Args:
+        charged: whether the server may have done, and charge, its work all the same.
+    """
+
+    def __init__(self, reason: str, charged: bool = False) -> None:
+        super().__init__(reason)
+        self.charged = charged
 
 
 class Unanswerable(Exception):
@@ -63,46 +82,74 @@ class Server:
         key: the API key; "" for none.
         timeout: seconds after which a request counts as lost.
         connections: at most open at once.
+
+    Raises:
+        BadInput: the address or the key can never be one.
     """
 
     def __init__(self, url: str, key: str = "", *, timeout: float = 120.0, connections: int = 32) -> None:
         import httpx2
         from openai import AsyncOpenAI
 
-        self.name = url.rstrip("/")
+        self.name, self.at_once = _checked(url), connections
+        self._key = key.strip()  # as files and blocks hold them, with a line end
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise BadInput("--llm-key: the key holds characters that no key has; copy it again")
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = AsyncOpenAI(
             base_url=self.name,
-            api_key=key or NO_KEY,
+            api_key=self._key or NO_KEY,
             max_retries=0,
             timeout=timeout,
-            http_client=httpx2.AsyncClient(limits=limits, timeout=timeout),
+            http_client=httpx2.AsyncClient(limits=limits, timeout=timeout, follow_redirects=True),
         )
 
     async def complete(self, request: Request) -> str:
+        import httpx2
         import openai
 
-        messages: Any = [{"role": role, "content": content} for role, content in request.messages]
         # A server that knows the header answers a repeated request without doing, or charging, its work again.
         headers = {"Idempotency-Key": request.key}
         try:
-            answer = await self._client.chat.completions.with_raw_response.create(
-                model=request.model,
-                messages=messages,
-                extra_body=dict(request.parameters),
-                extra_headers=headers,
+            # Not chat.completions.create: what it does to bring body and answer into its types takes half of all the
+            # time that a request takes here, and the body is what was hashed, the answer kept as it came.
+            answer = await self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=request.body(),
+                options={"headers": headers},
             )
             return answer.text
         except openai.APIStatusError as error:
-            raise _fault(error, self.name) from None
+            raise _fault(error, self.name, self._without_key(str(error.message))) from None
         except openai.APIConnectionError as error:  # among them time-outs
             cause = error.__cause__ or error
-            raise Passing(f"{type(cause).__name__}: {cause}".rstrip(": ")) from None
+            unsent = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+            reason = f"{type(cause).__name__}: {self._without_key(str(cause))}".rstrip(": ")
+            raise Passing(reason, charged=not unsent) from None
         except UnicodeDecodeError:
-            raise Passing("the answer is not text") from None
+            raise Passing("the answer is not text", charged=True) from None
 
     async def close(self) -> None:
         await self._client.close()
+
+    def _without_key(self, text: str) -> str:
+        """Some servers quote the key that they refuse."""
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _checked(url: str) -> str:
+    """A base URL without its last slash."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise BadInput(f"--llm-url {url}: not an address; give one as http://127.0.0.1:8000/v1")
+    if "@" in parts.netloc:
+        raise BadInput("--llm-url: it holds a password, which would be shown and kept; give it by --llm-key")
+    return url.rstrip("/")
 
 
 def key_from(source: str) -> str:
@@ -134,10 +181,12 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     said = headers.get("retry-after")
     if (value := _number(said)) is not None:
         return max(0.0, value)
-    date = email.utils.parsedate_tz(said) if said else None
-    if date is None:
+    try:
+        date = email.utils.parsedate_tz(said) if said else None
+        then = None if date is None else email.utils.mktime_tz((*date[:9], date[9] or 0))  # always GMT
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, email.utils.mktime_tz(date) - (time.time() if now is None else now))
+    return None if then is None else max(0.0, then - (time.time() if now is None else now))
 
 
 def _number(text: str | None) -> float | None:
@@ -148,9 +197,9 @@ def _number(text: str | None) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _fault(error: Any, where: str) -> Exception:
+def _fault(error: Any, where: str, message: str) -> Exception:
     """What an openai.APIStatusError means for the request, and for all others."""
-    status, message = error.status_code, " ".join(str(error.message).split())[:300]
+    status, message = error.status_code, " ".join(message.split())[:300]
     if status in _REFUSED:
         return BadInput(f"--llm-url {where}: {_REFUSED[status]} (HTTP {status}: {message})")
     if status == 429 and error.code == "insufficient_quota":
@@ -158,5 +207,5 @@ def _fault(error: Any, where: str) -> Exception:
     if status == 429:
         return Throttled(retry_after(error.response.headers))
     if status in (408, 409, 425) or status >= 500:
-        return Passing(f"HTTP {status}: {message}")
+        return Passing(f"HTTP {status}: {message}", charged=status in _GATEWAY_GAVE_UP)
     return Unanswerable(f"HTTP {status}: {message}")

@@ -19,10 +19,13 @@ from tasks.llm.request import Request
 from tasks.llm.untrusted import WARNING, mark_off
 
 SCHEMA, JSON, TEXT = RUNGS = (0, 1, 2)
-_BRACKETED = re.compile(r"^[ \t]*\[(\d+)\][ \t]*", re.MULTILINE)  # as asked for
-_DOTTED = re.compile(
-    r"^[ \t]*(\d+)[.):][ \t]*", re.MULTILINE
-)  # as models write it, and as lists in an answer look
+_BRACKETED = re.compile(r"^[ \t]*\[(\d{1,6})\][ \t]*", re.MULTILINE)  # as asked for
+# As models write it, and as lists in an answer look.
+_DOTTED = re.compile(r"^[ \t]*(\d{1,6})[.):][ \t]*", re.MULTILINE)
+_OBJECT = re.compile(r'\{\s*["}]')  # a brace of prose or mathematics has no quote behind it
+_THOUGHT = (
+    "</think>"  # ends what a reasoning model says to itself, where its server leaves that in the answer
+)
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -95,9 +98,10 @@ class Form(Generic[Answer]):
         Args:
             cut: the answer ended at its bound, so its last record may be half of one.
         """
-        found = self._from_json(text, cut) or self._from_numbered(text, cut)
-        if not found and count == 1 and not cut:
-            found = {1: answer} if (answer := self._alone(text)) else {}
+        text = _without_thoughts(text)
+        found = self._from_json(text) or self._from_numbered(text, count, cut)
+        if not found and count == 1 and (answer := self._alone(text, cut)) is not None:
+            found = {1: answer}
         return {number - 1: answer for number, answer in found.items() if 1 <= number <= count}
 
     def _demonstrations(self, rung: int) -> str:
@@ -127,57 +131,87 @@ class Form(Generic[Answer]):
             f"could be {example}"
         )
 
-    def _from_json(self, text: str, cut: bool) -> dict[int, Answer]:
+    def _from_json(self, text: str) -> dict[int, Answer]:
         value, whole = _first_object(text)
         if not isinstance(value, dict):
             return {}
         entries = list(value.items())
-        if cut or not whole:
+        if not whole:
             entries = entries[:-1]
         found: dict[int, Answer] = {}
         for key, one in entries:
-            if key.strip().isdecimal() and (answer := self._valid(one)) is not None:
-                found[int(key)] = answer
+            number = key.strip()
+            if number.isdecimal() and len(number) <= 6 and (answer := self._valid(one)) is not None:
+                found[int(number)] = answer
         return found
 
-    def _from_numbered(self, text: str, cut: bool) -> dict[int, Answer]:
-        pattern = _BRACKETED if _BRACKETED.search(text) else _DOTTED
-        parts = pattern.split(text)[1:]  # number, what follows, and so on
-        blocks = [(int(number), block.strip()) for number, block in zip(parts[::2], parts[1::2], strict=True)]
+    def _from_numbered(self, text: str, count: int, cut: bool) -> dict[int, Answer]:
+        """Only numbers of texts, each once and in order, are marks; else one of them may be a quotation or a list."""
+        for pattern in (_BRACKETED, _DOTTED):
+            marks = [mark for mark in pattern.finditer(text) if 1 <= int(mark[1]) <= count]
+            if marks:
+                break
+        numbers = [int(mark[1]) for mark in marks]
+        if not numbers or numbers != sorted(set(numbers)):
+            return {}
+        ends = [*(mark.start() for mark in marks[1:]), len(text)]
         found: dict[int, Answer] = {}
-        for number, block in blocks[:-1] if cut else blocks:
-            if number not in found and (answer := self.from_text(block)) is not None:
+        for number, mark, end in list(zip(numbers, marks, ends, strict=True))[: -1 if cut else None]:
+            if (answer := self._written(text[mark.end() : end])) is not None:
                 found[number] = answer
         return found
 
-    def _alone(self, text: str) -> Answer | None:
+    def _alone(self, text: str, cut: bool) -> Answer | None:
         """The answer for a single text, without its number."""
         value, whole = _first_object(text)
         if whole and isinstance(value, dict) and (answer := self._valid(value)) is not None:
             return answer
-        return self.from_text(text.strip())
+        return None if cut else self._written(text)
+
+    def _written(self, text: str) -> Answer | None:
+        try:
+            return self.from_text(text.strip())
+        except ValueError:  # among them pydantic's
+            return None
 
     def _valid(self, value: Any) -> Answer | None:
+        """A record that says something: one of defaults alone would make an answer of any object."""
         try:
-            return self.answer.model_validate(value)
+            answer = self.answer.model_validate(value)
         except ValidationError:
             return None
+        return answer if answer.model_fields_set else None
 
 
 def _first_object(text: str) -> tuple[Any, bool]:
     """The first JSON object in a text, and whether it is whole; (None, False) where there is none."""
-    start = text.find("{")
-    if start < 0:
+    found = _OBJECT.search(text)
+    if not found:
         return None, False
     try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:])
-        return value, True
+        return _DECODER.raw_decode(text, found.start())[0], True
     except (ValueError, RecursionError):
         pass
     try:
-        return from_json(text[start:], allow_partial=True), False
-    except ValueError:
+        return from_json(text[found.start() :], allow_partial=True, allow_inf_nan=False), False
+    except (ValueError, TypeError):  # this for half a surrogate pair
         return None, False
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+# Line ends within a string are as often written as escaped.
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_number)
+
+
+def _without_thoughts(text: str) -> str:
+    """What is said after thinking aloud: drafts are no answers. An answer may hold the mark as a quotation."""
+    thoughts, ended, answer = text.partition(_THOUGHT)
+    if ended and not thoughts.lstrip().startswith(("{", "[", "`")):
+        return answer
+    return "" if text.lstrip().startswith("<think>") else text
 
 
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:
@@ -189,4 +223,6 @@ def _strict(schema: dict[str, Any]) -> dict[str, Any]:
         schema["additionalProperties"] = False
     if isinstance(schema.get("items"), dict):
         schema["items"] = _strict(schema["items"])
+    if "anyOf" in schema:
+        schema["anyOf"] = [_strict(one) for one in schema["anyOf"]]
     return schema

@@ -68,7 +68,8 @@ class Ladder(Generic[Answer]):
     async def answers(self, texts: Sequence[str]) -> list[Answered[Answer] | Undecided]:
         """What comes of each text; all are asked about in one request first."""
         questions: list[_Question[Answer]] = [_Question(text) for text in texts]
-        await self._ask(questions, SCHEMA if self.asker.knows_schemas else JSON)
+        if questions:
+            await self._ask(questions, SCHEMA if self.asker.knows_schemas else JSON)
         return [question.outcome() for question in questions]
 
     async def _ask(self, questions: Sequence[_Question[Answer]], rung: int) -> None:

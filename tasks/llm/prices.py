@@ -39,4 +39,5 @@ class Prices:
 
     def most(self, request: Request) -> float:
         """Dollars that a request can cost: a token is at least a byte, and an answer ends at its max_tokens."""
-        return (request.most_tokens * self.input + request.most_answered * self.output) / _MILLION
+        sent = max(self.input, self.cached or 0.0)
+        return (request.most_tokens * sent + request.most_answered * self.output) / _MILLION

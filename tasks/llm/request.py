@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tasks.corpus.tokens import count_tokens
+from tasks.corpus.tokens import count_bytes, count_tokens
 
 Facts = dict[str, Any]
 MESSAGE_TOKENS = 4  # that a chat template puts around a message, about
+_ABSURD = 1 << 50  # tokens
 MOST_ANSWERED = ("max_tokens", "max_completion_tokens")  # whichever the server knows
 
 
@@ -31,16 +32,18 @@ class Request:
     messages: tuple[tuple[str, str], ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not any(name in self.parameters for name in MOST_ANSWERED):
+            raise ValueError(f"a request needs a bound of its answer: one of {', '.join(MOST_ANSWERED)}")
+
     @cached_property
     def key(self) -> str:
         """What makes it the same request: model, messages and parameters, whoever answers and whatever asks."""
-        return hashlib.sha256(
-            json.dumps(self.body(), sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        ).hexdigest()
+        return hashlib.sha256(json.dumps(self.body(), sort_keys=True).encode()).hexdigest()
 
     def body(self) -> Facts:
-        """As it is sent to /chat/completions."""
-        messages = [{"role": role, "content": content} for role, content in self.messages]
+        """As it is sent to /chat/completions; half a surrogate pair, which UTF-8 cannot hold, as a question mark."""
+        messages = [{"role": role, "content": _sendable(content)} for role, content in self.messages]
         return {"model": self.model, "messages": messages, **self.parameters}
 
     @property
@@ -50,13 +53,15 @@ class Request:
 
     @property
     def most_tokens(self) -> int:
-        """Bound of the tokens that are sent: none is shorter than a byte."""
-        return sum(len(text.encode("utf-8", "surrogatepass")) + 4 * MESSAGE_TOKENS for text in self._texts())
+        """Bound of the tokens that are sent: none is shorter than a byte. Any parameter may be part of the prompt."""
+        texts = [*(content for _, content in self.messages), json.dumps(dict(self.parameters))]
+        return sum(count_bytes(text) + 4 * MESSAGE_TOKENS for text in texts)
 
     @property
     def most_answered(self) -> int:
-        """Bound of the tokens of the answer."""
-        return int(next(self.parameters[name] for name in MOST_ANSWERED if name in self.parameters))
+        """Bound of the tokens of the answer, or of all the answers that are asked for."""
+        bound = max(int(self.parameters[name]) for name in MOST_ANSWERED if name in self.parameters)
+        return bound * int(self.parameters.get("n") or 1)
 
     def _texts(self) -> list[str]:
         texts = [content for _, content in self.messages]
@@ -111,7 +116,7 @@ def read_reply(raw: str, request: Request, paid: bool = True) -> Reply:
         body = json.loads(raw)
         choice = body["choices"][0]
         text = choice["message"].get("content") or ""
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise NotAReply(f"not a chat completion: {raw[:200]!r}") from None
     if not isinstance(text, str):
         raise NotAReply(f"the content of the answer is no text: {raw[:200]!r}")
@@ -124,10 +129,15 @@ def _usage(found: Any, request: Request, text: str) -> Usage:
     """Servers leave out any of these, and some all of them."""
     usage = found if isinstance(found, dict) else {}
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    sent, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return Usage(
-        sent=sent if isinstance(sent, int) else request.tokens,
-        cached=cached if isinstance(cached, int) else 0,
-        answered=answered if isinstance(answered, int) else count_tokens(text),
-    )
+    sent = _count(usage.get("prompt_tokens"), request.tokens)
+    cached = _count(details.get("cached_tokens") if isinstance(details, dict) else None, 0)
+    return Usage(sent, min(cached, sent), _count(usage.get("completion_tokens"), count_tokens(text)))
+
+
+def _count(said: Any, otherwise: int) -> int:
+    """A number of tokens, if it can be one: a negative one would give money back."""
+    return said if type(said) is int and 0 <= said < _ABSURD else otherwise
+
+
+def _sendable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -6,6 +6,7 @@ another process is waiting for it, whether the money is there, and whether the s
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -19,6 +20,10 @@ from tasks.run.sqlite import SqliteFile
 
 KEYS_PER_QUERY = 500
 _ROUNDING = 1e-9  # dollars: sums of floats are not exact
+# Seconds by which a sender may be late without slowing the pace; a longer pause is not made up for.
+_CREDIT = 0.05
+_CLOCK = 5.0  # seconds that the clock may be set between two looks at when a process began
+_SURE = 1.0  # seconds for which a process that was alive is taken to be
 
 # A call is a row of its own: the same request paid twice shows, though only its first reply is kept.
 _SCHEMA = """
@@ -40,11 +45,12 @@ class Admission:
 
     Args:
         state: 'send' (the caller has to, and to say how it ended); 'known' (`reply` is its reply); 'asked' (another asks
-            it now: try again); 'wait' (`seconds`, then try again); 'over' (it may cost more than is left of the budget).
-        spent: dollars of the payer so far, with those of requests under way.
+            it now: try again); 'held' (what is left of the budget is held for requests under way, which may cost less:
+            try again); 'wait' (`seconds`, then try again); 'over' (it may cost more than is left of the budget).
+        spent: dollars of the payer so far, without those of requests under way.
     """
 
-    state: Literal["send", "known", "asked", "wait", "over"]
+    state: Literal["send", "known", "asked", "held", "wait", "over"]
     reply: str = ""
     seconds: float = 0.0
     spent: float = 0.0
@@ -80,6 +86,14 @@ class RequestStore(SqliteFile):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path, _SCHEMA, "model replies")
+        self._number = next(_NUMBERS)
+        self._owner = f"{_process(os.getpid())}:{self._number}"
+        _OPEN.add(self._number)
+
+    def close(self) -> None:
+        """What is under way still is not known to be paid or not; a process that lives on asks it again."""
+        _OPEN.discard(self._number)
+        super().close()
 
     def get_many(self, keys: Sequence[str]) -> dict[str, str]:
         """The replies that are there, by key."""
@@ -123,9 +137,11 @@ class RequestStore(SqliteFile):
             if row and _is_alive(row[0]):
                 return Admission("asked")
             self._bury()
-            spent = self._committed(payer)
+            spent, held = self._committed(payer)
             if budget is not None and spent + cost > budget + _ROUNDING:
                 return Admission("over", spent=spent)
+            if budget is not None and spent + held + cost > budget + _ROUNDING:
+                return Admission("held", spent=spent)
             following, cool = connection.execute(
                 "SELECT next, cool FROM pace WHERE endpoint = ?", (endpoint,)
             ).fetchone() or (0.0, 0.0)
@@ -136,9 +152,9 @@ class RequestStore(SqliteFile):
                     return Admission("wait", seconds=following - now, spent=spent)
                 connection.execute(
                     "INSERT INTO pace VALUES (?, ?, 0) ON CONFLICT (endpoint) DO UPDATE SET next = excluded.next",
-                    (endpoint, max(following, now - 1.0) + 60.0 / per_minute),
+                    (endpoint, (following if now - following < _CREDIT else now) + 60.0 / per_minute),
                 )
-            connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (key, _owner(), payer, cost))
+            connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (key, self._owner, payer, cost))
             return Admission("send", spent=spent)
 
     def put(
@@ -153,12 +169,21 @@ class RequestStore(SqliteFile):
                 (key, payer, stage, usage.sent, usage.cached, usage.answered, retries, cost, now),
             )
             self._spend(payer, cost=cost)
-            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, _owner()))
+            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self._owner))
 
-    def release(self, key: str) -> None:
-        """Give a request back that ended without a reply."""
+    def release(self, key: str, *, charged: bool = False) -> None:
+        """Give a request back that ended without a reply.
+
+        Args:
+            charged: it may have been, as if its process had been killed: its budget counts it as paid.
+        """
         with self.transaction() as connection:
-            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, _owner()))
+            mine = (key, self._owner)
+            if charged:
+                found = connection.execute("SELECT payer, cost FROM claims WHERE key = ? AND owner = ?", mine)
+                for payer, cost in found.fetchall():
+                    self._spend(payer, lost=cost)
+            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", mine)
 
     def cool_down(self, endpoint: str, seconds: float) -> None:
         """Have all processes leave an endpoint alone for so long, or longer if they were told so before."""
@@ -181,7 +206,10 @@ class RequestStore(SqliteFile):
         return Spending(requests, retries, sent, cached, answered, cost=row[5])
 
     def lost(self, payer: str) -> float:
-        """Dollars of requests that a killed process of the payer had under way; whether they were charged is not known."""
+        """Dollars, at most, of requests that the payer sent without ever learning whether they were charged.
+
+        They were under way when a process was killed, or their answer was late or could not be read.
+        """
         with self.transaction() as connection:
             self._bury()
             row = connection.execute("SELECT lost FROM spent WHERE payer = ?", (payer,)).fetchone()
@@ -192,13 +220,14 @@ class RequestStore(SqliteFile):
         with self.in_one_line():
             return dict(self.connection.execute("SELECT key, count(*) FROM calls GROUP BY key"))
 
-    def _committed(self, payer: str) -> float:
-        """Dollars that are spent, lost, or held for requests under way."""
+    def _committed(self, payer: str) -> tuple[float, float]:
+        """Dollars that are spent or lost, and those that are held for requests under way."""
         query = (
-            "SELECT (SELECT total(cost) + total(lost) FROM spent WHERE payer = ?) "
-            "+ (SELECT total(cost) FROM claims WHERE payer = ?)"
+            "SELECT (SELECT total(cost) + total(lost) FROM spent WHERE payer = ?), "
+            "(SELECT total(cost) FROM claims WHERE payer = ?)"
         )
-        return float(self.connection.execute(query, (payer, payer)).fetchone()[0])
+        spent, held = self.connection.execute(query, (payer, payer)).fetchone()
+        return spent, held
 
     def _bury(self) -> None:
         """Claims of processes that are gone become losses of their payers."""
@@ -221,27 +250,48 @@ class RequestStore(SqliteFile):
         )
 
 
-def _owner() -> str:
-    """This process: its number, and when it began, because numbers are used again."""
-    return _process(os.getpid())
+# Stores that are open in this process: a claim of another one of it was left behind, by a full disk for example.
+_OPEN: set[int] = set()
+_NUMBERS = itertools.count()
 
 
 @cache
 def _process(number: int) -> str:
+    """A process: its number, and when it began, because numbers are used again."""
     return f"{number}:{_began(number)}"
 
 
 def _is_alive(owner: str) -> bool:
-    if owner == _owner():
+    """Whether the store that holds a claim is still open; of another process, whether that lives."""
+    number, began, store = owner.split(":")
+    if f"{number}:{began}" == _process(os.getpid()):
+        return int(store) in _OPEN
+    return _lives(int(number), float(began))
+
+
+def _lives(number: int, began: float) -> bool:
+    now, last = time.monotonic(), _seen_alive.get((number, began), -_SURE)
+    if now - last < _SURE:
         return True
-    number, _, began = owner.partition(":")
-    return str(_began(int(number))) == began
+    found = _began(number)
+    if found is None or abs(found - began) > _CLOCK:
+        return False
+    _seen_alive[number, began] = now
+    return True
+
+
+_seen_alive: dict[tuple[int, float], float] = {}
 
 
 def _began(number: int) -> float | None:
+    """When a process began, in seconds of the clock as it is set now; None if it has ended."""
     import psutil
 
     try:
-        return float(psutil.Process(number).create_time())
+        process = psutil.Process(number)
+        # One that was killed stays in the table until its parent asks for it, which may be never.
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        return float(process.create_time())
     except psutil.Error:
         return None

@@ -47,6 +47,7 @@ class Scripted:
     """
 
     name = "script"
+    at_once = 99
 
     def __init__(self, script: Callable[[Request], str]) -> None:
         self.script = script
