@@ -278,7 +278,7 @@ def _answers(settings: BatcherSettings, keys: Sequence[str]) -> dict[str, str]:
     with RequestStore(requests_path(settings)) as replies:
         for key, raw in replies.get_many(wanted).items():
             try:
-                found[key] = read_reply(raw, Request(settings.model, ())).text
+                found[key] = read_reply(raw, Request(settings.model, (), settings.parameters())).text
             except NotAReply:  # pragma: no cover - what is stored has been read before
                 continue
     return found

@@ -1,0 +1,248 @@
+"""The flow of BATCHER: two tables or one, labels from files or from a person, the matcher, the model or both."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.__main__ import main
+from tasks.records import BadInput, Stopped
+from tasks.resolve.settings import BatcherSettings
+from tasks.run.tables import read_rows
+from tests.llm.fake_server import FakeServer, Faults, marked
+
+WORDS = (
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "flint",
+    "grove",
+    "heron",
+    "inlet",
+    "jetty",
+    "kelp",
+    "larch",
+)
+Settings = Callable[..., BatcherSettings]
+
+
+def write_csv(path: Path, head: list[str], rows: list[list[Any]]) -> str:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([head, *rows])
+    return str(path)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Sixty things in two tables, written a little otherwise in the second; labelled pairs, and pairs to decide."""
+    folder = tmp_path_factory.mktemp("tables")
+    random = np.random.default_rng(0)
+    names = [" ".join(random.choice(WORDS, 3, replace=False)) + f" {number}" for number in range(60)]
+    left = [[f"a{row}", name, f"maker {row % 7}"] for row, name in enumerate(names)]
+    right = [
+        [f"b{row}", name.upper().replace("E", "e"), f"maker {row % 7} ltd"] for row, name in enumerate(names)
+    ]
+    pairs = [[f"a{row}", f"b{row}", 1] for row in range(60)]
+    pairs += [[f"a{row}", f"b{(row + step) % 60}", 0] for row in range(60) for step in (1, 7, 14)]
+    order = random.permutation(len(pairs))
+    pool, asked = ([pairs[row] for row in rows] for rows in (order[:160], order[160:]))
+    head = ["ltable_id", "rtable_id", "label"]
+    return {
+        "left": write_csv(folder / "a.csv", ["id", "name", "maker"], left),
+        "right": write_csv(folder / "b.csv", ["id", "name", "maker"], right),
+        "labels": write_csv(folder / "labels.csv", head, pool),
+        "pairs": write_csv(folder / "pairs.csv", head, asked),
+    }
+
+
+@pytest.fixture
+def settings(tables: dict[str, str], tmp_path: Path) -> Settings:
+    def make(run: str, without: tuple[str, ...] = (), **changes: Any) -> BatcherSettings:
+        given: dict[str, Any] = {**tables, "labels": [tables["labels"]]}
+        given = {name: value for name, value in given.items() if name not in without}
+        return BatcherSettings(runs_dir=str(tmp_path), run=run, **{**given, **changes})
+
+    return make
+
+
+def says(body: dict[str, Any]) -> str:
+    """A model that knows: the number at the end of both names is the same."""
+    found = {}
+    for number, text in marked(body["messages"][-1]["content"]).items():
+        one, other = re.findall(r"name: [^;]*?(\d+)(?:;|$)", text, re.MULTILINE)
+        found[str(number)] = {"match": one == other}
+    return json.dumps(found)
+
+
+@pytest.mark.server
+def test_the_matcher_decides_all_and_leaves_figures_reasons_and_a_page(prefect_server, settings, tmp_path):
+    from flows.batcher import batcher, shown
+
+    summary = batcher(settings("r"))
+    run = tmp_path / "batcher/r"
+    rows = read_csv(run / "predictions.csv")
+    assert len(rows) == summary["questions"] == 80
+    assert {row["decided_by"] for row in rows} == {"matcher"}
+    assert all((float(row["probability"]) >= 0.5) == (row["match"] == "1") for row in rows)
+    truth = {
+        (row["ltable_id"], row["rtable_id"]): row["label"] for row in read_csv(Path(settings("r").pairs))
+    }
+    right = sum(truth[row["ltable_id"], row["rtable_id"]] == row["match"] == "1" for row in rows)
+    assert summary["recall"] == pytest.approx(right / sum(label == "1" for label in truth.values()))
+    assert summary["f1"] > 0.7
+    assert summary["labels_used"] == summary["demonstrations"] < 160
+    assert summary["tokens_in"] == summary["undecided"] == 0
+    assert json.loads((run / "summary.json").read_text())["f1"] == summary["f1"]
+    reasons = read_rows(run / "explanations.parquet")
+    assert set(json.loads(reasons[0]["similarities"])) == {"name", "maker"}
+    assert not (run / "clusters.csv").exists()
+    page = (run / "report.html").read_text()
+    assert f"{summary['matches']} matches among 80 pairs" in page
+    assert shown(summary)[0][-1] == "F1"
+
+
+@pytest.mark.server
+def test_the_model_is_asked_in_batches_and_what_it_cannot_say_is_undecided(
+    prefect_server, settings, tmp_path
+):
+    from flows.batcher import batcher
+
+    def unsure(body: dict[str, Any]) -> str:
+        answers = json.loads(says(body))
+        texts = marked(body["messages"][-1]["content"])
+        return json.dumps(
+            {number: one for number, one in answers.items() if "maker 3" not in texts[int(number)]}
+        )
+
+    with FakeServer(answer=unsure, faults=Faults(errors=0.1, bodies=0.1, at_most=2)) as server:
+        given = settings("r", judge="llm", model="m", llm_url=server.url, price_input=1.0, price_output=1.0)
+        summary = batcher(given)
+        again = batcher(given.model_copy(update={"run": "again"}))
+        answered = server.counts()["answered"]
+        prompt = server.bodies[0]["messages"][1]["content"]
+    assert set(map(len, answered.values())) == {1}
+    rows = read_csv(tmp_path / "batcher/r/predictions.csv")
+    by = {row["decided_by"] for row in rows}
+    assert by == {"llm", "undecided"}
+    assert summary["undecided"] == sum(row["decided_by"] == "undecided" for row in rows) > 0
+    assert all(row["match"] == "0" for row in rows if row["decided_by"] == "undecided")
+    assert summary["precision"] == 1.0
+    assert summary["batches"] == 10
+    assert summary["requests"] == len(answered)
+    assert summary["tokens_in"] > 0
+    assert summary["cost_model"] > 0
+    assert again["requests"] == 0  # the replies are in the store
+    assert again["decided_by"] == summary["decided_by"]
+    assert "First examples" in prompt
+    assert "The right answers for these are" in prompt
+    reasons = read_rows(tmp_path / "batcher/r/explanations.parquet")
+    told = next(row for row in reasons if row["decided_by"] == "llm")
+    assert json.loads(told["demonstrations"])
+    assert '"match"' in told["answer"]
+    assert {row["reason"] for row in reasons if row["decided_by"] == "undecided"} == {
+        "the answer could not be read"
+    }
+
+
+@pytest.mark.server
+def test_routing_asks_only_about_what_the_matcher_is_unsure_of(prefect_server, settings, tmp_path):
+    from flows.batcher import batcher
+
+    with FakeServer(answer=says) as server:
+        summary = batcher(
+            settings(
+                "r",
+                judge="routed",
+                error=0.2,
+                confidence=0.8,
+                model="m",
+                llm_url=server.url,
+                routing_labels=100,
+            )
+        )
+    assert summary["labels_used"] > summary["demonstrations"]
+    assert 0 < summary["decided_by"]["matcher"] <= 80
+    assert summary["asked"] == 80 - summary["decided_by"]["matcher"] == summary["decided_by"].get("llm", 0)
+
+
+@pytest.mark.server
+def test_one_table_is_blocked_and_labelled_by_a_person_in_a_file(prefect_server, settings, tables, tmp_path):
+    from flows.batcher import batcher
+
+    both = [[*row.values()] for name in ("left", "right") for row in read_csv(Path(tables[name]))]
+    one = write_csv(tmp_path / "one.csv", ["id", "name", "maker"], both)
+    given = settings("r", ("right", "labels", "pairs"), left=one, neighbours=4)
+    with pytest.raises(Stopped, match=r"to_label\.csv"):
+        batcher(given)
+    path = tmp_path / "batcher/r/to_label.csv"
+    rows = read_csv(path)
+    assert {row["label"] for row in rows} == {""}
+    for row in rows[:-1]:
+        row["label"] = "yes" if row["ltable_id"][1:] == row["rtable_id"][1:] else "0"
+    resumed = given.model_copy(update={"resume": True})
+    write_csv(path, list(rows[0]), [[*row.values()] for row in rows])
+    with pytest.raises(Stopped, match="1 of"):
+        batcher(resumed)
+    rows[-1]["label"] = "perhaps"
+    write_csv(path, list(rows[0]), [[*row.values()] for row in rows])
+    with pytest.raises(BadInput, match="perhaps"):
+        batcher(resumed)
+    rows[-1]["label"] = "1" if rows[-1]["ltable_id"][1:] == rows[-1]["rtable_id"][1:] else "0"
+    write_csv(path, list(rows[0]), [[*row.values()] for row in rows])
+    summary = batcher(resumed)
+    assert summary["labels_used"] == len(rows) == summary["decided_by"]["label"]
+    assert summary["blocking"]["reduction"] > 0.9
+    clusters = read_csv(tmp_path / "batcher/r/clusters.csv")
+    assert len(clusters) == 120
+    together = [row["cluster"] for row in clusters if row["id"] in ("a5", "b5")]
+    assert together[0] == together[1]
+    assert summary["clusters"]["entities"] < 120
+
+
+@pytest.mark.server
+def test_one_to_one_gives_every_record_at_most_one_partner(prefect_server, settings, tmp_path):
+    from flows.batcher import batcher
+
+    summary = batcher(settings("r", ("pairs",), resolve="one-to-one", threshold=0.05))
+    rows = [row for row in read_csv(tmp_path / "batcher/r/predictions.csv") if row["match"] == "1"]
+    assert len(rows) == summary["matches"] > 0
+    for side in ("ltable_id", "rtable_id"):
+        assert len({row[side] for row in rows}) == len(rows)
+    assert summary["blocking"]["recall"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--left", "none.csv"], "none.csv: no such file"),
+        (["--id-column", "key"], "no column key"),
+        (["--attributes", "colour"], "no attribute colour"),
+        (["--judge", "llm"], "--judge llm needs --model"),
+        (["--minimum-similarity", "0"], "--minimum-similarity"),
+        (["--batching", "chaos"], "--batching"),
+    ],
+)
+def test_what_cannot_work_is_one_line(
+    tables: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    given = [word for name in ("left", "right", "pairs", "labels") for word in (f"--{name}", tables[name])]
+    assert main(["batcher", "--runs-dir", str(tmp_path / "runs"), *given, *flags]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
