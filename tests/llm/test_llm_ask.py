@@ -131,7 +131,18 @@ print(len(asyncio.run(with_asker(url, path, lambda asker: ask_all(asker, request
 
 def test_processes_that_ask_the_same_at_once_pay_once(tmp_path: Path) -> None:
     with FakeServer(latency=0.02) as server:
-        processes = [run(ASK, server.url, str(tmp_path / "s"), "30") for _ in range(2)]
+        code = (
+            "import sys, openai, tests.llm.test_llm_ask\nprint('ready', flush=True)\nsys.stdin.readline()\n"
+            + ASK
+        )
+        processes = [run(code, server.url, str(tmp_path / "s"), "30", stdin=True) for _ in range(2)]
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
         assert [process.communicate(timeout=60)[0] for process in processes] == ["30\n", "30\n"]
         assert {len(times) for times in server.asked.values()} == {1}
     assert len(server.asked) == 30
