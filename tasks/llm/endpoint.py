@@ -5,8 +5,10 @@ from __future__ import annotations
 import email.utils
 import math
 import os
+import ssl
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -101,7 +103,9 @@ class Server:
             api_key=self._key or NO_KEY,
             max_retries=0,
             timeout=timeout,
-            http_client=httpx2.AsyncClient(limits=limits, timeout=timeout, follow_redirects=True),
+            http_client=httpx2.AsyncClient(
+                limits=limits, timeout=timeout, follow_redirects=True, verify=_authorities()
+            ),
         )
 
     async def complete(self, request: Request) -> str:
@@ -136,6 +140,14 @@ class Server:
     def _without_key(self, text: str) -> str:
         """Some servers quote the key that they refuse."""
         return text.replace(self._key, "***") if self._key else text
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read once: it takes as long as twenty requests, and each stage of a run has a client of its own."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _checked(url: str) -> str:

@@ -131,10 +131,21 @@ print(len(asyncio.run(with_asker(url, path, lambda asker: ask_all(asker, request
 
 def test_processes_that_ask_the_same_at_once_pay_once(tmp_path: Path) -> None:
     with FakeServer(latency=0.02) as server:
-        processes = [run(ASK, server.url, str(tmp_path / "s"), "60") for _ in range(2)]
-        assert [process.communicate(timeout=60)[0] for process in processes] == ["60\n", "60\n"]
+        code = (
+            "import sys, openai, tests.llm.test_llm_ask\nprint('ready', flush=True)\nsys.stdin.readline()\n"
+            + ASK
+        )
+        processes = [run(code, server.url, str(tmp_path / "s"), "30", stdin=True) for _ in range(2)]
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [process.communicate(timeout=60)[0] for process in processes] == ["30\n", "30\n"]
         assert {len(times) for times in server.asked.values()} == {1}
-    assert len(server.asked) == 60
+    assert len(server.asked) == 30
     with RequestStore(tmp_path / "s") as store:
         assert set(store.calls().values()) == {1}
         assert store.lost("run") == 0
@@ -365,7 +376,7 @@ def test_an_endpoint_that_never_answers_is_left_by_the_limit(store: RequestStore
 
 
 def test_with_all_faults_the_answers_are_the_same_as_without(tmp_path: Path) -> None:
-    requests = [request(str(n)) for n in range(150)]
+    requests = [request(str(n)) for n in range(80)]
     limits = Limits(concurrency=16, retries=6, timeout=1.0, pause=0.005)
 
     def answers(server: FakeServer, name: str) -> list[str]:
