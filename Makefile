@@ -2,12 +2,13 @@
 # make test   lint, types and tests, from a bare checkout
 # make ui     a Prefect server on loopback with the deployments, started and watched in the browser
 # make bench  every measured comparison;  make bench-equal  those of EQUAL;  make bench-bandit  those of the default strategy
+#              bench-batcher  those of entity resolution;  bench-llm  those of asking a model
 
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) $(shell command -v python3))
 BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint bench bench-equal bench-bandit ui clean
+.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm ui clean
 
 demo: .venv/installed
 	$(BIN)/sluice equal --config data/demo.yaml
@@ -20,13 +21,19 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-equal bench-bandit
+bench: bench-equal bench-bandit bench-batcher bench-llm
 
 bench-equal: .venv/installed
 	$(BIN)/python -m tests.bench.equal
 
 bench-bandit: .venv/installed
 	$(BIN)/python -m tests.bench.bandit
+
+bench-batcher: .venv/installed
+	$(BIN)/python -m tests.bench.batcher
+
+bench-llm: .venv/installed
+	$(BIN)/python -m tests.bench.llm
 
 ui: .venv/installed
 	deployments/ui.sh

@@ -225,6 +225,8 @@ def prompts_of(
         weights=estimated_tokens(texts).astype(np.float64),
         count=settings.demonstrations,
         budget=settings.label_budget,
+        # A smaller cover than the greedy one saves labels, and the matcher learns less from it (tests/bench/batcher.md).
+        rounds=None if settings.judge == "llm" else 0,
         seed=seed,
     )
     if settings.label_budget is not None and len(chosen.labelled) > settings.label_budget:
