@@ -45,6 +45,7 @@ def batcher(settings: BatcherSettings) -> Facts:
             terminal.current().note(finish.blocking_line(pairs))
         features = compare_pairs(run, settings, pairs=pairs)
         selected = select_demonstrations(run, settings, pairs=pairs, features=features)
+        terminal.current().note(finish.labels_line(selected, settings))
         if _asks(settings):
             terminal.current().note(finish.estimate_line(judge.estimate(run, settings, selected), settings))
         if settings.dry_run:

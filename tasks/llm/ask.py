@@ -20,6 +20,7 @@ PATIENCE = 600.0  # seconds of "too many requests" without an answer in between,
 FAILED_IN_A_ROW = (
     3  # requests that were given up, none answered in between: then it is the server, not the request
 )
+REFUSED_AT_FIRST = 10  # requests, none answered before: then it is what they have in common
 _POLL = 0.05  # seconds until somebody else's request is looked at again
 _LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
@@ -75,7 +76,8 @@ class Asker:
         self.endpoint, self.store, self.limits = endpoint, store, limits
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
         self._slots = asyncio.Semaphore(min(limits.concurrency, endpoint.at_once))
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._refused = 0
+        self._has_answered = False
         self._throttled_since: float | None = None
         self._halt = asyncio.Event()
         self.stopped: BadInput | Stopped | None = None
@@ -120,7 +122,7 @@ class Asker:
             if isinstance(came, Unanswerable) or (
                 isinstance(came, Passing) and failed == self.limits.retries
             ):
-                return self._given_up(came)
+                return self._given_up(came, request)
             if isinstance(came, Passing):
                 pause = min(30.0, self.limits.pause * 2**failed)
                 failed += 1
@@ -152,7 +154,7 @@ class Asker:
                 request.key, raw, reply.usage, payer=self._payer, stage=self._stage, cost=cost, retries=tries
             )
             kept = True
-            self._failed_in_a_row, self._throttled_since = 0, None
+            self._failed_in_a_row, self._throttled_since, self._has_answered = 0, None, True
             return reply
         except TimeoutError:
             return Passing(f"no answer in {self.limits.timeout:g} s")
@@ -199,8 +201,14 @@ class Asker:
             "a higher --max-cost"
         )
 
-    def _given_up(self, why: Exception) -> Failure:
+    def _given_up(self, why: Exception, request: Request) -> Failure:
         if isinstance(why, Unanswerable):
+            # A schema may be refused by a server that answers without one.
+            self._refused += not self._has_answered and "response_format" not in request.parameters
+            if self._refused >= REFUSED_AT_FIRST:
+                raise Stopped(
+                    f"{self.endpoint.name} refuses every request: {why}; mend the model's settings, then resume"
+                )
             return Failure(str(why))
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= FAILED_IN_A_ROW:

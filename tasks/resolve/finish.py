@@ -203,6 +203,14 @@ def blocking_line(pairs: Facts) -> str:
     return f"{line}; {found['recall']:.1%} of {found['known_matches']:,} known matches among them"
 
 
+def labels_line(selected: Facts, settings: BatcherSettings) -> str:
+    """What is to be labelled, in a line."""
+    line = f"{selected['labels']:,} labels, at ${settings.label_price:g} each ${selected['labels'] * settings.label_price:,.2f}"
+    if selected["uncovered"]:
+        line += f"; {selected['uncovered']:,} questions have no demonstration near"
+    return line
+
+
 def estimate_line(expected: Facts, settings: BatcherSettings) -> str:
     """What asking costs, in a line."""
     most = "at most " if settings.judge == "routed" else ""

@@ -428,6 +428,30 @@ def test_a_dead_server_stops_after_a_few_requests_with_one_clear_line(tmp_path: 
     assert sum(map(len, server.asked.values())) <= (SOON.concurrency + ask.FAILED_IN_A_ROW) * tries
 
 
+def test_a_server_that_refuses_every_request_stops_with_its_reason(tmp_path: Path) -> None:
+    with FakeServer() as server:
+        server.always = (400, {}, '{"error": {"message": "unsupported parameter: max_tokens"}}')
+        with pytest.raises(Stopped, match=r"refuses every request.*unsupported parameter"):
+            asyncio.run(
+                with_asker(
+                    server.url,
+                    tmp_path / "s",
+                    lambda asker: ask_all(asker, [request(str(n)) for n in range(500)]),
+                )
+            )
+    assert len(server.asked) <= ask.REFUSED_AT_FIRST + SOON.concurrency
+
+
+def test_refusals_after_an_answer_are_failures_of_their_requests(store: RequestStore) -> None:
+    script = [BODY, *[Unanswerable("too long")] * 15]
+
+    async def in_turn() -> list[Any]:
+        asker = asker_of(Scripted(*script), store)
+        return [await asker.ask(request(str(n))) for n in range(16)]
+
+    assert sum(isinstance(one, Failure) for one in asyncio.run(in_turn())) == 15
+
+
 def test_failures_in_a_row_are_forgotten_at_the_first_answer(store: RequestStore) -> None:
     script = [Passing("x"), Passing("x"), BODY] * 5
 
