@@ -6,8 +6,10 @@ from typing import Any
 import yaml
 
 from tasks.loop.settings import EqualSettings
+from tasks.resolve.settings import BatcherSettings
 from tasks.run.settings import parse
 
+MODELS = {"equal": EqualSettings, "batcher": BatcherSettings}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,10 +21,10 @@ def test_every_deployment_has_valid_settings_and_a_paused_schedule() -> None:
     for deployment in read("deployments/prefect.yaml")["deployments"]:
         file, _, function = deployment["entrypoint"].partition(":")
         assert f"def {function}(" in (ROOT / file).read_text()
-        parse(EqualSettings, deployment["parameters"]["settings"])
+        parse(MODELS[function], deployment["parameters"]["settings"])
         assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
 
 
-def test_the_deployment_is_the_demo() -> None:
-    deployment = read("deployments/prefect.yaml")["deployments"][0]
-    assert deployment["parameters"]["settings"] == read("data/demo.yaml")
+def test_the_deployments_are_the_examples() -> None:
+    examples = [one["parameters"]["settings"] for one in read("deployments/prefect.yaml")["deployments"]]
+    assert examples == [read("data/demo.yaml"), read("data/games.yaml")]

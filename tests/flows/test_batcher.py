@@ -15,6 +15,7 @@ import pytest
 from flows.__main__ import main
 from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
+from tasks.run.settings import read_yaml
 from tasks.run.tables import read_rows
 from tests.llm.fake_server import FakeServer, Faults, marked
 
@@ -32,6 +33,7 @@ WORDS = (
     "kelp",
     "larch",
 )
+ROOT = Path(__file__).resolve().parents[2]
 Settings = Callable[..., BatcherSettings]
 
 
@@ -246,3 +248,13 @@ def test_what_cannot_work_is_one_line(
     assert said in err
     assert err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.server
+def test_the_example_that_ships_runs(prefect_server, tmp_path, monkeypatch):
+    from flows.batcher import batcher
+
+    monkeypatch.chdir(ROOT)
+    summary = batcher(BatcherSettings(**read_yaml("data/games.yaml"), runs_dir=str(tmp_path), run="r"))
+    assert summary["questions"] == 200
+    assert summary["f1"] > 0.6
