@@ -171,11 +171,12 @@ def test_a_run_is_not_continued_after_its_target_was_corrected(
 def test_a_retry_continues_a_run_that_has_a_folder_and_begins_one_that_has_none(
     settings, tmp_path, monkeypatch, tries, begun, resumes
 ):
-    from flows.equal import _named
-    from tasks.run.folder import create
+    from prefect import runtime
+
+    from tasks.run.folder import create, named
 
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__RUN_COUNT", str(tries))
     given = settings(tmp_path, "r")
     if begun:
         create("equal", given, {})
-    assert _named(given).resume is resumes
+    assert named("equal", given, runtime.flow_run).resume is resumes
