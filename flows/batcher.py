@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
-from tasks.resolve import finish, form, judge, label, prepare, report
+from tasks.resolve import finish, form, judge, label, prepare, report, told
 from tasks.resolve.check import check_inputs, input_fingerprints
 from tasks.resolve.settings import BatcherSettings
 from tasks.run import terminal
@@ -42,12 +42,12 @@ def batcher(settings: BatcherSettings) -> Facts:
     with open_run("batcher", settings, source) as run, timed() as seconds:
         pairs = find_pairs(run, settings, source=source)
         if pairs["blocking"]:
-            terminal.current().note(finish.blocking_line(pairs))
+            terminal.current().note(told.blocking_line(pairs))
         features = compare_pairs(run, settings, pairs=pairs)
         selected = select_demonstrations(run, settings, pairs=pairs, features=features)
-        terminal.current().note(finish.labels_line(selected, settings))
+        terminal.current().note(told.labels_line(selected, settings))
         if _asks(settings):
-            terminal.current().note(finish.estimate_line(judge.estimate(run, settings, selected), settings))
+            terminal.current().note(told.estimate_line(judge.estimate(run, settings, selected), settings))
         if settings.dry_run:
             return selected
         answered = form.ask(run, settings) if form.wanted(settings) else None
@@ -72,7 +72,7 @@ def batcher(settings: BatcherSettings) -> Facts:
 
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
-    return finish.shown(summary)
+    return told.shown(summary)
 
 
 def _settings_of_run() -> BatcherSettings:

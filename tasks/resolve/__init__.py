@@ -3,9 +3,10 @@
 settings.py  what a run is told
 check.py     the cheap checks before anything starts
 prepare.py   questions and pool, by blocking or as given; their features; batches and demonstrations
-label.py     labels of the demonstrations: out of files, or from a person
+label.py     labels of the demonstrations: out of files, or from a person (form.py: in the Prefect UI)
 judge.py     the matcher, the model, and who decides what
 prompts.py   what the model is asked
-finish.py    predictions, clusters, figures
+finish.py    predictions, explanations, clusters, figures
+told.py      what the terminal shows
 report.py    the page
 """
