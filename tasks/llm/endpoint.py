@@ -93,7 +93,7 @@ class Server:
         import httpx2
         from openai import AsyncOpenAI
 
-        self.name, self.at_once = _checked(url), connections
+        self.name, self.at_once = checked_address(url), connections
         self._key = key.strip()  # as files and blocks hold them, with a line end
         if not (self._key.isascii() and self._key.isprintable()):
             raise BadInput("--llm-key: the key holds characters that no key has; copy it again")
@@ -150,17 +150,25 @@ def _authorities() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def _checked(url: str) -> str:
-    """A base URL without its last slash."""
+def checked_address(url: str) -> str:
+    """A base URL without its last slash.
+
+    Raises:
+        BadInput: it is none, or holds a user or a password.
+    """
     try:
         parts = urlsplit(url)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         fits = False
     if not fits:
-        raise BadInput(f"--llm-url {url}: not an address; give one as http://127.0.0.1:8000/v1")
+        raise BadInput(
+            f"--llm-url {url}: not an address; give one with http:// or https://, as http://127.0.0.1:8000/v1"
+        )
     if "@" in parts.netloc:
-        raise BadInput("--llm-url: it holds a password, which would be shown and kept; give it by --llm-key")
+        raise BadInput(
+            "--llm-url: it holds a user or a password, which would be shown and kept; give the key by --llm-key"
+        )
     return url.rstrip("/")
 
 

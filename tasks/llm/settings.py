@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from tasks.llm.ask import Asker, Limits
-from tasks.llm.endpoint import Endpoint, Server, key_from
+from tasks.llm.endpoint import Endpoint, Server, checked_address, key_from
 from tasks.llm.local import LocalModel, check_local
 from tasks.llm.prices import Prices
 from tasks.llm.store import RequestStore
@@ -119,15 +119,7 @@ def check_model(settings: ModelSettings, wanted_by: str) -> None:
     if not settings.llm_url:
         check_local(settings.model)
         return
-    parts = urlsplit(settings.llm_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(
-            f"--llm-url {settings.llm_url}: give the address with http:// or https://, as http://127.0.0.1:8000/v1"
-        )
-    if parts.username or parts.password:
-        raise BadInput(
-            "--llm-url holds a user or a password; leave them out and put the key into the environment"
-        )
+    checked_address(settings.llm_url)
     _check_key(settings.llm_key)
 
 

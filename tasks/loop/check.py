@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tasks.corpus.target import check_target
 from tasks.llm.settings import check_model
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
-from tasks.run.folder import check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student
@@ -36,24 +35,14 @@ def absolute(settings: EqualSettings) -> EqualSettings:
         BadInput: one line.
     """
 
-    def full(path: str, built_in: str = "") -> str:
-        try:
-            if path != built_in and (local := Path(path).expanduser()).exists():
-                return str(local.resolve())
-        except OSError as error:
-            # A long list of packages or modules is no path; every check of a path comes to its name again.
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-        return path
-
     return settings.model_copy(
         update={
-            "corpus": [full(source) for source in settings.corpus],
-            "target": full(settings.target),
-            "test": full(settings.test),
-            "student": full(settings.student, "tiny"),
-            "model": settings.model if settings.llm_url else full(settings.model),
-            "encoder": full(settings.encoder, "lsa"),
+            "corpus": [absolute_path(source) for source in settings.corpus],
+            "target": absolute_path(settings.target),
+            "test": absolute_path(settings.test),
+            "student": absolute_path(settings.student, "tiny"),
+            "model": settings.model if settings.llm_url else absolute_path(settings.model),
+            "encoder": absolute_path(settings.encoder, "lsa"),
         }
     )
 

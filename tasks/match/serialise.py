@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tasks.corpus.tokens import count_tokens
 from tasks.match.read import Pairs, Table
 
 MISSING = "(missing)"
-BYTES_PER_TOKEN = 4  # of English under the usual byte-pair vocabularies
 
 
 def record_text(table: Table, row: int, attributes: Sequence[str]) -> str:
@@ -34,5 +34,4 @@ def pair_texts(left: Table, right: Table, pairs: Pairs, attributes: Sequence[str
 
 def estimated_tokens(texts: Sequence[str]) -> np.ndarray:
     """Tokens of each text, UTF-8 bytes / 4 rounded up and at least 1, int64 (n,): an estimate before anything is paid."""
-    sizes = np.fromiter((len(text.encode("utf-8", "replace")) for text in texts), np.int64, len(texts))
-    return np.maximum(1, -(-sizes // BYTES_PER_TOKEN))
+    return np.maximum(1, np.fromiter(map(count_tokens, texts), np.int64, len(texts)))

@@ -2,6 +2,7 @@
 
 settings.py  what a run is told
 check.py     the cheap checks before anything starts
+records.py   the tables
 prepare.py   questions and pool, by blocking or as given; their features; batches and demonstrations
 label.py     labels of the demonstrations: out of files, or from a person (form.py: in the Prefect UI)
 judge.py     the matcher, the model, and who decides what

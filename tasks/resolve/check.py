@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tasks.corpus.read import fingerprint
 from tasks.llm.settings import check_model
-from tasks.match.read import read_pairs, read_table, shared_attributes
+from tasks.match.read import read_pairs
 from tasks.records import BadInput
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.folder import check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.select.encode import check_encoder
 
 
@@ -17,16 +16,12 @@ from tasks.select.encode import check_encoder
 def absolute(settings: BatcherSettings) -> BatcherSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
 
-    def full(path: str) -> str:
-        local = Path(path).expanduser()
-        return str(local.resolve()) if path and local.exists() else path
-
     return settings.model_copy(
         update={
-            **{name: full(getattr(settings, name)) for name in ("left", "right", "pairs")},
-            "labels": [full(path) for path in settings.labels],
-            "encoder": settings.encoder if settings.encoder == "lsa" else full(settings.encoder),
-            "model": settings.model if settings.llm_url else full(settings.model),
+            **{name: absolute_path(getattr(settings, name)) for name in ("left", "right", "pairs")},
+            "labels": [absolute_path(path) for path in settings.labels],
+            "encoder": absolute_path(settings.encoder, "lsa"),
+            "model": settings.model if settings.llm_url else absolute_path(settings.model),
         }
     )
 
@@ -60,10 +55,8 @@ def check_inputs(settings: BatcherSettings) -> None:
         raise BadInput("--judge routed needs --labels: a sample of labelled pairs to try the matcher on")
     if settings.resolve == "one-to-one" and not settings.right:
         raise BadInput("--resolve one-to-one needs two tables: give --right, or --resolve clusters")
-    left = read_table(settings.left, settings.id_column)
-    right = read_table(settings.right, settings.id_column) if settings.right else None
-    shared_attributes(left, right or left, settings.attributes)
+    records = records_of(settings)
     if settings.pairs:
-        read_pairs(settings.pairs, left, right)
+        read_pairs(settings.pairs, records.left, records.right)
     for path in settings.labels:
-        read_pairs(path, left, right, labelled=True)
+        read_pairs(path, records.left, records.right, labelled=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.llm.request import NotAReply, Request, read_reply
+from tasks.llm.request import Request, read_reply
 from tasks.llm.settings import requests_path
 from tasks.llm.store import RequestStore
 from tasks.match.clusters import entities, one_to_one
@@ -28,8 +28,8 @@ from tasks.resolve.prepare import (
     QUESTIONS,
     load_pairs,
     load_selection,
-    records_of,
 )
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.arrays import load_array
 from tasks.run.folder import versions
@@ -231,14 +231,10 @@ def _answers(settings: BatcherSettings, keys: Sequence[str]) -> dict[str, str]:
     wanted = [key for key in dict.fromkeys(keys) if key]
     if not wanted:
         return {}
-    found = {}
+    # Nothing is stored that could not be read.
+    asked = Request(settings.model, (), settings.parameters())
     with RequestStore(requests_path(settings)) as replies:
-        for key, raw in replies.get_many(wanted).items():
-            try:
-                found[key] = read_reply(raw, Request(settings.model, (), settings.parameters())).text
-            except NotAReply:  # pragma: no cover - what is stored has been read before
-                continue
-    return found
+        return {key: read_reply(raw, asked).text for key, raw in replies.get_many(wanted).items()}
 
 
 def _write_clusters(path: Path, settings: BatcherSettings, matched: Pairs) -> Facts:

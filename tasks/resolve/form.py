@@ -9,7 +9,8 @@ import numpy as np
 
 from tasks.records import BadInput
 from tasks.resolve.label import LABELS, wanted_rows
-from tasks.resolve.prepare import POOL, load_pairs, records_of
+from tasks.resolve.prepare import POOL, load_pairs
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 
 MOST = 40  # pairs in a form that somebody still fills in

@@ -26,9 +26,9 @@ from tasks.resolve.prepare import (
     load_pairs,
     load_selection,
     prompts_of,
-    records_of,
 )
 from tasks.resolve.prompts import Verdict, form
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.run import terminal
 from tasks.run.arrays import load_array, save_array

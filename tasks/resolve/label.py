@@ -13,7 +13,8 @@ import numpy as np
 from tasks.match.read import LABEL, LEFT, RIGHT
 from tasks.match.serialise import record_text
 from tasks.records import BadInput, Stopped
-from tasks.resolve.prepare import POOL, load_pairs, load_selection, records_of
+from tasks.resolve.prepare import POOL, load_pairs, load_selection
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.tables import read_json, write_json, write_text
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,10 @@ from tasks.match.batching import cluster_questions, make_batches
 from tasks.match.blocking import blocking_report, candidates
 from tasks.match.demonstrations import Selection, select_demonstrations
 from tasks.match.features import embedding_features, pair_features
-from tasks.match.read import Pairs, Table, read_pairs, read_table, shared_attributes
-from tasks.match.serialise import estimated_tokens, pair_texts
+from tasks.match.read import Pairs, read_pairs
+from tasks.match.serialise import estimated_tokens
 from tasks.records import BadInput
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator, integer
@@ -31,39 +30,6 @@ QUESTION_FEATURES, POOL_FEATURES = "stages/questions.npy", "stages/pool.npy"
 SELECTION = "stages/selection.json"
 LSA = "stages/encoder"
 _ROWS = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("label", pa.int8())])
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """The tables of a run.
-
-    Args:
-        right: None where records are matched within the left one.
-        attributes: that are compared and shown.
-    """
-
-    left: Table
-    right: Table | None
-    attributes: list[str]
-
-    @property
-    def other(self) -> Table:
-        return self.left if self.right is None else self.right
-
-    def texts(self, pairs: Pairs) -> list[str]:
-        return pair_texts(self.left, self.other, pairs, self.attributes)
-
-
-@cache
-def _records(left: str, right: str, id_column: str, attributes: tuple[str, ...]) -> Records:
-    one = read_table(left, id_column)
-    other = read_table(right, id_column) if right else None
-    return Records(one, other, shared_attributes(one, other or one, attributes))
-
-
-def records_of(settings: BatcherSettings) -> Records:
-    """The tables, read once in a process."""
-    return _records(settings.left, settings.right, settings.id_column, tuple(settings.attributes))
 
 
 def load_pairs(path: Path) -> Pairs:

@@ -6,6 +6,7 @@ changed is not continued, because finished rounds would then speak of other docu
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -90,6 +91,22 @@ def named(flow: str, settings: Any, flow_run: Any) -> Any:
     # What failed before its folder was made begins anew.
     began = (run_path(flow, settings) / "settings.yaml").is_file()
     return settings.model_copy(update={"resume": settings.resume or (retried and began)})
+
+
+def absolute_path(path: str, built_in: str = "") -> str:
+    """A path that is there made absolute, so that a run can be continued from another folder; any other text as it is.
+
+    Args:
+        built_in: a name that stays, whatever lies in this folder.
+    """
+    try:
+        if path != built_in and (local := Path(path).expanduser()).exists():
+            return str(local.resolve())
+    except OSError as error:
+        # A long list of packages or modules is no path; every check of a path comes to its name again.
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    return path
 
 
 def run_path(flow: str, settings: RunSettings) -> Path:

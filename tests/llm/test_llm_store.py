@@ -170,28 +170,16 @@ def run_until_claimed(path: Path) -> Any:
     return process
 
 
-def test_a_claim_is_not_lost_when_the_clock_is_set(
-    store: RequestStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("later", "state"), [(1.3, "asked"), (60.0, "send")])
+def test_a_claim_outlives_a_clock_that_is_set_and_not_a_process_whose_number_is_used_again(
+    store: RequestStore, monkeypatch: pytest.MonkeyPatch, later: float, state: str
 ) -> None:
     """When a process began is told by the clock as it is set now."""
     other = run_until_claimed(store.path)
     began = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + 1.3)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + later)
     try:
-        assert admit(store).state == "asked"
-    finally:
-        other.kill()
-        other.wait()
-
-
-def test_a_number_of_a_process_that_is_used_again_does_not_hold_its_claims(
-    store: RequestStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = run_until_claimed(store.path)
-    began = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + 60)
-    try:
-        assert admit(store).state == "send"
+        assert admit(store).state == state
     finally:
         other.kill()
         other.wait()

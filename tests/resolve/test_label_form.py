@@ -8,6 +8,7 @@ import pytest
 
 from tasks.records import BadInput
 from tasks.resolve import form, prepare
+from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 
 
@@ -26,7 +27,7 @@ def test_the_form_has_a_box_for_each_pair_and_shows_both_records(
     boxes = form.form_of(tmp_path, settings, [0, 2]).model_json_schema()["properties"]
     assert [(box["type"], box["default"]) for box in boxes.values()] == [("boolean", False)] * 2
     pool = prepare.load_pairs(tmp_path / prepare.POOL)
-    texts = prepare.records_of(settings).texts(pool)
+    texts = records_of(settings).texts(pool)
     assert [box["description"] for box in boxes.values()] == [texts[0], texts[2]]
 
 

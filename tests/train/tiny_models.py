@@ -35,8 +35,9 @@ def save_model(folder: Path, tokenizer: Any, kind: str = "llama") -> Path:
                     num_hidden_layers=2,
                     num_attention_heads=2,
                     initializer_range=0.1,
+                    max_position_embeddings=4096,
                     bos_token_id=None,
-                    eos_token_id=0,
+                    eos_token_id=tokenizer.eos_token_id,
                     tie_word_embeddings=True,
                 )
             )

@@ -17,6 +17,7 @@ from tasks.llm.prices import Prices
 from tasks.llm.request import Request
 from tasks.llm.store import RequestStore
 from tasks.records import Reject
+from tests.llm.fake_server import marked
 
 PRICES = Prices(input=1.0, output=2.0)
 Made = Sequence[Extraction | Reject]
@@ -24,11 +25,7 @@ Made = Sequence[Extraction | Reject]
 
 def texts_of(request: Request) -> list[str]:
     """The texts of a request, without their marks."""
-    user = request.messages[1][1]
-    found = re.search(r"<(text-\w+)>", user)
-    assert found
-    mark = found.group(1)
-    return re.findall(rf'<{mark} number="\d+">\n(.*?)\n</{mark}>', user, re.DOTALL)
+    return list(marked(request.messages[1][1]).values())
 
 
 def refines(request: Request) -> bool:
