@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tasks.llm.store import RequestStore
 from tests.train.tiny_models import CHAT, save_model
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RequestStore]:
+    with RequestStore(tmp_path / "s.sqlite") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

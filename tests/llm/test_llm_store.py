@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,6 @@ store = RequestStore(sys.argv[1])
 print(store.admit("k", payer="run", cost=3.0).state, flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[RequestStore]:
-    with RequestStore(tmp_path / "s.sqlite") as opened:
-        yield opened
 
 
 def admit(store: RequestStore, key: str = "k", **settings: Any) -> Admission:
