@@ -29,14 +29,6 @@ class Prices:
         fresh = max(0, usage.sent - usage.cached)
         return (fresh * self.input + usage.cached * cached + usage.answered * self.output) / _MILLION
 
-    def expected(self, request: Request, answered: float) -> float:
-        """Dollars that a request is expected to cost, by the estimate of its tokens.
-
-        Args:
-            answered: tokens of its answer.
-        """
-        return (request.tokens * self.input + answered * self.output) / _MILLION
-
     def most(self, request: Request) -> float:
         """Dollars that a request can cost: a token is at least a byte, and an answer ends at its max_tokens."""
         sent = max(self.input, self.cached or 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.extract.llm.extractor import LLMExtractor
 from tasks.extract.llm.prompts import with_pairs
+from tasks.llm.request import Usage
 from tasks.loop.plan import documents_budget
 from tasks.loop.pulls import llm_extractor, read_documents
 from tasks.loop.settings import EqualSettings
@@ -40,14 +41,12 @@ def estimate(run: Path, settings: EqualSettings, corpus: Facts) -> Facts:
     texts = [document["text"] for document in read_documents(run, rows)]
     sampled = requests_of(llm_extractor(settings), texts)
     scale = read / len(texts)
-    prices = settings.prices()
+    usage = Usage(sent=sampled["tokens_sent"], answered=sampled["tokens_answered"])
     return {
         "files": [],
         "documents": read,
         **{name: round(value * scale) for name, value in sampled.items()},
-        "cost": scale
-        * (sampled["tokens_sent"] * prices.input + sampled["tokens_answered"] * prices.output)
-        / 1e6,
+        "cost": scale * settings.prices().cost(usage),
     }
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tasks.llm.ask import Asker, each
 from tasks.llm.ladder import Answered, Ladder, Undecided
+from tasks.llm.request import Usage
 from tasks.llm.settings import asking, requests_path
 from tasks.llm.store import RequestStore
 from tasks.match.compare import comparisons
@@ -135,12 +136,11 @@ def estimate(run: Path, settings: BatcherSettings, selected: Facts) -> Facts:
         asked = form(settings.model, settings.parameters(), [(pool[row], True) for row in shown])
         sent += asked.request([questions[row] for row in rows]).tokens
     answered = ANSWER_TOKENS * len(questions)
-    prices = settings.prices()
     return {
         "requests": len(selection["batches"]),
         "tokens_sent": sent,
         "tokens_answered": answered,
-        "cost": (sent * prices.input + answered * prices.output) / 1e6,
+        "cost": settings.prices().cost(Usage(sent=sent, answered=answered)),
     }
 
 
