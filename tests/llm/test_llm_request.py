@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.llm.prices import Prices
-from tasks.llm.request import NotAReply, Request, read_reply
+from tasks.llm.request import NotAReply, Request, Usage, read_reply
 from tests.llm.verdicts import request
 
 JSON = st.recursive(
