@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tasks.llm.endpoint import Endpoint, Passing, Throttled, Unanswerable
 from tasks.llm.prices import Prices
@@ -53,6 +53,38 @@ class Failure:
     reason: str
 
 
+class PutOff(Exception):
+    """The reply will be there another time, not in this process's; what needs it cannot go on now."""
+
+
+class Asking(Protocol):
+    """Whoever replies to requests, at once (`Asker`) or another time (tasks/llm/batched.py)."""
+
+    knows_schemas: bool
+    stopped: BadInput | Stopped | None
+
+    @property
+    def at_once(self) -> int:
+        """Requests that are worth having under way."""
+
+    async def ask(self, request: Request) -> Reply | Failure:
+        """The reply.
+
+        Raises:
+            PutOff: not now.
+            Stopped, BadInput: nothing more can be asked.
+        """
+
+    def cost(self, reply: Reply) -> float:
+        """Dollars of a reply, whoever paid it."""
+
+    def stop(self, why: BadInput | Stopped) -> None:
+        """Send nothing more."""
+
+    def ended(self) -> BadInput | Stopped | None:
+        """Called when nothing is under way any more: what the work came to, None where every request had its reply."""
+
+
 class Asker:
     """Sends requests and keeps replies. Made inside the event loop that uses it.
 
@@ -82,6 +114,13 @@ class Asker:
         self._halt = asyncio.Event()
         self.stopped: BadInput | Stopped | None = None
         self.knows_schemas = True  # until the endpoint has refused one
+
+    @property
+    def at_once(self) -> int:
+        return self.limits.concurrency
+
+    def ended(self) -> BadInput | Stopped | None:
+        return self.stopped
 
     def stop(self, why: BadInput | Stopped) -> None:
         """Send nothing more; what is under way comes to its end, what waits for its turn ends at once."""
@@ -219,12 +258,12 @@ class Asker:
 
 
 async def each(
-    asker: Asker, items: Iterable[Item], work: Callable[[Item], Awaitable[None]], at_once: int | None = None
+    asker: Asking, items: Iterable[Item], work: Callable[[Item], Awaitable[None]], at_once: int | None = None
 ) -> None:
     """Do work on items, some at once; what stops one, stops them all, but requests under way are waited for.
 
     So a budget that ends, Ctrl-C, a faulty server or a fault of ours costs no reply that is paid already. Only a second
-    Ctrl-C does not wait.
+    Ctrl-C does not wait. An item whose reply is put off does not keep the others from asking.
 
     Args:
         at_once: items; by default so many that none waits for another's last try.
@@ -241,14 +280,15 @@ async def each(
             for item in source:
                 if asker.stopped:
                     return
-                await work(item)
+                with contextlib.suppress(PutOff):
+                    await work(item)
         except (BadInput, Stopped) as why:
             asker.stop(why)
         except Exception as fault:
             faults.append(fault)
             asker.stop(Stopped(f"{type(fault).__name__}: {fault}"))
 
-    workers = [asyncio.ensure_future(take()) for _ in range(at_once or 2 * asker.limits.concurrency)]
+    workers = [asyncio.ensure_future(take()) for _ in range(at_once or 2 * asker.at_once)]
     try:
         await asyncio.shield(asyncio.gather(*workers))
     except asyncio.CancelledError:
@@ -257,5 +297,5 @@ async def each(
         raise
     if faults:
         raise faults[0]
-    if asker.stopped:
-        raise asker.stopped
+    if why := asker.ended():
+        raise why

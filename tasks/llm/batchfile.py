@@ -7,11 +7,12 @@ with the same custom_id, here the request's key.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.llm.endpoint import PASSING
 from tasks.llm.prices import Prices
 from tasks.llm.request import NotAReply, Request, read_reply
 from tasks.llm.store import RequestStore
@@ -22,67 +23,108 @@ URL = "/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that a batch API gave no reply to.
+
+    Args:
+        lasting: it would be refused again.
+    """
+
+    reason: str
+    lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """What a file of results held.
 
     Args:
         stored: replies that are in the store now and were not before.
         known: replies that were.
-        failed: keys of requests without a reply, each with the reason; they are asked again another time.
+        failed: requests without a reply, by key.
         foreign: lines about requests that were not asked for.
     """
 
     stored: int
     known: int
-    failed: dict[str, str]
+    failed: dict[str, Failed]
     foreign: int
 
 
 def write_requests(path: Path, requests: Iterable[Request]) -> int:
     """Write requests, each once, for a batch API. Returns how many."""
-    lines = {
-        request.key: json.dumps(
-            {"custom_id": request.key, "method": "POST", "url": URL, "body": request.body()},
-            ensure_ascii=False,
-        )
-        for request in requests
-    }
-    write_text(path, "".join(line + "\n" for line in lines.values()))
+    lines = {request.key: line_of(request) for request in requests}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(lines.values()))
     return len(lines)
 
 
+def line_of(request: Request) -> str:
+    """A request's line in a file for a batch API."""
+    value = {"custom_id": request.key, "method": "POST", "url": URL, "body": request.body()}
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def read_requests(path: Path) -> dict[str, Request]:
+    """Requests of a file that `write_requests` wrote, by key.
+
+    Raises:
+        BadInput: it cannot be read, or somebody has changed it.
+    """
+    found: dict[str, Request] = {}
+    for number, line in _lines(path):
+        try:
+            value = json.loads(line)
+            body = value["body"]
+            messages = tuple((one["role"], one["content"]) for one in body.pop("messages"))
+            request = Request(body.pop("model"), messages, body)
+            whole = request.key == value["custom_id"]
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            whole = False
+        if not whole:
+            raise BadInput(f"{path}:{number}: not a request as it was written; remove the file and resume")
+        found[request.key] = request
+    return found
+
+
 def read_results(
-    path: Path, requests: Iterable[Request], store: RequestStore, *, payer: str, stage: str, prices: Prices
+    path: Path,
+    requests: Mapping[str, Request],
+    store: RequestStore,
+    *,
+    payer: str,
+    stage: str,
+    prices: Prices,
 ) -> Results:
     """Take the results of a batch into the store.
 
     Args:
-        requests: those that were written.
+        requests: those that were written, by key.
         prices: of the batch API.
 
     Raises:
         BadInput: it cannot be read, or a line is no JSON object with a custom_id.
     """
-    asked = {request.key: request for request in requests}
-    known = set(store.get_many(list(asked)))
-    stored, foreign, failed, seen = 0, 0, {}, 0
+    known = set(store.get_many(list(requests)))
+    failed: dict[str, Failed] = {}
+    stored = foreign = seen = 0
     for number, line in _lines(path):
-        if not line.strip():
-            continue
         key, response, error = _parts(line, f"{path}:{number}")
-        request = asked.get(key)
+        request = requests.get(key)
         if request is None:
             foreign += 1
         elif key in known:
             seen += 1
         elif error or response.get("status_code", 200) != 200:
-            failed[key] = " ".join(str(error or response.get("body")).split())[:300]
+            status = response.get("status_code")
+            reason = " ".join(str(error or response.get("body")).split())[:300]
+            failed[key] = Failed(reason if error else f"HTTP {status}: {reason}", _is_lasting(status))
         else:
             raw = json.dumps(response.get("body"))
             try:
                 usage = read_reply(raw, request).usage
             except NotAReply as fault:
-                failed[key] = str(fault)
+                failed[key] = Failed(str(fault), lasting=False)
                 continue
             store.put(key, raw, usage, payer=payer, stage=stage, cost=prices.cost(usage))
             known.add(key)
@@ -91,13 +133,20 @@ def read_results(
     return Results(stored, seen, failed, foreign)
 
 
+def _is_lasting(status: Any) -> bool:
+    """Whether a status says that the request itself is at fault."""
+    return isinstance(status, int) and 400 <= status < 500 and status not in PASSING
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered from 1. Only a line end ends one: JSON may hold what str.splitlines takes for one besides."""
+    """Numbered from 1, the empty ones left out. Only a line end ends one: JSON may hold what str.splitlines takes for one."""
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
-            yield from enumerate(file, start=1)
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as a file of batch results ({error})") from None
+        raise BadInput(f"{path}: cannot be read as a file of a batch API ({error})") from None
 
 
 def _parts(line: str, where: str) -> tuple[str, dict[str, Any], Any]:

@@ -22,6 +22,7 @@ _REFUSED = {
     403: "the key may not use it",
     404: "there is no such model or path",
 }
+PASSING = (408, 409, 425, 429)  # of those below 500
 _GATEWAY_GAVE_UP = (504, 524)  # on a server behind it, which may be at work all the same
 
 
@@ -226,6 +227,6 @@ def _fault(error: Any, where: str, message: str) -> Exception:
         return BadInput(f"--llm-url {where}: the account's quota is spent (HTTP 429: {message})")
     if status == 429:
         return Throttled(retry_after(error.response.headers))
-    if status in (408, 409, 425) or status >= 500:
+    if status in PASSING or status >= 500:
         return Passing(f"HTTP {status}: {message}", charged=status in _GATEWAY_GAVE_UP)
     return Unanswerable(f"HTTP {status}: {message}")

@@ -6,11 +6,12 @@ gives up a whole batch whose answer does not parse.)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from tasks.llm.ask import Asker, Failure
+from tasks.llm.ask import Asking, Failure
 from tasks.llm.form import JSON, RUNGS, SCHEMA, Answer, Form
 
 _ABOUT_SCHEMAS = ("response_format", "json_schema", "guided", "structured")
@@ -62,7 +63,7 @@ class Ladder(Generic[Answer]):
         asker: who asks.
     """
 
-    def __init__(self, form: Form[Answer], asker: Asker) -> None:
+    def __init__(self, form: Form[Answer], asker: Asking) -> None:
         self.form, self.asker = form, asker
 
     async def answers(self, texts: Sequence[str]) -> list[Answered[Answer] | Undecided]:
@@ -91,5 +92,10 @@ class Ladder(Generic[Answer]):
         missing = [question for question in questions if question.value is None]
         if missing and (len(questions) > 1 or rung < RUNGS[-1]):
             half = -(-len(questions) // 2)
-            for first in range(0, len(missing), half):
-                await self._ask(missing[first : first + half], min(rung + 1, RUNGS[-1]))
+            parts = [missing[first : first + half] for first in range(0, len(missing), half)]
+            # Both are asked, even where the reply to the first is put off.
+            for came in await asyncio.gather(
+                *(self._ask(part, min(rung + 1, RUNGS[-1])) for part in parts), return_exceptions=True
+            ):
+                if isinstance(came, BaseException):
+                    raise came

@@ -12,14 +12,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from tasks.llm.ask import Asker, Limits
+from tasks.llm.ask import Asker, Asking, Limits
+from tasks.llm.batched import BatchAsker
 from tasks.llm.endpoint import Endpoint, Server, checked_address, key_from
 from tasks.llm.local import LocalModel, check_local
-from tasks.llm.prices import Prices
+from tasks.llm.prices import Prices, price_of
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
+from tasks.run.folder import payer_of
 from tasks.run.settings import RunSettings, group
 
+BATCH = "batch"  # folder of a run: files for a batch API, and its results
 _MODEL = group("Model")
 _KEY = "OPENAI_API_KEY"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -37,6 +40,7 @@ class ModelSettings(RunSettings):
         "requests_per_minute",
         "llm_timeout",
         "llm_retries",
+        "llm_batch",
         "dry_run",
     }
 
@@ -52,16 +56,24 @@ class ModelSettings(RunSettings):
     llm_key: Annotated[str, Field(json_schema_extra=_MODEL)] = _KEY
     """Where the API key is: the name of an environment variable, or block:NAME for a Prefect Secret block."""
 
+    llm_batch: Annotated[bool, Field(json_schema_extra=_MODEL)] = False
+    """Ask through files for a batch API: write the requests into the run's folder and stop; with the results beside them
+    --resume goes on. The prices are the batch API's."""
+
     max_cost: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
     """Budget of the run, US dollars: a request that may exceed it is not sent. Needs prices."""
 
-    price_input: Annotated[float, Field(ge=0, json_schema_extra=_MODEL)] = 0.0
+    price_table: Annotated[str, Field(json_schema_extra=_MODEL)] = ""
+    """A table of prices: a YAML file with input, output and perhaps cached of each model by its name, US dollars for a million
+    tokens. The following win over it."""
+
+    price_input: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
     """Price of a million tokens sent to the model, US dollars."""
 
     price_cached: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
     """Price of a million of those that the server had in its prefix cache; by default as the others."""
 
-    price_output: Annotated[float, Field(ge=0, json_schema_extra=_MODEL)] = 0.0
+    price_output: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
     """Price of a million tokens of the model's answers, US dollars."""
 
     temperature: Annotated[float | None, Field(ge=0, le=2, json_schema_extra=_MODEL)] = 0.0
@@ -82,8 +94,20 @@ class ModelSettings(RunSettings):
     llm_retries: Annotated[int, Field(ge=0, le=100, json_schema_extra=_MODEL)] = 6
     """Further tries of a request after a passing fault."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the model is a name that others know, and nothing that runs in this process."""
+        return bool(self.llm_url) or self.llm_batch
+
     def prices(self) -> Prices:
-        return Prices(self.price_input, self.price_cached, self.price_output)
+        """Prices of the model; 0 where none is given.
+
+        Raises:
+            BadInput: the table of prices cannot be read, or does not know the model.
+        """
+        given = {"input": self.price_input, "cached": self.price_cached, "output": self.price_output}
+        listed = price_of(self.price_table, self.model) if self.price_table else {}
+        return Prices(**{**listed, **{name: price for name, price in given.items() if price is not None}})
 
     def parameters(self) -> dict[str, Any]:
         """Of every request."""
@@ -112,15 +136,16 @@ def check_model(settings: ModelSettings, wanted_by: str) -> None:
     """
     if not settings.model:
         raise BadInput(f"{wanted_by} needs --model, and --llm-url where a server has it")
-    if settings.max_cost is not None and not (settings.price_input or settings.price_output):
+    prices = settings.prices()
+    if settings.max_cost is not None and not (prices.input or prices.output):
         raise BadInput(
             "--max-cost needs prices: give --price-input and --price-output, in dollars for a million tokens"
         )
-    if not settings.llm_url:
+    if not settings.is_remote:
         check_local(settings.model)
-        return
-    checked_address(settings.llm_url)
-    _check_key(settings.llm_key)
+    if settings.llm_url:
+        checked_address(settings.llm_url)
+        _check_key(settings.llm_key)
 
 
 def _check_key(source: str) -> None:
@@ -140,9 +165,22 @@ def requests_path(settings: RunSettings) -> Path:
 
 @asynccontextmanager
 async def asking(
-    settings: ModelSettings, store: RequestStore, *, payer: str, stage: str
-) -> AsyncIterator[Asker]:
-    """An asker with the settings' model, limits, prices and budget."""
+    settings: ModelSettings, store: RequestStore, run: Path, *, stage: str
+) -> AsyncIterator[Asking]:
+    """An asker with the settings' model, limits, prices and budget.
+
+    Args:
+        run: folder of the run that pays.
+    """
+    account: dict[str, Any] = {
+        "payer": payer_of(run),
+        "stage": stage,
+        "prices": settings.prices(),
+        "budget": settings.max_cost,
+    }
+    if settings.llm_batch:
+        yield BatchAsker(run / BATCH, store, **account)
+        return
     endpoint: Endpoint
     if settings.llm_url:
         endpoint = Server(
@@ -154,15 +192,7 @@ async def asking(
     else:
         endpoint = _local(settings.model)
     try:
-        yield Asker(
-            endpoint,
-            store,
-            payer=payer,
-            stage=stage,
-            prices=settings.prices(),
-            budget=settings.max_cost,
-            limits=settings.limits(),
-        )
+        yield Asker(endpoint, store, limits=settings.limits(), **account)
     finally:
         if settings.llm_url:  # a local model stays for the next round
             await endpoint.close()

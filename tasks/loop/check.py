@@ -41,7 +41,8 @@ def absolute(settings: EqualSettings) -> EqualSettings:
             "target": absolute_path(settings.target),
             "test": absolute_path(settings.test),
             "student": absolute_path(settings.student, "tiny"),
-            "model": settings.model if settings.llm_url else absolute_path(settings.model),
+            "model": settings.model if settings.is_remote else absolute_path(settings.model),
+            "price_table": absolute_path(settings.price_table),
             "encoder": absolute_path(settings.encoder, "lsa"),
         }
     )

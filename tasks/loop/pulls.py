@@ -14,7 +14,7 @@ from tasks.corpus.target import Target
 from tasks.extract.batch import ExtractedDocument, extract_documents
 from tasks.extract.extractor import Extraction
 from tasks.extract.filter import PairFilter
-from tasks.extract.llm.batch import ask_documents
+from tasks.extract.llm.batch import DOCUMENTS_AT_ONCE, ask_documents
 from tasks.extract.llm.extractor import LLMExtractor
 from tasks.llm.settings import asking, requests_path
 from tasks.llm.store import RequestStore, Spending
@@ -116,12 +116,13 @@ def _extract(
 
     async def ask(missing: Sequence[tuple[str, str]]) -> list[Extraction | Reject]:
         with RequestStore(requests_path(settings)) as replies:
-            async with asking(settings, replies, payer=payer_of(run), stage=stage_of(run, at)) as asker:
+            async with asking(settings, replies, run, stage=stage_of(run, at)) as asker:
                 return await extractor.extract(
                     asker, missing, lambda done: terminal.current().progress("documents read", done)
                 )
 
-    return ask_documents(documents, extractor, ask, store, payer)
+    at_once = None if settings.llm_batch else DOCUMENTS_AT_ONCE
+    return ask_documents(documents, extractor, ask, store, payer, at_once)
 
 
 def llm_extractor(settings: EqualSettings) -> LLMExtractor:

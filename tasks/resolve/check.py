@@ -21,7 +21,8 @@ def absolute(settings: BatcherSettings) -> BatcherSettings:
             **{name: absolute_path(getattr(settings, name)) for name in ("left", "right", "pairs")},
             "labels": [absolute_path(path) for path in settings.labels],
             "encoder": absolute_path(settings.encoder, "lsa"),
-            "model": settings.model if settings.llm_url else absolute_path(settings.model),
+            "model": settings.model if settings.is_remote else absolute_path(settings.model),
+            "price_table": absolute_path(settings.price_table),
         }
     )
 

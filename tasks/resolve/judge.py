@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.llm.ask import Asker, each
+from tasks.llm.ask import Asking, each
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Usage
 from tasks.llm.settings import asking, requests_path
@@ -191,7 +191,7 @@ async def _ask(run: Path, settings: BatcherSettings, asked: list[Prompt]) -> lis
     rows: list[Facts] = []
 
     with RequestStore(requests_path(settings)) as replies:
-        async with asking(settings, replies, payer=payer_of(run), stage=STAGE) as asker:
+        async with asking(settings, replies, run, stage=STAGE) as asker:
 
             async def work(prompt: Prompt) -> None:
                 rows.extend(await _verdicts(run, settings, asker, prompt, questions, pool))
@@ -202,7 +202,7 @@ async def _ask(run: Path, settings: BatcherSettings, asked: list[Prompt]) -> lis
 
 
 async def _verdicts(
-    run: Path, settings: BatcherSettings, asker: Asker, prompt: Prompt, questions: list[str], pool: list[str]
+    run: Path, settings: BatcherSettings, asker: Asking, prompt: Prompt, questions: list[str], pool: list[str]
 ) -> list[Facts]:
     labels = load_labels(run, prompt.shown).tolist()
     shown = [(pool[row], bool(label)) for row, label in zip(prompt.shown, labels, strict=True)]

@@ -50,7 +50,8 @@ def settings_from(model: type[RunSettings], given: dict[str, Any], config: str |
     Raises:
         BadInput: one line that names the wrong fields.
     """
-    values = read_yaml(config) if config else {}
+    read = read_yaml(config) if config else {}
+    values = {name.replace("-", "_"): value for name, value in read.items()}
     return parse(model, {**values, **given}, config or "")
 
 

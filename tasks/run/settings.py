@@ -103,8 +103,11 @@ def parse(model: type[RunSettings], values: dict[str, Any], file: str | Path = "
         raise BadInput("; ".join(problems)) from None
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Settings values from a YAML file of field names.
+def read_yaml(path: str | Path, flag: str = "--config") -> dict[str, Any]:
+    """A mapping from a YAML file.
+
+    Args:
+        flag: that names it, for messages.
 
     Raises:
         BadInput: the file is missing or is not a mapping.
@@ -112,11 +115,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"--config {path}: {error.strerror or error}") from None
+        raise BadInput(f"{flag} {path}: {error.strerror or error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # as of a date that is none, of [[[[...
-        raise BadInput(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
+        raise BadInput(f"{flag} {path}: not YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise BadInput(f"--config {path}: expected lines of the form 'field: value'")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
+        raise BadInput(f"{flag} {path}: expected lines of the form 'name: value'")
+    return {str(name): value for name, value in values.items()}

@@ -17,6 +17,7 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.settings import read_yaml
 from tasks.run.tables import read_rows
+from tests.llm.batches import answer_files, answered
 from tests.llm.fake_server import FakeServer, Faults, marked
 
 WORDS = (
@@ -158,6 +159,23 @@ def test_the_model_is_asked_in_batches_and_what_it_cannot_say_is_undecided(
     assert {row["reason"] for row in reasons if row["decided_by"] == "undecided"} == {
         "the answer could not be read"
     }
+
+
+@pytest.mark.server
+def test_a_batch_api_is_asked_through_files(prefect_server, settings, tmp_path):
+    from flows.batcher import batcher
+
+    table = tmp_path / "prices.yaml"
+    table.write_text("m: {input: 1.0, output: 2.0}\n")
+    given = settings("r", judge="llm", model="m", llm_batch=True, price_table=str(table))
+    with pytest.raises(Stopped, match=r"10 requests for a batch API are in judge\.1\.requests\.jsonl"):
+        batcher(given)
+    answer_files(tmp_path / "batcher/r/batch", lambda key, body: answered(key, body, says))
+    summary = batcher(given.model_copy(update={"resume": True}))
+    assert summary["requests"] == summary["batches"] == 10
+    assert summary["precision"] == 1.0
+    assert summary["undecided"] == 0
+    assert summary["cost_model"] == pytest.approx(10 * (100 * 1.0 + 10 * 2.0) / 1e6)
 
 
 @pytest.mark.server

@@ -14,6 +14,7 @@ from tasks.llm.store import RequestStore
 from tasks.records import Stopped
 from tasks.run.costs import Ledger
 from tasks.run.tables import read_rows
+from tests.llm.batches import answer_files, answered, requests_in
 from tests.llm.fake_server import FakeServer, Faults, marked
 
 _PAIR = re.compile(r"(?:Problem|Q): (.+?)\n(?:Solution|A): (.+?)(?=\n\n|\Z)", re.DOTALL)
@@ -104,6 +105,39 @@ def test_a_dry_run_tells_the_cost_and_asks_nothing(prefect_server, settings, tmp
     assert expected["tokens_sent"] == pytest.approx(sent, rel=0.5)
 
 
+@pytest.mark.server
+def test_files_for_a_batch_api_give_the_same_pairs_as_asking(
+    prefect_server, settings, tmp_path, without_dask
+):
+    from flows.equal import equal
+
+    with FakeServer(answer=answer) as server:
+        straight = equal(settings(tmp_path / "straight", "r", **asked(server, rounds=2)))
+    given = settings(
+        tmp_path, "r", extractor="llm", model="m", llm_batch=True, train="never", rounds=2, **PRICES
+    )
+    run = tmp_path / "equal/r"
+    summary, stops = None, 0
+    while summary is None:
+        try:
+            summary = equal(given.model_copy(update={"resume": stops > 0}))
+        except Stopped as stop:
+            stops += 1
+            assert "for a batch API" in str(stop)  # noqa: PT017 - how many stops there are is what is asked
+            assert answer_files(run / "batch", lambda key, body: answered(key, body, answer))
+    # The warm-up and two rounds; each is extracted, then mended.
+    assert stops <= 6
+    assert summary["pairs"] == straight["pairs"] > 0
+    columns = ["id", "document_id", "question", "answer", "prompt_hash"]
+    assert read_rows(run / "pairs.parquet", columns) == read_rows(
+        tmp_path / "straight/equal/r/pairs.parquet", columns
+    )
+    rows = Ledger(run / "costs.jsonl").rows()
+    written = [key for path in (run / "batch").glob("*.requests.jsonl") for key, _ in requests_in(path)]
+    assert sum(row["requests"] for row in rows) == len(written) == len(set(written))
+    assert sum(row["tokens_sent"] for row in rows) == 100 * len(written)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -117,6 +151,7 @@ def test_a_dry_run_tells_the_cost_and_asks_nothing(prefect_server, settings, tmp
         ),
         (["--model", "m", "--llm-url", "http://127.0.0.1/v1", "--llm-key", "NO_SUCH_SECRET"], "is not set"),
         (["--model", "no such/model!"], "no such folder"),
+        (["--model", "m", "--llm-batch", "--price-table", "none.yaml"], "none.yaml: No such file"),
     ],
 )
 def test_a_model_that_cannot_be_asked_is_one_line(

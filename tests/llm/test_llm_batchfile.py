@@ -34,7 +34,9 @@ def line(asked: Request, body: Any = BODY, status: int = 200, error: Any = None,
 def read(store: RequestStore, *lines: str, end: str = "\n") -> Results:
     path = store.path.with_name("results.jsonl")
     path.write_bytes("".join(one + end for one in lines).encode())
-    return read_results(path, REQUESTS, store, payer="run", stage="batch", prices=DOLLAR)
+    return read_results(
+        path, {asked.key: asked for asked in REQUESTS}, store, payer="run", stage="batch", prices=DOLLAR
+    )
 
 
 def test_each_request_is_written_once_as_it_would_be_sent(tmp_path: Path) -> None:
@@ -89,9 +91,11 @@ def test_failures_are_not_stored_and_say_why(store: RequestStore) -> None:
     assert results.stored == 0
     assert results.foreign == 1
     assert set(results.failed) == {one.key, two.key, three.key}
-    assert "too" in results.failed[one.key]
-    assert "expired" in results.failed[two.key]
-    assert not any("\n" in reason for reason in results.failed.values())
+    assert results.failed[one.key].reason.startswith("HTTP 400: ")
+    assert "too" in results.failed[one.key].reason
+    assert "expired" in results.failed[two.key].reason
+    assert [results.failed[asked.key].lasting for asked in (one, two, three)] == [True, False, False]
+    assert not any("\n" in failed.reason for failed in results.failed.values())
     assert store.calls() == {}
 
 
@@ -111,6 +115,8 @@ def test_what_is_no_result_is_named_with_its_line_and_what_stood_before_is_kept(
 def test_a_file_that_is_not_there_or_not_text_is_bad_input(store: RequestStore) -> None:
     path = store.path.with_name("nowhere.jsonl")
     for _ in range(2):
-        with pytest.raises(BadInput, match="cannot be read as a file of batch results"):
-            read_results(path, REQUESTS, store, payer="run", stage="s", prices=DOLLAR)
+        with pytest.raises(BadInput, match="cannot be read as a file of a batch API"):
+            read_results(
+                path, {asked.key: asked for asked in REQUESTS}, store, payer="run", stage="s", prices=DOLLAR
+            )
         path.write_bytes(b"\xff\xfe\x00")

@@ -19,7 +19,12 @@ Asked = Callable[[Sequence[tuple[str, str]]], Coroutine[Any, Any, list[Extractio
 
 
 def ask_documents(
-    documents: Iterable[tuple[str, str]], extractor: LLMExtractor, ask: Asked, store: str, payer: str = ""
+    documents: Iterable[tuple[str, str]],
+    extractor: LLMExtractor,
+    ask: Asked,
+    store: str,
+    payer: str = "",
+    at_once: int | None = DOCUMENTS_AT_ONCE,
 ) -> Iterator[ExtractedDocument]:
     """Extract documents by a model, in their order. What the store of extractions holds is not asked again.
 
@@ -30,13 +35,14 @@ def ask_documents(
         documents: (id, text), read as they are needed.
         ask: what comes of each of some documents, by the model.
         payer: the run that pays.
+        at_once: documents that are asked about together, and held in memory; None for all.
 
     Raises:
         Stopped, BadInput: nothing more can be asked.
     """
     source = iter(documents)
     with ExtractionStore(store) as held:
-        for chunk in iter(lambda: list(islice(source, DOCUMENTS_AT_ONCE)), []):
+        for chunk in iter(lambda: list(islice(source, at_once)), []):
             order = Order.of(ExtractionJob("llm", store, chunk, payer), extractor, held)
             missing = list(order.missing.values())
             made = asyncio.run(ask(missing)) if missing else []

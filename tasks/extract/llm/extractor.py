@@ -11,7 +11,7 @@ from tasks.corpus.tokens import count_tokens
 from tasks.extract.extractor import Extraction
 from tasks.extract.llm.ground import locate
 from tasks.extract.llm.prompts import EXTRACT, REFINE, Found, Pairs, form, with_pairs
-from tasks.llm.ask import Asker, each
+from tasks.llm.ask import Asking, each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.records import QAPair, Reject
@@ -59,7 +59,7 @@ class LLMExtractor:
 
     async def extract(
         self,
-        asker: Asker,
+        asker: Asking,
         documents: Sequence[tuple[str, str]],
         progress: Callable[[int], None] = lambda done: None,
     ) -> list[Extraction | Reject]:

@@ -1,0 +1,190 @@
+"""Asking through a batch API, which is cheaper and answers within a day: what has no reply yet is put into a file.
+
+A stage asks as it always does. Replies that are in the store are given; every other request goes into a file in the run's
+folder, and the run stops. A person has the file answered and puts the file of results beside it; the continued run takes
+the replies into the store, comes as far as they reach, and writes what follows from them into the next file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tasks.corpus.tokens import count_bytes
+from tasks.llm.ask import Failure, PutOff
+from tasks.llm.batchfile import Failed, line_of, read_requests, read_results, write_requests
+from tasks.llm.prices import Prices
+from tasks.llm.request import Reply, Request, read_reply
+from tasks.llm.store import RequestStore
+from tasks.records import BadInput, Stopped
+
+REQUESTS_PER_FILE, BYTES_PER_FILE = 50_000, 100 * 1024 * 1024  # what batch APIs take at most
+TRIES = 3  # batches in which a request may fail
+_ENDING = ".requests.jsonl"
+
+
+class BatchAsker:
+    """Gives the replies that are there, and collects the other requests of a stage.
+
+    Args:
+        folder: where files of requests are written, and where a person puts files of results, as .jsonl.
+        payer, stage, prices, budget: as an `Asker`'s; the prices are the batch API's.
+
+    Raises:
+        BadInput: a file in the folder cannot be read.
+    """
+
+    at_once = 32  # none of it waits
+
+    def __init__(
+        self,
+        folder: Path,
+        store: RequestStore,
+        *,
+        payer: str,
+        stage: str,
+        prices: Prices,
+        budget: float | None = None,
+    ) -> None:
+        self.folder, self.store = folder, store
+        self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
+        self.stopped: BadInput | Stopped | None = None
+        self.knows_schemas = True
+        self._wanted: dict[str, Request] = {}
+        self._failed: dict[str, list[Failed]] = {}
+        self._waiting: dict[str, Request] = {}  # written, and neither answered nor failed so far
+        self._take_results()
+
+    async def ask(self, request: Request) -> Reply | Failure:
+        """The reply, if it is there.
+
+        Raises:
+            PutOff: it is not; the request goes into the next file.
+            Stopped, BadInput: what `stop` was told.
+        """
+        if self.stopped:
+            raise self.stopped
+        if raw := self.store.get_many([request.key]).get(request.key):
+            return read_reply(raw, request, paid=False)
+        failed = self._failed.get(request.key, [])
+        if any(one.lasting for one in failed) or len(failed) >= TRIES:
+            return Failure(failed[-1].reason)
+        self._wanted[request.key] = request
+        raise PutOff
+
+    def cost(self, reply: Reply) -> float:
+        """Dollars of a reply, whoever paid it."""
+        return self._prices.cost(reply.usage)
+
+    def stop(self, why: BadInput | Stopped) -> None:
+        """Collect nothing more."""
+        self.stopped = self.stopped or why
+
+    def ended(self) -> BadInput | Stopped | None:
+        """Write what was collected. Returns what a person has to do, or None where every request had its reply."""
+        if self.stopped or not self._wanted:
+            return self.stopped
+        waiting = [request for key, request in self._wanted.items() if key in self._waiting]
+        fresh = [request for key, request in self._wanted.items() if key not in self._waiting]
+        within = self._within_budget(fresh, waiting)
+        if not within and not waiting:
+            return self._out_of_money(fresh)
+        paths = self._write(within)
+        where = f"{paths[0].name if len(paths) == 1 else f'{len(paths)} files'} in {self.folder}"
+        told = []
+        if within:
+            most = sum(map(self._prices.most, within))
+            told.append(
+                f"{_requests(within)} for a batch API {'is' if len(within) == 1 else 'are'} in {where}"
+                + (f", at most ${most:,.2f}" if most else "")
+            )
+        if waiting:
+            told.append(f"no results are in {self.folder} yet of {_requests(waiting)} written before")
+        if len(within) < len(fresh):
+            told.append(f"for {_requests(fresh[len(within) :])} more --max-cost may not suffice")
+        return Stopped(
+            "; ".join(told) + "; put the files of results, as .jsonl, into that folder, then resume"
+        )
+
+    def _take_results(self) -> None:
+        """Replies of all files of results into the store; what failed, and what is not answered yet."""
+        files = sorted(self.folder.glob("*.jsonl")) if self.folder.is_dir() else []
+        written = [read_requests(path) for path in files if self._is_own(path)]
+        asked = {key: request for part in written for key, request in part.items()}
+        for path in files:
+            if asked and not path.name.endswith(_ENDING):
+                found = read_results(
+                    path, asked, self.store, payer=self._payer, stage=self._stage, prices=self._prices
+                )
+                for key, failed in found.failed.items():
+                    self._failed.setdefault(key, []).append(failed)
+        known = self.store.get_many(list(asked))
+        times = Counter(key for part in written for key in part)
+        self._waiting = {
+            key: request
+            for key, request in asked.items()
+            if key not in known and times[key] > len(self._failed.get(key, []))
+        }
+
+    def _within_budget(self, fresh: Sequence[Request], waiting: Sequence[Request]) -> list[Request]:
+        """The first of some requests, as many as can be paid for whatever they and those before come to cost."""
+        if self._budget is None:
+            return list(fresh)
+        left = self._budget - self._spent() - sum(map(self._prices.most, waiting))
+        within: list[Request] = []
+        for request in fresh:
+            left -= self._prices.most(request)
+            if left < 0:
+                break
+            within.append(request)
+        return within
+
+    def _spent(self) -> float:
+        return self.store.spending(self._payer).cost + self.store.lost(self._payer)
+
+    def _out_of_money(self, fresh: Sequence[Request]) -> Stopped:
+        return Stopped(
+            f"the budget of ${self._budget:,.2f} is spent: ${self._spent():,.4f}, and the next request may cost "
+            f"${self._prices.most(fresh[0]):,.4f}; every reply is kept, resume with a higher --max-cost"
+        )
+
+    def _write(self, requests: Sequence[Request]) -> list[Path]:
+        last = max(map(_number, self.folder.glob(f"{self._name}.*{_ENDING}")), default=0)
+        paths = []
+        for number, part in enumerate(_parts(requests), start=last + 1):
+            paths.append(self.folder / f"{self._name}.{number}{_ENDING}")
+            write_requests(paths[-1], part)
+        return paths
+
+    def _is_own(self, path: Path) -> bool:
+        return path.name.endswith(_ENDING) and path.name.startswith(f"{self._name}.")
+
+    @property
+    def _name(self) -> str:
+        """The stage, as part of a file's name."""
+        return re.sub(r"[^A-Za-z0-9]+", "-", self._stage)
+
+
+def _requests(requests: Sequence[Request]) -> str:
+    return f"{len(requests):,} request{'' if len(requests) == 1 else 's'}"
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removesuffix(_ENDING).rpartition(".")[2])
+
+
+def _parts(requests: Sequence[Request]) -> Iterator[list[Request]]:
+    """In files as large as batch APIs take."""
+    part: list[Request] = []
+    held = 0
+    for request in requests:
+        size = count_bytes(line_of(request))
+        if part and (len(part) == REQUESTS_PER_FILE or held + size > BYTES_PER_FILE):
+            yield part
+            part, held = [], 0
+        part.append(request)
+        held += size
+    if part:
+        yield part

@@ -1,0 +1,237 @@
+"""Asking through files for a batch API: each call of a stage comes as far as the replies that are there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks.llm.batched
+from tasks.llm.ask import each
+from tasks.llm.batched import TRIES, BatchAsker
+from tasks.llm.ladder import Answered, Ladder, Undecided
+from tasks.llm.prices import Prices
+from tasks.llm.store import RequestStore
+from tasks.records import BadInput, Stopped
+from tests.llm.batches import answer_files, answered, refused, requests_in
+from tests.llm.verdicts import DOLLAR, FORM
+
+TEXTS = ["An oak.", "Some granite.", "A fox."]
+Outcomes = list[list[Answered[Any] | Undecided]]
+
+
+@pytest.fixture
+def stage(store: RequestStore, tmp_path: Path) -> Callable[..., Outcomes]:
+    """A stage that asks about groups of texts, each in a request."""
+
+    def run(*groups: list[str], **settings: Any) -> Outcomes:
+        found: Outcomes = [[] for _ in groups]
+        given = {"payer": "run", "stage": "a/stage", "prices": DOLLAR, **settings}
+
+        async def work(place: int) -> None:
+            found[place] = await ladder.answers(groups[place])
+
+        async def all_of_it() -> None:
+            await each(asker, range(len(groups)), work)
+
+        asker = BatchAsker(tmp_path / "batch", store, **given)
+        ladder = Ladder(FORM, asker)
+        asyncio.run(all_of_it())
+        return found
+
+    return run
+
+
+def test_a_stage_stops_with_its_requests_in_a_file_and_goes_on_with_the_results(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    groups = [[text] for text in TEXTS]
+    with pytest.raises(Stopped, match=r"3 requests for a batch API are in a-stage\.1\.requests\.jsonl"):
+        stage(*groups)
+    asked = requests_in(tmp_path / "batch/a-stage.1.requests.jsonl")
+    assert [key for key, _ in asked] == [FORM.request(group).key for group in groups]
+    answer_files(tmp_path / "batch")
+    found = stage(*groups)
+    assert all(isinstance(one, Answered) for (one,) in found)
+    assert store.spending("run", "a/stage").requests == 3
+    assert store.spending("run").cost == pytest.approx(3 * 110 / 1e6)
+    assert stage(*groups) == found
+    assert set(store.calls().values()) == {1}
+
+
+def test_what_waits_is_not_written_twice_and_what_is_new_is(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "batch"
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    with pytest.raises(Stopped, match=r"^no results are in .* yet of 1 request written before"):
+        stage(TEXTS[:1])
+    with pytest.raises(
+        Stopped, match=r"1 request for a batch API is in .*; no results .* of 1 request written"
+    ):
+        stage(TEXTS[:1], TEXTS[1:2])
+    assert [len(requests_in(path)) for path in sorted(folder.glob("*.requests.jsonl"))] == [1, 1]
+    answer_files(folder)
+    assert len(stage(TEXTS[:1], TEXTS[1:2])) == 2
+
+
+def test_an_answer_that_does_not_parse_is_asked_again_in_both_halves_at_once(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "batch"
+    files = 0
+
+    def dumb(key: str, body: dict[str, Any]) -> Any:
+        return answered(key, body, lambda body: "no idea")
+
+    for line in (dumb, dumb, answered):
+        with pytest.raises(Stopped):
+            stage(TEXTS)
+        files += 1
+        answer_files(folder, line)
+    (found,) = stage(TEXTS)
+    assert len(found) == 3
+    assert all(isinstance(one, Answered) for one in found)
+    sizes = [len(requests_in(folder / f"a-stage.{number}.requests.jsonl")) for number in range(1, files + 1)]
+    assert sizes == [1, 2, 3]
+
+
+def test_a_schema_that_is_refused_is_not_asked_for_again(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "batch"
+
+    def line(key: str, body: dict[str, Any]) -> Any:
+        if "response_format" in body:
+            return refused(key, 400, "response_format is not supported")
+        return answered(key, body)
+
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            stage(TEXTS[:1], TEXTS[1:])
+        answer_files(folder, line)
+    assert all(isinstance(one, Answered) for group in stage(TEXTS[:1], TEXTS[1:]) for one in group)
+
+
+def test_a_request_that_fails_is_asked_again_and_given_up_after_some_batches(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "batch"
+    form_steps = 3  # a single text is asked for by schema, as JSON and as text
+    for _ in range(TRIES * form_steps):
+        with pytest.raises(Stopped, match="1 request for"):
+            stage(TEXTS[:1])
+        answer_files(folder, lambda key, body: refused(key, 500, "overloaded"))
+    ((one,),) = stage(TEXTS[:1])
+    assert isinstance(one, Undecided)
+    assert "HTTP 500" in one.reason
+    assert one.cost == 0.0
+
+
+def test_an_expired_request_is_asked_again(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    folder = tmp_path / "batch"
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    answer_files(
+        folder, lambda key, body: {"custom_id": key, "response": None, "error": {"code": "batch_expired"}}
+    )
+    with pytest.raises(Stopped, match="1 request for"):
+        stage(TEXTS[:1])
+    answer_files(folder)
+    assert isinstance(stage(TEXTS[:1])[0][0], Answered)
+
+
+def test_a_budget_bounds_what_is_written_by_what_it_can_cost(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    groups = [[text] for text in TEXTS]
+    most = [DOLLAR.most(FORM.request(group)) for group in groups]
+    with pytest.raises(Stopped, match=r"2 requests for .*; for 1 request more --max-cost may not suffice"):
+        stage(*groups, budget=most[0] + most[1])
+    # Both are paid for at the most that they can cost until their results are there.
+    with pytest.raises(Stopped, match=r"^no results .* of 2 requests .*; for 1 request more"):
+        stage(*groups, budget=most[0] + most[1])
+    answer_files(tmp_path / "batch")
+    with pytest.raises(Stopped, match=r"the budget of .* is spent"):
+        stage(*groups, budget=store.spending("run").cost + most[2] / 2 + 2 * 110 / 1e6)
+    with pytest.raises(Stopped, match="1 request for"):
+        stage(*groups, budget=most[0] + most[1] + most[2])
+    answer_files(tmp_path / "batch")
+    assert all(isinstance(one, Answered) for (one,) in stage(*groups, budget=0.0))
+
+
+def test_large_batches_are_parted(
+    stage: Callable[..., Outcomes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.llm.batched, "REQUESTS_PER_FILE", 2)
+    with pytest.raises(Stopped, match="3 requests for a batch API are in 2 files in"):
+        stage(*([text] for text in TEXTS))
+    assert len(answer_files(tmp_path / "batch")) == 3
+    monkeypatch.setattr(tasks.llm.batched, "BYTES_PER_FILE", 10)
+    with pytest.raises(Stopped, match="2 files in"):
+        stage(*([text] for text in TEXTS), ["A cat."], ["A dog."])
+    answer_files(tmp_path / "batch")
+    assert len(stage(*([text] for text in TEXTS), ["A cat."], ["A dog."])) == 5
+
+
+def test_another_stages_results_in_the_folder_are_no_matter(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    with pytest.raises(Stopped):
+        stage(TEXTS[1:2], stage="b")
+    answer_files(tmp_path / "batch")
+    assert isinstance(stage(TEXTS[:1])[0][0], Answered)
+    assert isinstance(stage(TEXTS[1:2], stage="b")[0][0], Answered)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("results.jsonl", "{\n", r"results.jsonl:1: not a line of batch results"),
+        ("a-stage.2.requests.jsonl", "{}\n", r"a-stage.2.requests.jsonl:1: not a request as it was written"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_bad_input(
+    stage: Callable[..., Outcomes], tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    (tmp_path / "batch" / name).write_text(text)
+    with pytest.raises(BadInput, match=said):
+        stage(TEXTS[:1])
+
+
+def test_a_request_that_somebody_changed_is_bad_input(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    path = tmp_path / "batch/a-stage.1.requests.jsonl"
+    line = json.loads(path.read_text())
+    line["body"]["model"] = "a dearer one"
+    path.write_text(json.dumps(line) + "\n")
+    with pytest.raises(BadInput, match="not a request as it was written"):
+        stage(TEXTS[:1])
+
+
+def test_what_others_have_paid_for_is_not_written(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    answer_files(tmp_path / "batch")
+    first = stage(TEXTS[:1])
+    assert stage(TEXTS[:1], stage="another", payer="somebody else") == first
+
+
+def test_the_prices_are_the_batch_apis(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    half = replace(DOLLAR, input=0.5, output=0.5)
+    assert isinstance(half, Prices)
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1], prices=half)
+    answer_files(tmp_path / "batch")
+    assert stage(TEXTS[:1], prices=half)[0][0].cost == pytest.approx(110 / 2e6)
