@@ -64,7 +64,7 @@ COMMANDS = (
         BatcherSettings,
         "find the records of two tables, or of one, that mean the same",
         check="tasks.resolve.check",
-        early=("sklearn.ensemble", "sklearn.cluster", "rapidfuzz"),
+        early=("great_expectations", "sklearn.ensemble", "sklearn.cluster", "rapidfuzz"),
     ),
 )
 

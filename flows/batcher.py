@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
-from tasks.resolve import finish, form, judge, label, prepare, report, told
+from tasks.resolve import finish, form, gates, judge, label, prepare, report, told
 from tasks.resolve.check import check_inputs, input_fingerprints
 from tasks.resolve.settings import BatcherSettings
-from tasks.run import terminal
+from tasks.run import artifacts, terminal
+from tasks.run.costs import Ledger
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, timed
 
@@ -18,11 +19,13 @@ def _asks(settings: BatcherSettings) -> bool:
 
 find_pairs = Stage(prepare.pairs, "find pairs")
 compare_pairs = Stage(prepare.features, "compare pairs")
+check_pairs = Stage(gates.pairs, "check pairs")
 select_demonstrations = Stage(prepare.select, "select demonstrations")
 collect_labels = Stage(label.labels, "collect labels")
 match = Stage(judge.match, "match")
 ask_model = Stage(judge.judge, "ask the model", works=_asks)
 write_tables = Stage(finish.tables, "write tables")
+check_predictions = Stage(gates.predictions, "check predictions")
 
 
 @flow(
@@ -44,6 +47,7 @@ def batcher(settings: BatcherSettings) -> Facts:
         if pairs["blocking"]:
             terminal.current().note(told.blocking_line(pairs))
         features = compare_pairs(run, settings, pairs=pairs)
+        check_pairs(run, settings, pairs=pairs, features=features)
         selected = select_demonstrations(run, settings, pairs=pairs, features=features)
         terminal.current().note(told.labels_line(selected, settings))
         if _asks(settings):
@@ -55,6 +59,7 @@ def batcher(settings: BatcherSettings) -> Facts:
         matched = match(run, settings, labelled=labelled, pairs=pairs)
         judged = ask_model(run, settings, matched=matched, labelled=labelled)
         tables = write_tables(run, settings, matched=matched, judged=judged, labelled=labelled)
+        check_predictions(run, settings, tables=tables)
         summary = finish.summarise(
             settings,
             pairs=pairs,
@@ -67,6 +72,9 @@ def batcher(settings: BatcherSettings) -> Facts:
         summary["seconds"] = dict(seconds)
         finish.save_summary(run, summary)
         report.write_report(run, settings, summary)
+        if _asks(settings):
+            artifacts.stages_table("batcher-cost", Ledger(run / "costs.jsonl").by_stage())
+        artifacts.figures_table("batcher-result", told.shown(summary), "What was decided, by whom")
         return summary
 
 

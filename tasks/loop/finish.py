@@ -116,6 +116,7 @@ def summarise(
         "tokens_read": totals["tokens"],
         "price": (price := document_price(totals, settings)),
         "cost": totals["cost"],
+        "cost_per_pair": totals["cost"] / tables["pairs"] if tables["pairs"] else None,
         "cost_expected": expected["cost"] if settings.extractor == "llm" else None,
         "cost_everything": corpus["tokens"] * price / 1e6,
         "reference_examples": target["reference"],

@@ -8,6 +8,7 @@ label.py     labels of the demonstrations: out of files, or from a person (form.
 judge.py     the matcher, the model, and who decides what
 prompts.py   what the model is asked
 finish.py    predictions, explanations, clusters, figures
+gates.py     Great Expectations over pairs and predictions
 told.py      what the terminal shows
 report.py    the page
 """

@@ -1,4 +1,4 @@
-"""What a person sees in the Prefect UI: progress, the arms of a round, the cost so far.
+"""What a person sees in the Prefect UI: progress, the arms of a round, the cost so far, the figures at the end.
 
 None of it is worth a run: what cannot be shown is logged, and the run goes on.
 """
@@ -69,6 +69,27 @@ def cost_table(rows: Sequence[Mapping[str, Any]], of_everything: float) -> None:
     with _not_worth_a_run():
         create_markdown_artifact(
             key="equal-cost", markdown=head + lines + tail, description="Cost of the extraction"
+        )
+
+
+def stages_table(key: str, stages: Mapping[str, Mapping[str, float]]) -> None:
+    """What each stage asked a model and what was paid for it (`Ledger.by_stage`), US dollars."""
+    head = "| stage | requests | retries | tokens sent | of them cached | answered | paid, $ |\n|---|---|---|---|---|---|---|\n"
+    counts = ("requests", "retries", "tokens_sent", "tokens_cached", "tokens_answered")
+    lines = "".join(
+        f"| {stage} | {' | '.join(f'{sums[name]:,.0f}' for name in counts)} | {sums['cost_paid']:.4f} |\n"
+        for stage, sums in stages.items()
+    )
+    with _not_worth_a_run():
+        create_markdown_artifact(key=key, markdown=head + lines, description="Cost of asking the model")
+
+
+def figures_table(key: str, rows: Sequence[Sequence[str]], description: str) -> None:
+    """A heading and rows of figures, as the terminal shows them."""
+    head, *lines = rows
+    with _not_worth_a_run():
+        create_table_artifact(
+            key=key, table=[dict(zip(head, line, strict=True)) for line in lines], description=description
         )
 
 

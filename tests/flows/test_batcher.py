@@ -113,6 +113,8 @@ def test_the_matcher_decides_all_and_leaves_figures_reasons_and_a_page(prefect_s
     reasons = read_rows(run / "explanations.parquet")
     assert set(json.loads(reasons[0]["similarities"])) == {"name", "maker"}
     assert not (run / "clusters.csv").exists()
+    checks = (run / "expectations/docs/index.html").read_text()
+    assert all(f"expectations/{gate}.html" in checks for gate in ("questions", "pool", "predictions"))
     page = (run / "report.html").read_text()
     assert f"{summary['matches']} matches among 80 pairs" in page
     assert shown(summary)[0][-1] == "F1"

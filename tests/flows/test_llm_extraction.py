@@ -68,6 +68,7 @@ def test_a_budget_ends_a_run_that_goes_on_with_a_higher_one_and_pays_nothing_twi
     assert sum(row["requests"] for row in rows) == spent.requests == len(answered)
     assert sum(row["retries"] for row in rows) == spent.retries > 0
     assert summary["cost"] == pytest.approx(spent.cost)
+    assert summary["cost_per_pair"] == pytest.approx(spent.cost / len(pairs))
     assert summary["cost_expected"] > 0
     page = (run / "report.html").read_text()
     assert "Requests to the model" in page

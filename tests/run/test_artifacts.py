@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import pytest
 
 from tasks.loop.finish import cumulative
 from tasks.run import artifacts
+from tasks.run.costs import Ledger
 
 ROW = {
     "arm": 3,
@@ -46,6 +48,15 @@ def test_the_cost_so_far_is_that_of_the_latest_round_for_rounds_are_told_in_sums
     artifacts.cost_table(cumulative(part, [{"extract": part}, {"extract": part}]), 9.0)
     assert "| 2 | 30 | 6,000 | 9 | 1.5000 |" in shown["markdown"]
     assert "So far $1.5000; reading every document would cost $9.0000." in shown["markdown"]
+
+
+def test_what_was_asked_and_paid_stands_by_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "costs.jsonl")
+    ledger.append(0, "judge", requests=1200, retries=3, tokens_sent=90_000, cost_paid=0.25)
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda **given: shown.update(given))
+    artifacts.stages_table("batcher-cost", ledger.by_stage())
+    assert shown["markdown"].endswith("| judge | 1,200 | 3 | 90,000 | 0 | 0 | 0.2500 |\n")
 
 
 def test_what_cannot_be_shown_is_logged_and_the_run_goes_on(
