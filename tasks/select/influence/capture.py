@@ -1,0 +1,82 @@
+"""Inputs and output gradients of layers: all that a gradient of a linear layer's weight is made of.
+
+For a sequence with inputs x (t, i) and gradients d (t, o) of the layer's outputs the weight's gradient is d^T x. None is
+made here: weights are frozen, so that the backward pass does half of its usual work, and every use of (x, d) costs what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.train.finetune import answer_losses
+from tasks.train.format import Examples, Ints, pad, plan_batches
+
+Use = Callable[[str, torch.Tensor, torch.Tensor], None]
+"""Called in the backward pass with a layer's name, its inputs (b, t, i) and its output gradients (b, t, o)."""
+
+
+@contextmanager
+def captured(model: Any, layers: Mapping[str, Any], use: Use) -> Iterator[None]:
+    """Inside, every backward pass hands each layer's inputs and output gradients to `use`. The model's state comes back."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    was_training = model.training
+    hooks = [model.get_input_embeddings().register_forward_hook(_starts_graph)]
+
+    def hook_for(name: str) -> Callable[..., None]:
+        def hook(layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            given = inputs[0].detach()
+            output.register_hook(lambda gradient: use(name, given, gradient))  # type: ignore[no-untyped-call]
+
+        return hook
+
+    hooks += [layer.register_forward_hook(hook_for(name)) for name, layer in layers.items()]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    model.eval()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        model.train(was_training)
+
+
+def _starts_graph(layer: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    """With all weights frozen nothing asks for a gradient; the embedded tokens do."""
+    return output.requires_grad_(True)
+
+
+def passes(
+    model: Any,
+    examples: Examples,
+    batch_tokens: int,
+    before: Callable[[Ints, torch.Tensor], None] | None = None,
+) -> Iterator[Ints]:
+    """A forward and a backward pass of the summed loss over every batch of the examples.
+
+    Batches are of sequences of like length, at most `batch_tokens` with their padding; a sequence's values do not depend
+    on which others share its batch.
+
+    Args:
+        before: called ahead of each batch with its rows and which of its places (b, t) are no padding.
+
+    Yields:
+        Rows of the batch whose backward pass is done.
+    """
+    device = next(model.parameters()).device
+    for rows in plan_batches(examples.lengths, batch_tokens):
+        input_ids, labels = pad(examples, rows, 0)
+        if before is not None:
+            real = np.arange(input_ids.shape[1]) < examples.lengths[rows][:, None]
+            before(rows, torch.from_numpy(real).to(device))
+        losses, _ = answer_losses(model, input_ids, labels, device)
+        if len(losses):
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+        yield rows

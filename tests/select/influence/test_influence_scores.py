@@ -1,0 +1,230 @@
+"""Scores against the definition, computed with whole gradients of single sequences, and against exact solutions."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from causal_models import make_examples, make_model
+
+from tasks.records import BadInput
+from tasks.select.influence.factors import fit_factors
+from tasks.select.influence.layers import linear_layers
+from tasks.select.influence.scores import (
+    Curvature,
+    influence_scores,
+    mean_gradient,
+    reference_direction,
+    stream_scores,
+)
+from tasks.train.format import Examples, from_sequences
+
+DAMPING = 1e-3
+
+
+def gradients_by_definition(
+    model: Any, examples: Examples, which: str
+) -> tuple[list[dict[str, torch.Tensor]], dict[str, list[tuple[torch.Tensor, torch.Tensor]]]]:
+    """Of every sequence by itself, unpadded, by autograd on the weights; also inputs and output gradients of the layers.
+
+    The weights' gradients come back as (o, i).
+    """
+    layers = linear_layers(model, which)  # type: ignore[arg-type]
+    seen: dict[str, list[Any]] = {name: [] for name in layers}
+
+    def hook(name: str) -> Any:
+        def keep(layer: Any, inputs: Any, output: Any) -> None:
+            output.retain_grad()
+            seen[name].append((inputs[0].detach(), output))
+
+        return keep
+
+    hooks = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
+    found = []
+    for row in range(len(examples)):
+        tokens = torch.from_numpy(examples.tokens[examples.offsets[row] : examples.offsets[row + 1]])[None]
+        labels = tokens.clone()
+        labels[:, : examples.prompts[row]] = -100
+        logits = model(input_ids=tokens).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[0, :-1], labels[0, 1:], ignore_index=-100, reduction="sum"
+        )
+        model.zero_grad()
+        loss.backward()
+        found.append(
+            {
+                name: (layer.weight.grad.T if type(layer).__name__ == "Conv1D" else layer.weight.grad).clone()
+                for name, layer in layers.items()
+            }
+        )
+    for one in hooks:
+        one.remove()
+    return found, {name: [(x[0], output.grad[0]) for x, output in own] for name, own in seen.items()}
+
+
+def scores_by_definition(
+    model: Any, reference: Examples, candidates: Examples, which: str, damping: float | None
+) -> np.ndarray:
+    """EK-FAC fitted on the candidates, with everything held at once."""
+    own, seen = gradients_by_definition(model, candidates, which)
+    theirs, _ = gradients_by_definition(model, reference, which)
+    scores = torch.zeros(len(candidates), dtype=torch.float64)
+    for name, pieces in seen.items():
+        inputs, deltas = (torch.cat([piece[side] for piece in pieces]).double() for side in (0, 1))
+        q_in, q_out = torch.linalg.eigh(inputs.T @ inputs)[1], torch.linalg.eigh(deltas.T @ deltas)[1]
+        rotated = torch.stack([q_out.T @ one[name].double() @ q_in for one in own])
+        eigenvalues = rotated.square().mean(0)
+        wanted = torch.stack([q_out.T @ one[name].double() @ q_in for one in theirs]).mean(0)
+        added = 0.1 * eigenvalues.mean() if damping is None else damping
+        scores += (rotated * (wanted / (eigenvalues + added))).sum((1, 2))
+    return scores.numpy()
+
+
+@pytest.mark.parametrize("which", ["attention", "mlp", "all"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "neox"])
+def test_scores_are_those_of_the_definition(kind: str, which: Any) -> None:
+    model = make_model(kind, dtype=torch.float64)
+    reference, candidates = make_examples(5, 1, prompts=True), make_examples(23, 2)
+    found = influence_scores(
+        model, reference, candidates, curvature=Curvature(which, DAMPING), batch_tokens=48
+    )
+    wanted = scores_by_definition(model, reference, candidates, which, DAMPING)
+    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    assert np.corrcoef(found, wanted)[0, 1] > 0.9999999
+
+
+def test_the_damping_that_is_not_given_is_a_tenth_of_each_layers_mean_eigenvalue() -> None:
+    model = make_model(dtype=torch.float64)
+    reference, candidates = make_examples(4, 1), make_examples(16, 2)
+    found = influence_scores(model, reference, candidates)
+    wanted = scores_by_definition(model, reference, candidates, "attention", None)
+    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+
+
+class OneLayer(torch.nn.Module):
+    """Tokens 0 and 1 become -1 and +1, and one weight of every word makes its logit: the Fisher is exact.
+
+    A is the number 1 for every token, so the eigenvectors of S are those of the whole Fisher.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding.from_pretrained(
+            torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+        )
+        self.attention = torch.nn.Linear(1, 2, bias=False, dtype=torch.float64)
+        torch.nn.init.normal_(self.attention.weight, generator=torch.Generator().manual_seed(3))
+
+    def get_input_embeddings(self) -> Any:
+        return self.embedding
+
+    def get_output_embeddings(self) -> None:
+        return None
+
+    def forward(self, input_ids: Any, logits_to_keep: Any, use_cache: bool = False) -> Any:
+        return SimpleNamespace(logits=self.attention(self.embedding(input_ids))[logits_to_keep])
+
+
+def test_scores_equal_an_exact_solve_with_the_damped_fisher() -> None:
+    model = OneLayer()
+    random = np.random.default_rng(0)
+    # Two tokens, so that one is foretold: a sequence's gradient is a token's.
+    candidates = from_sequences(list(random.integers(0, 2, size=(30, 2))), [0] * 30)
+    reference = from_sequences(list(random.integers(0, 2, size=(6, 2))), [0] * 6)
+
+    def gradients(examples: Examples) -> np.ndarray:
+        rows = []
+        for first, second in examples.tokens.reshape(-1, 2).tolist():
+            x = 2.0 * first - 1.0
+            logits = model.attention.weight.detach().numpy()[:, 0] * x
+            chances = np.exp(logits - logits.max())
+            rows.append((chances / chances.sum() - np.eye(2)[second]) * x)
+        return np.array(rows)
+
+    own, theirs = gradients(candidates), gradients(reference).mean(axis=0)
+    fisher = own.T @ own / len(own)
+    wanted = own @ np.linalg.solve(fisher + DAMPING * np.eye(2), theirs)
+    found = influence_scores(model, reference, candidates, curvature=Curvature(damping=DAMPING))
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_neither_batches_nor_padding_nor_order_change_a_score(kind: str) -> None:
+    model = make_model(kind)
+    reference, candidates = make_examples(4, 1), make_examples(31, 2, longest=30)
+    factors = fit_factors(model, candidates)
+    found = [
+        influence_scores(model, reference, candidates, factors=factors, batch_tokens=tokens)
+        for tokens in (1, 64, 100_000)
+    ]
+    for other in found[1:]:
+        assert np.abs(other - found[0]).max() <= 1e-4 * np.abs(found[0]).max()
+    order = np.random.default_rng(0).permutation(31)
+    pieces = np.split(candidates.tokens, candidates.offsets[1:-1])
+    turned = from_sequences([pieces[row] for row in order], [0] * 31)
+    again = influence_scores(model, reference, turned, factors=factors)
+    assert np.abs(again - found[0][order]).max() <= 1e-4 * np.abs(found[0]).max()
+
+
+def test_a_small_step_along_a_candidate_lowers_the_references_loss_by_its_plain_score() -> None:
+    model = make_model(dtype=torch.float64)
+    reference, candidates = make_examples(6, 1), make_examples(8, 2)
+    scores = influence_scores(model, reference, candidates, curvature=Curvature("all", plain=True))
+    step = 1e-5
+
+    def loss(one: Any) -> float:
+        total = 0.0
+        for row in range(len(reference)):
+            tokens = torch.from_numpy(reference.tokens[reference.offsets[row] : reference.offsets[row + 1]])
+            with torch.no_grad():
+                logits = one(input_ids=tokens[None]).logits[0, :-1]
+            total += float(torch.nn.functional.cross_entropy(logits, tokens[1:], reduction="sum"))
+        return total / len(reference)
+
+    for row in range(len(candidates)):
+        own = from_sequences([candidates.tokens[candidates.offsets[row] : candidates.offsets[row + 1]]], [0])
+        gradient = mean_gradient(model, own, linear_layers(model, "all"), 4096)
+        moved = copy.deepcopy(model)
+        with torch.no_grad():
+            for name, layer in linear_layers(moved, "all").items():
+                layer.weight -= step * gradient[name].double()
+        assert (loss(model) - loss(moved)) / step == pytest.approx(scores[row], rel=1e-2, abs=1e-2)
+
+
+def test_the_model_comes_back_as_it_was() -> None:
+    model = make_model()
+    model.train()
+    model.model.embed_tokens.weight.requires_grad_(False)
+    before = {name: (p.requires_grad, p.detach().clone()) for name, p in model.named_parameters()}
+    influence_scores(model, make_examples(3, 1), make_examples(5, 2))
+    assert model.training
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == before[name][0]
+        assert torch.equal(parameter, before[name][1])
+        assert parameter.grad is None
+    hooked = [module for module in model.modules() if module._forward_hooks]
+    assert not hooked
+
+
+def test_what_bears_no_loss_scores_nothing_and_nobody_scores_nothing() -> None:
+    model = make_model()
+    reference, candidates = make_examples(4, 1), make_examples(8, 2)
+    direction = reference_direction(model, reference, Curvature(plain=True), None)
+    short = from_sequences([[3], [], [5, 6, 7]], [0, 0, 3])
+    assert stream_scores(model, direction, short).tolist() == [0.0, 0.0, 0.0]
+    assert stream_scores(model, direction, from_sequences([], [])).tolist() == []
+    done: list[int] = []
+    stream_scores(model, direction, candidates, batch_tokens=32, progress=done.append)
+    assert done[-1] == 8
+    assert done == sorted(done)
+
+
+def test_factors_of_other_layers_are_refused() -> None:
+    model = make_model()
+    factors = fit_factors(model, make_examples(8, 2), "mlp")
+    with pytest.raises(BadInput, match="of other layers"):
+        influence_scores(model, make_examples(3, 1), make_examples(5, 2), factors=factors)
