@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.select.influence.layers import LinearLayer
 from tasks.train.finetune import answer_losses
 from tasks.train.format import Examples, Ints, pad, plan_batches
 
@@ -21,20 +22,20 @@ Use = Callable[[str, torch.Tensor, torch.Tensor], None]
 
 
 @contextmanager
-def captured(model: Any, layers: Mapping[str, Any], use: Use) -> Iterator[None]:
+def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
     """Inside, every backward pass hands each layer's inputs and output gradients to `use`. The model's state comes back."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     was_training = model.training
     hooks = [model.get_input_embeddings().register_forward_hook(_starts_graph)]
 
-    def hook_for(name: str) -> Callable[..., None]:
-        def hook(layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
+        def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             given = inputs[0].detach()
-            output.register_hook(lambda gradient: use(name, given, gradient))  # type: ignore[no-untyped-call]
+            output.register_hook(lambda gradient: use(name, layer.inputs(given), gradient))  # type: ignore[no-untyped-call]
 
         return hook
 
-    hooks += [layer.register_forward_hook(hook_for(name)) for name, layer in layers.items()]
+    hooks += [layer.module.register_forward_hook(hook_for(name, layer)) for name, layer in layers.items()]
     for parameter in trained:
         parameter.requires_grad_(False)
     model.eval()
@@ -48,7 +49,7 @@ def captured(model: Any, layers: Mapping[str, Any], use: Use) -> Iterator[None]:
         model.train(was_training)
 
 
-def _starts_graph(layer: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+def _starts_graph(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
     """With all weights frozen nothing asks for a gradient; the embedded tokens do."""
     return output.requires_grad_(True)
 

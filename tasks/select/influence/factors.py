@@ -19,7 +19,7 @@ import torch
 from tasks.records import BadInput
 from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
-from tasks.select.influence.layers import Layers, linear_layers, shape_of
+from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
 from tasks.train.format import Examples, Ints
 
 DAMPING = 0.1  # times the mean of Lambda, where no damping is given (Grosse et al., section 2.2)
@@ -60,6 +60,11 @@ class Factors:
     layers: dict[str, LayerFactors]
     model: str
 
+    @property
+    def shapes(self) -> dict[str, torch.Size]:
+        """Outputs and inputs of each layer."""
+        return {name: layer.eigenvalues.shape for name, layer in self.layers.items()}
+
     def save(self, path: Path) -> None:
         """Write as safetensors."""
         from safetensors.torch import save_file
@@ -99,6 +104,7 @@ def fit_factors(
     examples: Examples,
     layers: Layers = "attention",
     *,
+    bias: bool = False,
     batch_tokens: int = 4096,
     memory: int = MEMORY,
 ) -> Factors:
@@ -106,14 +112,14 @@ def fit_factors(
 
     Args:
         examples: n sequences of the text that the model is (to be) trained on; some hundred give stable factors.
-        layers: which; see `linear_layers`.
+        layers, bias: which; see `linear_layers`.
         batch_tokens: of a batch, padding included.
         memory: bytes of single sequences' gradients to hold at once; more are made in parts.
 
     Raises:
         BadInput: no such layers, or no example that bears loss.
     """
-    modules = linear_layers(model, layers)
+    modules = linear_layers(model, layers, bias)
     bearing = int((examples.lengths - examples.prompts.clip(min=1) > 0).sum())
     if not bearing:
         raise BadInput("influence: no text of at least two tokens to take the curvature from")
@@ -135,7 +141,7 @@ def fingerprint(model: Any) -> str:
 
 
 def _covariances(
-    model: Any, modules: Mapping[str, Any], examples: Examples, batch_tokens: int
+    model: Any, modules: Mapping[str, LinearLayer], examples: Examples, batch_tokens: int
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Sums of x x^T and d d^T over all tokens, float64; their scale does not matter, only their eigenvectors do."""
     sums: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -165,7 +171,7 @@ def _basis(inputs: torch.Tensor, outputs: torch.Tensor) -> tuple[torch.Tensor, t
 
 def _squares(
     model: Any,
-    modules: Mapping[str, Any],
+    modules: Mapping[str, LinearLayer],
     bases: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
     examples: Examples,
     batch_tokens: int,
@@ -174,7 +180,7 @@ def _squares(
     """Sums over sequences of their squared gradients in the bases, float64 (o, i)."""
     device = next(model.parameters()).device
     sums = {
-        name: torch.zeros(shape_of(module), dtype=torch.float64, device=device)
+        name: torch.zeros(module.shape, dtype=torch.float64, device=device)
         for name, module in modules.items()
     }
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, Literal
+
+import torch
 
 from tasks.records import BadInput
 
@@ -13,7 +16,31 @@ _ATTENTION = re.compile(r"(^|[._])(attn|attention|self_attn|self_attention)([._]
 _LINEAR = ("Linear", "Conv1D")  # Conv1D is GPT-2's linear layer, with its weight the other way round
 
 
-def linear_layers(model: Any, which: Layers = "attention") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class LinearLayer:
+    """A layer y = W x + b that takes part.
+
+    Args:
+        bias: b takes part too, as the weight of an input that is always 1.
+    """
+
+    module: Any
+    bias: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs o and inputs i, the one for b among them."""
+        rows, columns = self.module.weight.shape
+        if type(self.module).__name__ == "Conv1D":
+            rows, columns = columns, rows
+        return rows, columns + self.bias
+
+    def inputs(self, given: torch.Tensor) -> torch.Tensor:
+        """What the layer was given, (b, t, i)."""
+        return torch.nn.functional.pad(given, (0, 1), value=1.0) if self.bias else given
+
+
+def linear_layers(model: Any, which: Layers = "attention", bias: bool = False) -> dict[str, LinearLayer]:
     """Linear layers by their names, in the model's order.
 
     A fused projection (GPT-2's c_attn, GPT-NeoX's query_key_value) is one layer, as it is one matrix. Output embeddings are
@@ -23,6 +50,7 @@ def linear_layers(model: Any, which: Layers = "attention") -> dict[str, Any]:
         model: a transformers causal language model.
         which: "attention", the projections of attention, which the paper puts first (arXiv 2409.16986); "mlp", the other
             linear layers of the blocks; or "all", both.
+        bias: whether biases take part, of the layers that have one.
 
     Raises:
         BadInput: the model has no such layer.
@@ -34,7 +62,7 @@ def linear_layers(model: Any, which: Layers = "attention") -> dict[str, Any]:
         if type(module).__name__ in _LINEAR and module is not output
     }
     found = {
-        name: module
+        name: LinearLayer(module, bias and module.bias is not None)
         for name, module in linear.items()
         if which == "all" or (which == "attention") == bool(_ATTENTION.search(name))
     }
@@ -42,9 +70,3 @@ def linear_layers(model: Any, which: Layers = "attention") -> dict[str, Any]:
         names = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
         raise BadInput(f"--layers {which}: the model has no such linear layer (it has: {names})")
     return found
-
-
-def shape_of(layer: Any) -> tuple[int, int]:
-    """Outputs and inputs of a linear layer."""
-    rows, columns = layer.weight.shape
-    return (columns, rows) if type(layer).__name__ == "Conv1D" else (rows, columns)

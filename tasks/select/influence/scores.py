@@ -8,7 +8,7 @@ product as large as a layer's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from tasks.records import BadInput
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.factors import MEMORY, Factors, fit_factors
-from tasks.select.influence.layers import Layers, linear_layers, shape_of
+from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
 from tasks.train.format import Examples, Ints
 
 Direction = dict[str, torch.Tensor]
@@ -29,12 +29,13 @@ class Curvature:
     """How the reference's gradient is preconditioned.
 
     Args:
-        layers: that take part.
+        layers, bias: that take part; see `linear_layers`.
         damping: added to the eigenvalues; None for 0.1 times their mean in each layer.
         plain: leave the curvature out, so that a score is a dot product of gradients.
     """
 
     layers: Layers = "attention"
+    bias: bool = False
     damping: float | None = None
     plain: bool = False
 
@@ -73,6 +74,7 @@ def influence_scores(
             model,
             candidates if fitted_on is None else fitted_on,
             curvature.layers,
+            bias=curvature.bias,
             batch_tokens=batch_tokens,
             memory=memory,
         )
@@ -93,20 +95,22 @@ def reference_direction(
     Raises:
         BadInput: the model has none of the layers, or the factors are of others.
     """
-    modules = linear_layers(model, curvature.layers)
+    modules = linear_layers(model, curvature.layers, curvature.bias)
     gradient = mean_gradient(model, reference, modules, batch_tokens)
     if curvature.plain:
         return gradient
-    if factors is None or factors.layers.keys() != modules.keys():
+    if factors is None or {name: own.shape for name, own in gradient.items()} != factors.shapes:
         raise BadInput("influence: the factors are of other layers than are asked for; remove them")
     return {name: factors.layers[name].precondition(own, curvature.damping) for name, own in gradient.items()}
 
 
-def mean_gradient(model: Any, examples: Examples, modules: Mapping[str, Any], batch_tokens: int) -> Direction:
+def mean_gradient(
+    model: Any, examples: Examples, modules: Mapping[str, LinearLayer], batch_tokens: int
+) -> Direction:
     """Gradient of the layers' weights, of the loss summed over a sequence's tokens, mean over the sequences."""
     device = next(model.parameters()).device
     sums = {
-        name: torch.zeros(shape_of(module), dtype=torch.float64, device=device)
+        name: torch.zeros(module.shape, dtype=torch.float64, device=device)
         for name, module in modules.items()
     }
 
@@ -135,7 +139,14 @@ def stream_scores(
     Returns:
         float64 (n,).
     """
-    modules = {name: module for name, module in model.named_modules() if name in direction}
+    modules = {
+        name: layer for name, layer in linear_layers(model, "all", bias=True).items() if name in direction
+    }
+    # Biases take part where the direction has a column for them.
+    modules = {
+        name: layer if layer.shape == tuple(direction[name].shape) else replace(layer, bias=False)
+        for name, layer in modules.items()
+    }
     scores = np.zeros(len(candidates))
     parts: list[torch.Tensor] = []
 

@@ -12,7 +12,7 @@ from causal_models import make_examples, make_model
 
 from tasks.records import BadInput
 from tasks.select.influence.factors import Factors, LayerFactors, fingerprint, fit_factors
-from tasks.select.influence.layers import linear_layers, shape_of
+from tasks.select.influence.layers import linear_layers
 from tasks.train.format import from_sequences
 
 
@@ -77,7 +77,7 @@ def test_eigenvalues_are_mean_squares_so_their_sum_is_the_mean_square_of_a_gradi
             for row in range(12)
         ]
         assert float(factors.layers[name].eigenvalues.sum()) == pytest.approx(np.mean(squares), rel=1e-5)
-        assert tuple(factors.layers[name].eigenvalues.shape) == shape_of(layer)
+        assert tuple(factors.layers[name].eigenvalues.shape) == layer.shape
 
 
 def test_preconditioning_with_a_large_damping_is_a_division() -> None:

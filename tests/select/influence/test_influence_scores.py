@@ -13,7 +13,7 @@ from causal_models import make_examples, make_model
 
 from tasks.records import BadInput
 from tasks.select.influence.factors import fit_factors
-from tasks.select.influence.layers import linear_layers
+from tasks.select.influence.layers import LinearLayer, linear_layers
 from tasks.select.influence.scores import (
     Curvature,
     influence_scores,
@@ -26,24 +26,30 @@ from tasks.train.format import Examples, from_sequences
 DAMPING = 1e-3
 
 
+def gradient_of(layer: LinearLayer) -> torch.Tensor:
+    weight = layer.module.weight.grad
+    weight = weight.T if type(layer.module).__name__ == "Conv1D" else weight
+    return torch.cat([weight, layer.module.bias.grad[:, None]], dim=1) if layer.bias else weight.clone()
+
+
 def gradients_by_definition(
-    model: Any, examples: Examples, which: str
+    model: Any, examples: Examples, which: str, bias: bool
 ) -> tuple[list[dict[str, torch.Tensor]], dict[str, list[tuple[torch.Tensor, torch.Tensor]]]]:
     """Of every sequence by itself, unpadded, by autograd on the weights; also inputs and output gradients of the layers.
 
     The weights' gradients come back as (o, i).
     """
-    layers = linear_layers(model, which)  # type: ignore[arg-type]
+    layers = linear_layers(model, which, bias)  # type: ignore[arg-type]
     seen: dict[str, list[Any]] = {name: [] for name in layers}
 
     def hook(name: str) -> Any:
-        def keep(layer: Any, inputs: Any, output: Any) -> None:
+        def keep(module: Any, inputs: Any, output: Any) -> None:
             output.retain_grad()
-            seen[name].append((inputs[0].detach(), output))
+            seen[name].append((layers[name].inputs(inputs[0].detach()), output))
 
         return keep
 
-    hooks = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
+    hooks = [layer.module.register_forward_hook(hook(name)) for name, layer in layers.items()]
     found = []
     for row in range(len(examples)):
         tokens = torch.from_numpy(examples.tokens[examples.offsets[row] : examples.offsets[row + 1]])[None]
@@ -55,23 +61,23 @@ def gradients_by_definition(
         )
         model.zero_grad()
         loss.backward()
-        found.append(
-            {
-                name: (layer.weight.grad.T if type(layer).__name__ == "Conv1D" else layer.weight.grad).clone()
-                for name, layer in layers.items()
-            }
-        )
+        found.append({name: gradient_of(layer) for name, layer in layers.items()})
     for one in hooks:
         one.remove()
     return found, {name: [(x[0], output.grad[0]) for x, output in own] for name, own in seen.items()}
 
 
 def scores_by_definition(
-    model: Any, reference: Examples, candidates: Examples, which: str, damping: float | None
+    model: Any,
+    reference: Examples,
+    candidates: Examples,
+    which: str,
+    damping: float | None,
+    bias: bool = False,
 ) -> np.ndarray:
     """EK-FAC fitted on the candidates, with everything held at once."""
-    own, seen = gradients_by_definition(model, candidates, which)
-    theirs, _ = gradients_by_definition(model, reference, which)
+    own, seen = gradients_by_definition(model, candidates, which, bias)
+    theirs, _ = gradients_by_definition(model, reference, which, bias)
     scores = torch.zeros(len(candidates), dtype=torch.float64)
     for name, pieces in seen.items():
         inputs, deltas = (torch.cat([piece[side] for piece in pieces]).double() for side in (0, 1))
@@ -90,11 +96,27 @@ def test_scores_are_those_of_the_definition(kind: str, which: Any) -> None:
     model = make_model(kind, dtype=torch.float64)
     reference, candidates = make_examples(5, 1, prompts=True), make_examples(23, 2)
     found = influence_scores(
-        model, reference, candidates, curvature=Curvature(which, DAMPING), batch_tokens=48
+        model, reference, candidates, curvature=Curvature(which, damping=DAMPING), batch_tokens=48
     )
     wanted = scores_by_definition(model, reference, candidates, which, DAMPING)
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
     assert np.corrcoef(found, wanted)[0, 1] > 0.9999999
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "neox"])
+def test_biases_take_part_where_they_are_asked_to(kind: str) -> None:
+    model = make_model(kind, dtype=torch.float64)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter += 0.1
+    reference, candidates = make_examples(5, 1), make_examples(23, 2)
+    given = Curvature("all", bias=True, damping=DAMPING)
+    found = influence_scores(model, reference, candidates, curvature=given, batch_tokens=48)
+    wanted = scores_by_definition(model, reference, candidates, "all", DAMPING, bias=True)
+    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    without = scores_by_definition(model, reference, candidates, "all", DAMPING)
+    assert np.abs(found - without).max() > 1e-2 * np.abs(wanted).max()
 
 
 def test_the_damping_that_is_not_given_is_a_tenth_of_each_layers_mean_eigenvalue() -> None:
@@ -191,7 +213,7 @@ def test_a_small_step_along_a_candidate_lowers_the_references_loss_by_its_plain_
         moved = copy.deepcopy(model)
         with torch.no_grad():
             for name, layer in linear_layers(moved, "all").items():
-                layer.weight -= step * gradient[name].double()
+                layer.module.weight -= step * gradient[name].double()
         assert (loss(model) - loss(moved)) / step == pytest.approx(scores[row], rel=1e-2, abs=1e-2)
 
 
