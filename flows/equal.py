@@ -125,7 +125,9 @@ def equal(settings: EqualSettings) -> Facts:
         check_pairs(run, settings, tables=tables)
         if not tables["pairs"]:
             terminal.current().note(
-                "no pairs: the documents that were read hold no structure the extractor knows"
+                "no pairs: the model gave none that could be kept; rejected.parquet says why"
+                if settings.extractor == "llm"
+                else "no pairs: the documents that were read hold no structure the extractor knows"
             )
         scores = judge(run, settings, students=[base, trained])["scores"]
         summary = finish.summarise(

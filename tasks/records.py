@@ -37,12 +37,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Something dropped: at which stage, why, and which id. `detail` says more, for a person."""
+    """Something dropped: at which stage, why, and which id. `detail` says more, for a person.
+
+    Args:
+        cost: dollars it took all the same, where a model gave no answer.
+    """
 
     stage: str
     reason: str
     id: str
     detail: str = ""
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

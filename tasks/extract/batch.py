@@ -180,7 +180,9 @@ class Order:
                     store.put(key, new, extractor, self.job.payer)
             result, cached = found[key], key in self.known and key not in self.own
             if isinstance(result, Reject):
-                yield ExtractedDocument(document_id, key, [], [replace(result, id=document_id)], False)
+                yield ExtractedDocument(
+                    document_id, key, [], [replace(result, id=document_id)], False, result.cost
+                )
             else:
                 mine = result.of(document_id)
                 yield ExtractedDocument(document_id, key, mine.pairs, mine.rejects, cached, mine.cost)

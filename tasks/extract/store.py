@@ -15,7 +15,7 @@ from tasks.run.sqlite import SqliteFile
 
 KEYS_PER_QUERY = 500
 _PAIR = [field.name for field in fields(QAPair)]
-_REJECT = [field.name for field in fields(Reject)]
+_REJECT = [field.name for field in fields(Reject) if field.name != "cost"]  # the extraction has it
 
 # A call is a row of its own: work done twice for one key shows, though only its first result is kept.
 _SCHEMA = """

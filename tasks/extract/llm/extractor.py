@@ -109,7 +109,7 @@ class LLMExtractor:
         mended: Answered[Pairs] | Undecided | None,
     ) -> Extraction | Reject:
         if isinstance(answer, Undecided):
-            return Reject("extract", "no answer from the model", document_id, answer.reason)
+            return Reject("extract", "no answer from the model", document_id, answer.reason, answer.cost)
         cost = answer.cost + (mended.cost if mended else 0.0)
         last = mended if isinstance(mended, Answered) else answer
         rule = self.model if last is mended or not self.refine else f"{self.model}, {NOT_REFINED}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,13 @@ def test_a_document_without_an_answer_is_a_reject_and_costs_the_others_nothing(t
 
     made = extract(tmp_path, Scripted(script), [FRANCE, NOTHING, ITALY])
     assert [len(made_of(one).pairs) for one in (made[0], made[2])] == [1, 1]
-    assert made[1] == Reject("extract", "no answer from the model", "n", "the answer could not be read")
+    reject = made[1]
+    assert isinstance(reject, Reject)
+    assert replace(reject, cost=0.0) == Reject(
+        "extract", "no answer from the model", "n", "the answer could not be read"
+    )
+    # A third of the first request, and two of its own.
+    assert reject.cost == pytest.approx((1 / 3 + 1 + 1) * (100 * PRICES.input + 10 * PRICES.output) / 1e6)
 
 
 def test_short_documents_share_a_request_and_a_long_one_goes_alone() -> None:
