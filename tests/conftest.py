@@ -1,9 +1,13 @@
-"""What all tests share: no network, no analytics, and one Prefect server for the tests that need one."""
+"""What all tests share: no network, no analytics, and one server of each kind for the tests that need one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.llm.serving import Served
 
 # Before anything imports these libraries.
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
@@ -26,3 +30,14 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120), without_heartbeats():
         yield
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`transformers serve` with a tiny model, which takes as long to start."""
+    from tests.llm.serving import is_missing, serving
+
+    if is_missing():
+        pytest.skip("transformers serve: install transformers[serving]")
+    with serving(tmp_path_factory.mktemp("served")) as server:
+        yield server

@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import importlib.util
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,65 +13,20 @@ from tasks.llm.ask import Failure, Limits
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Reply, Request
 from tasks.llm.store import RequestStore
+from tests.llm.serving import Served
 from tests.llm.verdicts import DOLLAR, FORM, with_asker
 
-COMMAND = Path(sys.executable).with_name("transformers")
-MISSING = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
 LIMITS = Limits(concurrency=2, timeout=60.0, retries=1, pause=0.1)
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING) or not COMMAND.exists(), reason="transformers serve: install transformers[serving]"
-)
 
-
-@pytest.fixture(scope="module")
-def serve(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a server that knows the model."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "hub").mkdir()
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (home / "log").open("wb")
-    process = subprocess.Popen(
-        [COMMAND, "serve", chat_model, "--device", "cpu", "--host", "127.0.0.1", "--port", str(port)],
-        env={**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not healthy(port):
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline, (home / "log").read_text()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
-
-
-def healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def test_a_ladder_runs_end_to_end(serve: str, chat_model: Path, tmp_path: Path) -> None:
-    form = replace(FORM, model=str(chat_model), parameters={"max_tokens": 12, "temperature": 0.0})
+def test_a_ladder_runs_end_to_end(served: Served, tmp_path: Path) -> None:
+    form = replace(FORM, model=served.model, parameters={"max_tokens": 12, "temperature": 0.0})
     texts = ["An oak.", "Some granite."]
 
     async def climb(asker: Any) -> list[Any]:
         return await Ladder(form, asker).answers(texts)
 
-    outcomes = asyncio.run(with_asker(serve, tmp_path / "s", climb, limits=LIMITS))
+    outcomes = asyncio.run(with_asker(served.url, tmp_path / "s", climb, limits=LIMITS))
     for outcome in outcomes:
         assert isinstance(outcome, Answered) or (
             isinstance(outcome, Undecided) and "the answer" in outcome.reason
@@ -97,27 +43,27 @@ def test_a_ladder_runs_end_to_end(serve: str, chat_model: Path, tmp_path: Path) 
         assert spending.cost == pytest.approx(sum(outcome.cost for outcome in outcomes))
         assert spending.cost <= sum(DOLLAR.most(steps[0]) for _ in range(spending.requests))
         paid = store.calls()
-    again = asyncio.run(with_asker(serve, tmp_path / "s", climb, limits=LIMITS))
+    again = asyncio.run(with_asker(served.url, tmp_path / "s", climb, limits=LIMITS))
     assert again == outcomes
     with RequestStore(tmp_path / "s") as store:
         assert store.calls() == paid
 
 
 def test_a_reply_is_within_the_bounds_that_its_request_was_admitted_with(
-    serve: str, chat_model: Path, tmp_path: Path
+    served: Served, tmp_path: Path
 ) -> None:
-    asked = Request(str(chat_model), (("system", "s"), ("user", "\U0001f600 hello")), {"max_tokens": 7})
-    reply = asyncio.run(with_asker(serve, tmp_path / "s", lambda asker: asker.ask(asked), limits=LIMITS))
+    asked = Request(served.model, (("system", "s"), ("user", "\U0001f600 hello")), {"max_tokens": 7})
+    reply = asyncio.run(with_asker(served.url, tmp_path / "s", lambda asker: asker.ask(asked), limits=LIMITS))
     assert isinstance(reply, Reply)
     assert 0 < reply.usage.sent <= asked.most_tokens
     assert 0 < reply.usage.answered <= 7
     assert reply.cut
 
 
-def test_another_models_name_is_a_failure_of_one_line_and_not_kept(serve: str, tmp_path: Path) -> None:
+def test_another_models_name_is_a_failure_of_one_line_and_not_kept(served: Served, tmp_path: Path) -> None:
     """This server says 400 where others say 404."""
     asked = Request("no/such-model", (("user", "hello"),), {"max_tokens": 7})
-    reply = asyncio.run(with_asker(serve, tmp_path / "s", lambda asker: asker.ask(asked), limits=LIMITS))
+    reply = asyncio.run(with_asker(served.url, tmp_path / "s", lambda asker: asker.ask(asked), limits=LIMITS))
     assert isinstance(reply, Failure)
     assert "HTTP 400" in reply.reason
     assert "\n" not in reply.reason
