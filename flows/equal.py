@@ -7,9 +7,10 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.loop import asking, compare, estimate, finish, prepare, rounds, students
+from tasks.loop import alignment, asking, compare, estimate, finish, rounds, students
 from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
+from tasks.prepare import stages as prepare
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
 from tasks.run.parallel import workers
@@ -34,9 +35,9 @@ read_corpus = Stage(prepare.corpus, "read corpus")
 estimate_cost = Stage(estimate.estimate, "estimate cost", works=_is_paid)
 encode = Stage(prepare.encode, "encode")
 check_documents = Stage(prepare.gate_documents, "check documents")
-warm_up = Stage(prepare.warm_up, "warm up", works=_warms_up)
-align = Stage(prepare.align, "align", works=_warms_up)
-cluster = Stage(prepare.cluster, "cluster")
+warm_up = Stage(alignment.warm_up, "warm up", works=_warms_up)
+align = Stage(alignment.align, "align", works=_warms_up)
+cluster = Stage(alignment.cluster, "cluster")
 make_student = Stage(students.base, "make student", works=_trains)
 learn_reference = Stage(asking.taught, "learn the reference", works=asking.asks_student)
 start_arms = Stage(rounds.start, "start arms")

@@ -1,6 +1,6 @@
 """The select-extract-train loop over a run's folder: plain functions, each a stage, without Prefect.
 
-prepare.py   target, corpus, vectors, warm-up, alignment, clusters
+alignment.py the warm-up, the space it gives, clusters and plan (what comes before: tasks/prepare)
 rounds.py    choose arms, extract their documents, reward the arms
 students.py  the base student, its training in each round, the comparison trainings
 asking.py    the student that has learnt the reference, and says which pairs to keep

@@ -5,24 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tasks.corpus.read import Fields, check_sources, fingerprint
+from tasks.corpus.read import check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.llm.settings import check_model
 from tasks.loop.settings import EqualSettings
+from tasks.prepare.stages import fields
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student
-
-
-def fields(settings: EqualSettings) -> Fields:
-    return Fields(
-        text=settings.text_field,
-        id=settings.id_field,
-        source=settings.source_field,
-        hf_split=settings.hf_split,
-    )
 
 
 @in_one_line()

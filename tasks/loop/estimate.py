@@ -9,8 +9,9 @@ from tasks.extract.llm.extractor import LLMExtractor
 from tasks.extract.llm.prompts import with_pairs
 from tasks.llm.request import Usage
 from tasks.loop.plan import documents_budget
-from tasks.loop.pulls import llm_extractor, read_documents
+from tasks.loop.pulls import llm_extractor
 from tasks.loop.settings import EqualSettings
+from tasks.prepare.documents import read_documents
 from tasks.run.seeds import generator
 
 Facts = dict[str, Any]

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from tasks.loop.keep import SERVES_LESS, kept_mask, known_reductions
-from tasks.loop.pulls import CORPUS, round_folder
+from tasks.loop.pulls import round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
+from tasks.prepare.documents import CORPUS
 from tasks.run.arrays import load_array
 from tasks.run.folder import versions
 from tasks.run.tables import (

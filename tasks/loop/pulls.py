@@ -7,8 +7,6 @@ from itertools import tee
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.target import Target
 from tasks.extract.batch import ExtractedDocument, extract_documents
@@ -19,21 +17,20 @@ from tasks.extract.llm.extractor import LLMExtractor
 from tasks.llm.settings import asking, requests_path
 from tasks.llm.store import RequestStore, Spending
 from tasks.loop.settings import EqualSettings
-from tasks.loop.space import frozen_encoder, pair_text
+from tasks.prepare.documents import read_documents
+from tasks.prepare.vectors import frozen_encoder, pair_text
 from tasks.records import QAPair, Reject
 from tasks.run import terminal
 from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
 from tasks.run.parallel import current_mapper
-from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, read_column, write_table
+from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, write_table
 from tasks.select.encode import encode_texts
 
 Facts = dict[str, Any]
 
-CORPUS = "stages/corpus.parquet"
 DOCUMENTS_PER_JOB = 16
-HELD_TOKENS = 1 << 23  # of documents' text in memory at once: 32 MiB of UTF-8
 
 
 def round_folder(folder: Path, number: int) -> Path:
@@ -138,32 +135,6 @@ def llm_extractor(settings: EqualSettings) -> LLMExtractor:
 def stage_of(run: Path, at: Path) -> str:
     """What a round's requests are entered under in the account of the store of replies."""
     return f"extract {at.relative_to(run)}"
-
-
-def read_documents(run: Path, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Rows of the corpus table in the order asked for, read as they are needed.
-
-    Some `HELD_TOKENS` are in memory at once, and of the table only the row groups that hold them are read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = ["id", "text", "source", "tokens"]
-    wanted = np.asarray(rows, dtype=np.int64)
-    part = np.cumsum(read_column(run / CORPUS, "tokens")[wanted], dtype=np.int64) // HELD_TOKENS
-    for batch in np.split(wanted, np.flatnonzero(np.diff(part)) + 1):
-        found: dict[int, dict[str, Any]] = {}
-        with pq.ParquetFile(run / CORPUS) as file:
-            first = 0
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                inside = batch[(batch >= first) & (batch < first + count)]
-                if len(inside):
-                    table = file.read_row_group(group, columns=columns).take(pa.array(inside - first))
-                    found.update(zip(inside.tolist(), table.to_pylist(), strict=True))
-                first += count
-        for row in batch.tolist():
-            yield found[row]
 
 
 def store_path(settings: EqualSettings) -> Path:

@@ -12,9 +12,11 @@ from tasks.corpus.target import Target
 from tasks.loop.asking import reductions_by
 from tasks.loop.keep import choose_pairs, kept_mask
 from tasks.loop.plan import Plan
-from tasks.loop.pulls import CORPUS, extract_rows, round_folder
+from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.loop.space import document_space, is_aligned, pair_text, reference_space, to_space
+from tasks.loop.space import document_space, is_aligned, reference_space, to_space
+from tasks.prepare.documents import CORPUS
+from tasks.prepare.vectors import pair_text
 from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer

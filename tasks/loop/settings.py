@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tasks.llm.settings import ModelSettings
-from tasks.run.settings import ParallelSettings, group
+from tasks.prepare.settings import CorpusSettings
+from tasks.run.settings import group
 
 Strategy = Literal[
     "random",
@@ -23,7 +24,6 @@ Strategy = Literal[
     "thompson",
 ]
 
-_CORPUS = group("Corpus")
 _TARGET = group("Target")
 _BUDGET = group("Budget")
 _SELECT = group("Select")
@@ -31,64 +31,18 @@ _EXTRACT = group("Extract")
 _TRAIN = group("Train")
 
 
-class EqualSettings(ModelSettings, ParallelSettings):
+class EqualSettings(ModelSettings, CorpusSettings):
     """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
 
-    place: ClassVar[frozenset[str]] = ModelSettings.place | ParallelSettings.place
-
-    # --- corpus
-    corpus: Annotated[list[str], Field(min_length=1, json_schema_extra=_CORPUS)]
-    """JSONL(.gz), Parquet or CSV files, folders of .txt, .md and .html, hf:NAME or a saved dataset's folder, or
-    python:PACKAGE,... for the docstrings of installed packages."""
-
-    text_field: Annotated[str, Field(min_length=1, json_schema_extra=_CORPUS)] = "text"
-    """Field or column that holds the text."""
-
-    id_field: Annotated[str, Field(min_length=1, json_schema_extra=_CORPUS)] = "id"
-    """Field or column that holds a unique id; file and line number where a record has none."""
-
-    source_field: Annotated[str, Field(json_schema_extra=_CORPUS)] = "source"
-    """Field or column that says where a document is from; shown in reports, never used to select."""
-
-    hf_split: Annotated[str, Field(json_schema_extra=_CORPUS)] = "train"
-    """Split of a Hugging Face dataset."""
-
-    corpus_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=_CORPUS)] = 1.0
-    """Share of the corpus to use, drawn by hash of the id: to try things on a sample first."""
-
-    exclude: Annotated[list[str], Field(json_schema_extra=_CORPUS)] = []
-    """Ids to leave out, with * and ? as wildcards."""
-
-    min_characters: Annotated[int, Field(ge=1, json_schema_extra=_CORPUS)] = 40
-    """Documents shorter than this (characters) are dropped."""
-
-    max_tokens: Annotated[int, Field(ge=64, json_schema_extra=_CORPUS)] = 4096
-    """Documents longer than this (tokens) are split at headings, paragraphs, then lines."""
-
-    near_duplicates: Annotated[float, Field(gt=0, le=1, json_schema_extra=_CORPUS)] = 0.8
-    """Jaccard similarity of 5-word shingles above which a document is a near duplicate; 1 keeps them all."""
-
-    decontamination_ngram: Annotated[int, Field(ge=4, le=50, json_schema_extra=_CORPUS)] = 13
-    """A document that shares this many consecutive words with the test part is dropped."""
-
-    max_broken: Annotated[float, Field(ge=0, le=1, json_schema_extra=_CORPUS)] = 0.01
-    """Share of unreadable records above which the run stops instead of counting them."""
+    place: ClassVar[frozenset[str]] = ModelSettings.place | CorpusSettings.place
 
     # --- target
     target: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]
     """Examples of the task, with a question and an answer each: JSONL, CSV or Parquet, or doctest:MODULE,..."""
 
-    test: Annotated[str, Field(json_schema_extra=_TARGET)] = ""
-    """Examples that judge the result, never seen by the selection; without it a part of the target judges."""
-
-    test_share: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_TARGET)] = 0.5
-    """Share of the target that judges when no test file is given."""
-
-    question_field: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)] = "question"
-    """Field or column of a target's question."""
-
-    answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)] = "answer"
-    """Field or column of a target's answer."""
+    @property
+    def examples(self) -> str:
+        return self.target
 
     # --- budget
     budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.05
@@ -123,18 +77,6 @@ class EqualSettings(ModelSettings, ParallelSettings):
     reward: Annotated[Literal["transport", "similarity"], Field(json_schema_extra=_SELECT)] = "transport"
     """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, or mean similarity.
     linucb learns from documents' gains instead, and an arm's reward is only reported."""
-
-    clusters: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None
-    """Number of clusters; by default the square root of half the number of documents."""
-
-    encoder: Annotated[str, Field(min_length=1, json_schema_extra=_SELECT)] = "lsa"
-    """'lsa', or name or path of a transformers encoder, as BAAI/bge-small-en-v1.5."""
-
-    encoder_dimensions: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_SELECT)] = 256
-    """Dimensions of the LSA vectors."""
-
-    encoder_max_tokens: Annotated[int, Field(ge=8, json_schema_extra=_SELECT)] = 256
-    """A transformers encoder reads this many tokens of a text."""
 
     align: Annotated[Literal["none", "linear", "full"], Field(json_schema_extra=_SELECT)] = "linear"
     """Contrastive alignment on the warm-up's (document, pair): a linear head, or the whole encoder.

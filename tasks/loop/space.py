@@ -12,20 +12,8 @@ from tasks.run.arrays import load_array
 from tasks.select.align import apply_head
 from tasks.select.encode import EncoderSpec, encode_texts
 
-FROZEN, ALIGNED = "stages/encoder", "stages/aligned-encoder"
+ALIGNED = "stages/aligned-encoder"
 HEAD, SPACE, REFERENCE = "stages/head.npy", "stages/space.npy", "stages/space-reference.npy"
-
-
-def pair_text(question: str, answer: str) -> str:
-    """What of a pair, or of an example of the target, is encoded."""
-    return f"{question}\n{answer}"
-
-
-def frozen_encoder(run: Path, settings: EqualSettings) -> EncoderSpec:
-    """The encoder as it was before any alignment: the LSA fitted on this corpus, or the one named."""
-    return EncoderSpec(
-        str(run / FROZEN) if settings.encoder == "lsa" else settings.encoder, settings.encoder_max_tokens
-    )
 
 
 def aligned_encoder(run: Path, settings: EqualSettings) -> EncoderSpec:

@@ -12,8 +12,9 @@ from typing import Any
 
 from tasks.corpus.target import Target
 from tasks.loop.keep import kept_mask, newly_kept
-from tasks.loop.pulls import CORPUS, round_folder
+from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
+from tasks.prepare.documents import CORPUS
 from tasks.records import Example
 from tasks.run import terminal
 from tasks.run.folder import digest

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.loop import prepare
 from tasks.loop.rounds import importance_of
 from tasks.loop.settings import EqualSettings
+from tasks.prepare import stages as prepare
 from tasks.run.settings import read_yaml
 from tasks.run.tables import write_json, write_text
 from tests.bench import targets

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
-from tasks.loop.pulls import CORPUS
 from tasks.loop.students import example_pairs
+from tasks.prepare.documents import CORPUS
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, read_rows
 from tests.bench import results

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop import asking, finish, keep, prepare, rounds, students
+from tasks.loop import alignment, asking, finish, keep, rounds, students
 from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -71,9 +71,9 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
                 compare=[],
             )
             began = time.perf_counter()
-            warm = prepare.warm_up(run, own, corpus=facts(cell, out)["corpus"], vectors={})
+            warm = alignment.warm_up(run, own, corpus=facts(cell, out)["corpus"], vectors={})
             reading = time.perf_counter() - began
-            prepare.align(run, own, vectors={}, warm=warm)
+            alignment.align(run, own, vectors={}, warm=warm)
             clusters = cluster(run, own, facts(cell, out)["corpus"]["documents"])
             shared = time.perf_counter() - began - reading
             began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.loop import prepare
+from tasks.loop import alignment
 from tasks.records import BadInput, Stopped
 from tasks.run.tables import read_rows
 from tasks.select.finetune import finetune_encoder
@@ -26,7 +26,7 @@ def test_with_a_transformers_encoder_its_alignment_and_a_model_that_trains_at_th
     def as_if_it_helped(*given: Any, **named: Any) -> Any:  # a handful of documents cannot show that it does
         return replace(finetune_encoder(*given, **named), epochs=1)
 
-    monkeypatch.setattr(prepare, "finetune_encoder", as_if_it_helped)
+    monkeypatch.setattr(alignment, "finetune_encoder", as_if_it_helped)
 
     summary = equal(
         settings(

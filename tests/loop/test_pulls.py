@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import tasks.prepare.documents
 from tasks.loop import pulls
-from tasks.loop.pulls import CORPUS, read_documents
+from tasks.prepare.documents import CORPUS, read_documents
 from tasks.run.tables import CORPUS as SCHEMA
 from tasks.run.tables import TableWriter
 
@@ -30,7 +31,7 @@ ROWS = [39, 0, 17, 17, 3, 38, 1, 20, 5]
 
 @pytest.mark.parametrize("held", [1, 10, 35, 1000])
 def test_documents_come_in_the_order_asked_for(run: Path, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
-    monkeypatch.setattr(pulls, "HELD_TOKENS", held)
+    monkeypatch.setattr(tasks.prepare.documents, "HELD_TOKENS", held)
     assert [document["text"] for document in read_documents(run, ROWS)] == [f"text {row}" for row in ROWS]
     assert list(read_documents(run, [])) == []
 
@@ -45,7 +46,7 @@ def test_documents_are_read_as_they_are_needed(run: Path, monkeypatch: pytest.Mo
         return read(file, group, **named)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
-    monkeypatch.setattr(pulls, "HELD_TOKENS", 80)
+    monkeypatch.setattr(tasks.prepare.documents, "HELD_TOKENS", 80)
     documents = read_documents(run, range(40))
     list(islice(documents, 7))
     assert groups == [0]

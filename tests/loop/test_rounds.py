@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from example_corpus import write_corpus
 
-from tasks.loop import prepare, rounds
+from tasks.loop import alignment, rounds
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, reference_space
+from tasks.prepare import stages as prepare
 from tasks.run.arrays import load_array
 from tasks.select.align import Alignment
 from tasks.select.bandit import cluster_prior
@@ -36,9 +37,9 @@ def prepared(folder: Path, **changes: Any) -> tuple[Path, EqualSettings, Facts]:
     target = prepare.target(run, own, source="")
     corpus = prepare.corpus(run, own, source="", target=target)
     vectors = prepare.encode(run, own, corpus=corpus, target=target)
-    warm = prepare.warm_up(run, own, corpus=corpus, vectors=vectors)
-    space = prepare.align(run, own, vectors=vectors, warm=warm)
-    return run, own, prepare.cluster(run, own, corpus=corpus, warm=warm, space=space)
+    warm = alignment.warm_up(run, own, corpus=corpus, vectors=vectors)
+    space = alignment.align(run, own, vectors=vectors, warm=warm)
+    return run, own, alignment.cluster(run, own, corpus=corpus, warm=warm, space=space)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def aligned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Equa
             1, 0.5, 1, 9, 9
         )
 
-    monkeypatch.setattr(prepare, "fit_linear_head", fit)
+    monkeypatch.setattr(alignment, "fit_linear_head", fit)
     return prepared(tmp_path, strategy="ucb-prior")
 
 
@@ -114,7 +115,7 @@ def test_what_an_attempt_that_was_killed_left_of_an_alignment_is_not_used(tmp_pa
     run, own, _ = prepared(tmp_path, align="none")
     for left in ("head.npy", "space.npy", "space-reference.npy"):
         np.save(run / "stages" / left, np.zeros((3, 3), dtype=np.float32))
-    prepare.align(run, own, vectors={}, warm={})
+    alignment.align(run, own, vectors={}, warm={})
     assert not is_aligned(run)
 
 

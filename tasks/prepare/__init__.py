@@ -1,0 +1,7 @@
+"""What flows do with a corpus before they choose: settings, stages over a run's folder, without Prefect.
+
+settings.py   corpus, examples, encoder, clusters
+documents.py  the documents at rest
+vectors.py    the encoder's space
+stages.py     the stages
+"""
