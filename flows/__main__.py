@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.loop.settings import EqualSettings
+from tasks.quad.settings import QuadSettings
 from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.command import Parser, add_flags, settings_from
@@ -65,6 +66,13 @@ COMMANDS = (
         "find the records of two tables, or of one, that mean the same",
         check="tasks.resolve.check",
         early=("great_expectations", "sklearn.ensemble", "sklearn.cluster", "rapidfuzz"),
+    ),
+    Command(
+        "quad",
+        QuadSettings,
+        "choose pre-training documents by their influence on a reference, cluster by cluster",
+        check="tasks.quad.check",
+        early=("distributed", "sklearn.decomposition", "faiss", "great_expectations"),
     ),
 )
 

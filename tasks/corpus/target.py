@@ -115,17 +115,22 @@ def read_target(
 
 
 def check_target(
-    target: str, test: str = "", *, question_field: str = "question", answer_field: str = "answer"
+    target: str,
+    test: str = "",
+    *,
+    question_field: str = "question",
+    answer_field: str = "answer",
+    flag: str = "--target",
 ) -> None:
     """What can be found wrong with a target in a moment: missing files, unknown kinds, wrong field names.
 
     Raises:
         BadInput: the first problem.
     """
-    for flag, name in (("--target", target), ("--test", test)):
-        if not name and flag == "--test":
+    for given, name in ((flag, target), ("--test", test)):
+        if not name and given == "--test":
             continue
-        with given_with(flag):
+        with given_with(given):
             if name.startswith("doctest:"):
                 for module in filter(None, map(str.strip, _modules(name).split(","))):
                     find_files(module, "doctest")

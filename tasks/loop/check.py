@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from tasks.corpus.read import check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.llm.settings import check_model
@@ -14,7 +11,7 @@ from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
-from tasks.train.checkpoint import check_student
+from tasks.train.checkpoint import check_student, model_fingerprint
 
 
 @in_one_line()
@@ -49,19 +46,10 @@ def input_fingerprints(settings: EqualSettings) -> dict[str, str]:
         "corpus": fingerprint(settings.corpus),
         "target": fingerprint([settings.target]),
         "test": fingerprint([settings.test]) if settings.test else "",
-        "encoder": "" if settings.encoder == "lsa" else _model_fingerprint(settings.encoder),
-        "student": "" if settings.student == "tiny" else _model_fingerprint(settings.student),
+        "encoder": "" if settings.encoder == "lsa" else model_fingerprint(settings.encoder),
+        "student": "" if settings.student == "tiny" else model_fingerprint(settings.student),
         "Sluice's version": versions()["sluice"],
     }
-
-
-def _model_fingerprint(name_or_path: str) -> str:
-    folder = Path(name_or_path).expanduser()
-    if not folder.is_dir():
-        return ""
-    files = [(file, file.stat()) for file in sorted(folder.rglob("*")) if file.is_file()]
-    marks = [(str(file.relative_to(folder)), status.st_size, status.st_mtime_ns) for file, status in files]
-    return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
 @in_one_line()

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from tasks.llm.settings import ModelSettings
 from tasks.prepare.settings import CorpusSettings
 from tasks.run.settings import group
+from tasks.train.settings import TinyStudentSettings
 
 Strategy = Literal[
     "random",
@@ -31,7 +32,7 @@ _EXTRACT = group("Extract")
 _TRAIN = group("Train")
 
 
-class EqualSettings(ModelSettings, CorpusSettings):
+class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
 
     place: ClassVar[frozenset[str]] = ModelSettings.place | CorpusSettings.place
@@ -129,18 +130,6 @@ class EqualSettings(ModelSettings, CorpusSettings):
     sequence_tokens: Annotated[int, Field(ge=32, json_schema_extra=_TRAIN)] = 512
     """Longest training example, tokens; in longer ones the question loses its start and the answer stays, but an answer
     of more than half this length loses its end to leave the question up to half."""
-
-    student_vocabulary: Annotated[int, Field(ge=300, json_schema_extra=_TRAIN)] = 1024
-    """Tokens of the tiny student's byte-level BPE, learnt from the corpus."""
-
-    student_width: Annotated[int, Field(ge=32, multiple_of=32, json_schema_extra=_TRAIN)] = 128
-    """Hidden size of the tiny student, a multiple of 32 (the width of an attention head)."""
-
-    student_layers: Annotated[int, Field(ge=1, json_schema_extra=_TRAIN)] = 3
-    """Layers of the tiny student."""
-
-    pretrain_tokens: Annotated[int, Field(ge=0, json_schema_extra=_TRAIN)] = 200_000
-    """Tokens of raw corpus text the tiny student is pre-trained on; no document is extracted for it."""
 
     round_examples: Annotated[int, Field(ge=1, json_schema_extra=_TRAIN)] = 256
     """Examples of the test part, the same ones each time, that score the student after a round; all of them at the end."""

@@ -15,7 +15,7 @@ from tasks.prepare.settings import CorpusSettings
 from tasks.prepare.vectors import FROZEN, frozen_encoder, pair_text
 from tasks.records import BadInput
 from tasks.run import terminal
-from tasks.run.arrays import save_array
+from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import integer
 from tasks.run.tables import iterate_rows, write_json
@@ -110,6 +110,11 @@ def gate_documents(run: Path, settings: CorpusSettings, corpus: Facts, vectors: 
     check_documents(run / CORPUS, run / "expectations")
     check_vectors(run / "vectors.npy", run / CORPUS, run / "expectations")
     return {"files": ["expectations/docs/index.html"]}
+
+
+def clusters(run: Path, settings: CorpusSettings, vectors: Facts) -> Facts:
+    """Clusters in the encoder's own space."""
+    return cluster_documents(run, settings, load_array(run / "vectors.npy"))
 
 
 def cluster_documents(run: Path, settings: CorpusSettings, vectors: np.ndarray) -> Facts:

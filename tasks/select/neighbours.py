@@ -167,21 +167,19 @@ class NeighbourBandit:
         self.squares[cluster] += float(np.sum(np.square(scores)))
         return reward
 
-    def intervals(self, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds of each cluster's mean score, (k,) each, by Student's t over all its scored documents.
+    def size(self, cluster: int) -> int:
+        """Documents of a cluster."""
+        return int(self._start[cluster + 1] - self._start[cluster])
 
-        Infinite where fewer than two were scored; the mean itself where all were.
-        """
-        low, high = np.full(self.count, -np.inf), np.full(self.count, np.inf)
-        for cluster in np.flatnonzero(self.scored):
-            low[cluster], high[cluster] = interval(
-                self.scored[cluster],
-                self.sums[cluster],
-                self.squares[cluster],
-                int(self._start[cluster + 1] - self._start[cluster]),
-                confidence,
-            )
-        return low, high
+    def interval(self, cluster: int, confidence: float = 0.95) -> tuple[float, float]:
+        """Bounds of a cluster's mean score, by all its documents scored so far."""
+        return interval(
+            self.scored[cluster],
+            self.sums[cluster],
+            self.squares[cluster],
+            self.size(cluster),
+            confidence,
+        )
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, JSON-serialisable."""

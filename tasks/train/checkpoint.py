@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from pathlib import Path
@@ -15,12 +16,13 @@ from tasks.run.tables import atomic_folder
 ADAPTER = "adapter_config.json"
 
 
-def check_student(name_or_path: str | Path, *, lora: bool = False) -> None:
+def check_student(name_or_path: str | Path, *, lora: bool = False, flag: str = "--student") -> None:
     """What can be said about a student before a run starts, without loading it.
 
     A hub name that is not in the local cache costs one request to the hub.
 
     Args:
+        flag: that names it, for messages.
         name_or_path: "tiny", the folder of a causal language model or of LoRA adapters, or a name on a model hub.
 
     Raises:
@@ -33,13 +35,13 @@ def check_student(name_or_path: str | Path, *, lora: bool = False) -> None:
     if name == "tiny":
         return
     if not (path / ADAPTER).is_file():
-        _check_model(name, f"--student {name}")
+        _check_model(name, f"{flag} {name}")
         return
     if not lora:
-        raise BadInput(f"--student {name}: a folder of LoRA adapters; give --lora to train them on")
-    _check_weights(path, f"--student {name}")
+        raise BadInput(f"{flag} {name}: a folder of LoRA adapters; give --lora to train them on")
+    _check_weights(path, f"{flag} {name}")
     base = _adapted(path)
-    _check_model(base, f"--student {name}: the model it adapts, {base}")
+    _check_model(base, f"{flag} {name}: the model it adapts, {base}")
 
 
 def _check_model(name: str, subject: str) -> None:
@@ -69,6 +71,16 @@ def _adapted(adapters: Path) -> str:
     if not isinstance(base, str) or not base:
         raise BadInput(f"--student {adapters}: its {ADAPTER} names no base model; save the adapters anew")
     return base
+
+
+def model_fingerprint(name_or_path: str) -> str:
+    """Of the names, sizes and times of a model's files; "" for a name on a hub."""
+    folder = Path(name_or_path).expanduser()
+    if not folder.is_dir():
+        return ""
+    files = [(file, file.stat()) for file in sorted(folder.rglob("*")) if file.is_file()]
+    marks = [(str(file.relative_to(folder)), status.st_size, status.st_mtime_ns) for file, status in files]
+    return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
 def source_of(name_or_path: str | Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 
 @contextmanager
@@ -17,3 +17,8 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_for(student: str) -> AbstractContextManager[None]:
+    """One thread for the tiny student, the whole machine for another."""
+    return one_thread() if student == "tiny" else nullcontext()

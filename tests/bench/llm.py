@@ -232,8 +232,9 @@ def asking(url: str, path: Path) -> subprocess.Popen[str]:
 
 def main() -> int:
     what = sys.argv[1] if len(sys.argv) > 1 else ""
-    if what == "ask":  # the run that is killed
-        limits = Limits(concurrency=CONCURRENCY, timeout=30.0)
+    if what == "ask":  # the run that is killed, or measured beside others'; with a time-out in seconds
+        timeout = float(sys.argv[4]) if len(sys.argv) > 4 else 30.0
+        limits = Limits(concurrency=CONCURRENCY, timeout=timeout, pause=0.05)
         import openai  # noqa: F401
 
         print("ready", flush=True)

@@ -207,6 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
             return status == 200
         if self.path != "/v1/chat/completions":
             self._fail(404, "no such path")
+        elif not body["messages"]:  # some clients ask so for the headers that tell the limits
+            self._fail(400, "there are no messages")
         elif "response_format" in body and not server.schemas:
             self._fail(400, "response_format of type json_schema is not supported")
         elif fault == "errors":
@@ -230,7 +232,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _completion(self, body: Body, text: str, cut: bool) -> Body:
         sent = sum(len(message["content"]) for message in body["messages"]) // 4
-        usage: Body = {"prompt_tokens": sent, "completion_tokens": len(text) // 4}
+        answered = len(text) // 4
+        usage: Body = {
+            "prompt_tokens": sent,
+            "completion_tokens": answered,
+            "total_tokens": sent + answered,
+        }
         if self.server.usage == "cached":
             usage["prompt_tokens_details"] = {"cached_tokens": sent // 2}
         return {

@@ -1,0 +1,88 @@
+"""The model, what its loss says of the reference, and the direction that candidates are compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tasks.corpus.target import Target
+from tasks.prepare.documents import CORPUS, read_documents
+from tasks.quad.scoring import chunks, load_model
+from tasks.quad.settings import QuadSettings
+from tasks.records import Example
+from tasks.run.folder import digest
+from tasks.run.seeds import generator, integer
+from tasks.run.tables import atomic_path, iterate_rows
+from tasks.train.format import Examples, encode_pairs
+from tasks.train.threads import threads_for
+
+Facts = dict[str, Any]
+
+BASE = "students/base"
+FACTORS, DIRECTION = "stages/factors.safetensors", "stages/direction.safetensors"
+
+
+def model_path(run: Path, settings: QuadSettings) -> str:
+    """Folder, or name on a hub, of the model before the selection."""
+    return str(run / BASE) if settings.model == "tiny" else settings.model
+
+
+def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
+    """The tiny model, made on the corpus's raw text; one that is given stays where it is."""
+    if settings.model != "tiny":
+        return {"files": [], "model": settings.model}
+    from tasks.train.student import make_student
+
+    with threads_for(settings.model):
+        make_student(
+            run / BASE,
+            (row["text"] for row in iterate_rows(run / CORPUS, ["text"])),
+            vocabulary=settings.student_vocabulary,
+            width=settings.student_width,
+            layers=settings.student_layers,
+            pretrain_tokens=settings.pretrain_tokens,
+            sequence_tokens=settings.sequence_tokens,
+            seed=integer(settings.seed, "student"),
+        )
+    return {"files": [BASE], "model": digest(run / BASE)}
+
+
+def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, model: Facts) -> Facts:
+    """Factors of the model's curvature, and the reference's gradient preconditioned with them: made once, for all scores."""
+    from safetensors.torch import save_file
+
+    from tasks.select.influence.factors import fit_factors
+    from tasks.select.influence.scores import Curvature, reference_direction
+
+    path = model_path(run, settings)
+    own, tokenizer = load_model(path)
+    rows = generator(settings.seed, "curvature").permutation(corpus["documents"])
+    texts = [
+        document["text"] for document in read_documents(run, rows[: settings.curvature_documents].tolist())
+    ]
+    sample, _ = chunks(tokenizer, texts, settings.sequence_tokens)
+    given = Curvature(settings.layers, damping=settings.damping)
+    with threads_for(settings.model):
+        factors = fit_factors(own, sample, settings.layers, batch_tokens=settings.batch_tokens)
+        direction = reference_direction(
+            own,
+            reference_examples(tokenizer, Target.load(run / "target").reference, settings.sequence_tokens),
+            given,
+            factors,
+            batch_tokens=settings.batch_tokens,
+        )
+    factors.save(run / FACTORS)
+    with atomic_path(run / DIRECTION) as temporary:
+        save_file({name: matrix.cpu().contiguous() for name, matrix in direction.items()}, temporary)
+    return {
+        "files": [FACTORS, DIRECTION],
+        "layers": len(direction),
+        "parameters": sum(matrix.numel() for matrix in direction.values()),
+        "documents": len(texts),
+    }
+
+
+def reference_examples(tokenizer: Any, examples: list[Example], sequence_tokens: int) -> Examples:
+    """Questions with their answers, of which the answers bear the loss."""
+    pairs = [(example.question, example.answer) for example in examples]
+    return encode_pairs(tokenizer, pairs, sequence_tokens)

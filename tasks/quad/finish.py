@@ -1,0 +1,160 @@
+"""What a run leaves: the selection, the tables, the figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tasks.prepare.documents import read_documents
+from tasks.quad.rounds import SCORES, VISITS, all_scores, all_visits, round_folder
+from tasks.quad.settings import QuadSettings
+from tasks.run.folder import versions
+from tasks.run.tables import atomic_path, read_json, read_rows, write_json, write_table
+
+Facts = dict[str, Any]
+
+SELECTED, SCORES_TABLE, ARMS = "selected.jsonl", "scores.parquet", "arms.parquet"
+
+
+def budget_tokens(settings: QuadSettings, corpus: Facts) -> int:
+    """Tokens to select."""
+    return settings.budget_tokens or max(1, round(settings.budget * corpus["tokens"]))
+
+
+def is_done(settings: QuadSettings, corpus: Facts, so_far: Facts) -> bool:
+    """Whether no further round is to be made: the budget is reached, or no more documents are there or may be scored."""
+    enough = so_far["bought_tokens"] >= budget_tokens(settings, corpus)
+    return enough or not so_far["left"] or so_far["scored"] >= settings.scored * corpus["documents"]
+
+
+def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Facts:
+    """Put the rounds together, and write what is selected: what was bought, up to the budget, in the order it was.
+
+    Where that is less than the budget, the visits that were not bought give their documents too, the best first.
+    """
+    scores, visits = all_scores(run, last["number"]), all_visits(run, last["number"])
+    mean = {(visit["round"], visit["cluster"]): visit["mean"] for visit in visits}
+    blocks = [list(rows) for _, rows in groupby(scores, key=lambda row: (row["round"], row["cluster"]))]
+    order = [row for block in blocks if block[0]["bought"] for row in block]
+    bought = len(order)
+    others = [block for block in blocks if not block[0]["bought"]]
+    others.sort(key=lambda block: -mean[block[0]["round"], block[0]["cluster"]])
+    order += [row for block in others for row in block]
+    chosen: list[Facts] = []
+    tokens, limit = 0, budget_tokens(settings, corpus)
+    for row in order:
+        # A document that is dearer than the whole budget is better than none.
+        if chosen and tokens + row["tokens"] > limit:
+            break
+        chosen.append(row)
+        tokens += row["tokens"]
+        if tokens >= limit:
+            break
+    _write_selected(run, chosen)
+    write_table(run / SCORES_TABLE, scores, SCORES)
+    write_table(run / ARMS, visits, VISITS)
+    return {
+        "files": [SELECTED, SCORES_TABLE, ARMS],
+        "documents": len(chosen),
+        "tokens": tokens,
+        "filled": max(0, len(chosen) - bought),
+    }
+
+
+def _write_selected(run: Path, chosen: Sequence[Facts]) -> None:
+    documents = read_documents(run, [row["row"] for row in chosen])
+    with atomic_path(run / SELECTED) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        for row, document in zip(chosen, documents, strict=True):
+            line = {
+                "id": document["id"],
+                "text": document["text"],
+                "source": document["source"],
+                "score": row["score"],
+                "cluster": row["cluster"],
+                "round": row["round"],
+            }
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def summarise(
+    settings: QuadSettings,
+    *,
+    target: Facts,
+    corpus: Facts,
+    clusters: Facts,
+    curvature: Facts,
+    last: Facts,
+    selected: Facts,
+    trained: Facts,
+) -> Facts:
+    """The figures of a run, machine-readable."""
+    return {
+        "layers": settings.layers,
+        "seed": settings.seed,
+        "documents": corpus["documents"],
+        "documents_scored": last["scored"],
+        "documents_selected": selected["documents"],
+        "documents_filled": selected["filled"],
+        "tokens_total": corpus["tokens"],
+        "tokens_selected": selected["tokens"],
+        "budget_tokens": budget_tokens(settings, corpus),
+        "clusters": clusters["clusters"],
+        "rounds": last["number"],
+        "tau": last["tau"],
+        "reference_examples": target["reference"],
+        "test_examples": target["test"],
+        "influence_layers": curvature["layers"],
+        "influence_parameters": curvature["parameters"],
+        "reference_nll_before": trained["nll_before"],
+        "reference_nll_after": trained["nll_after"],
+        "train_tokens": trained["tokens"],
+        "versions": versions(),
+    }
+
+
+def save_summary(run: Path, summary: Facts) -> None:
+    write_json(run / "summary.json", summary)
+
+
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal: a heading and the figures."""
+    columns = [
+        ("documents", f"{summary['documents']:,}"),
+        ("scored", f"{summary['documents_scored']:,}"),
+        ("selected", f"{summary['documents_selected']:,}"),
+        ("tokens", f"{summary['tokens_selected']:,}"),
+    ]
+    if summary["reference_nll_after"] is not None:
+        columns += [
+            ("held-out NLL before", f"{summary['reference_nll_before']:.3f}"),
+            ("after", f"{summary['reference_nll_after']:.3f}"),
+        ]
+    return [[name for name, _ in columns], [value for _, value in columns]]
+
+
+def round_line(so_far: Facts, settings: QuadSettings, corpus: Facts) -> str:
+    """A round in a line."""
+    return (
+        f"round {so_far['number']}: {so_far['scored']:,} documents scored, {so_far['bought']:,} bought, "
+        f"{so_far['bought_tokens']:,} of {budget_tokens(settings, corpus):,} tokens; threshold {so_far['tau']:.3g}"
+    )
+
+
+def visits_table(run: Path, number: int) -> list[list[str]]:
+    """The visits of a round, the best first, a heading before them."""
+    terms = read_json(run / "stages/terms.json")
+    head = ["cluster", "about", "documents", "mean", "low", "high", "threshold", "bought"]
+    visits = sorted(read_rows(round_folder(run, number) / "visits.parquet"), key=lambda row: -row["mean"])
+    return [head] + [
+        [
+            str(row["cluster"]),
+            " ".join(terms[row["cluster"]]),
+            f"{row['documents']} of {row['size']}",
+            *(f"{row[name]:.4g}" for name in ("mean", "low", "high", "tau")),
+            "yes" if row["bought"] else "no",
+        ]
+        for row in visits
+    ]

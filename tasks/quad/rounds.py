@@ -1,0 +1,238 @@
+"""A round: clusters are chosen, a block of each is scored, and bought where its mean is above the threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.prepare.documents import read_documents
+from tasks.quad.curvature import DIRECTION, model_path
+from tasks.quad.scoring import score_documents
+from tasks.quad.settings import QuadSettings
+from tasks.run import terminal
+from tasks.run.arrays import load_array
+from tasks.run.seeds import integer
+from tasks.run.tables import read_column, read_json, read_rows, write_json, write_table
+from tasks.select.neighbours import NeighbourBandit, Visit, find_neighbours, interval
+
+Facts = dict[str, Any]
+
+SCORES = pa.schema(
+    [
+        ("row", pa.int64()),  # of the corpus table
+        ("document_id", pa.string()),
+        ("score", pa.float64()),  # influence on the reference per token, larger is better
+        ("cluster", pa.int32()),
+        ("round", pa.int32()),
+        ("tokens", pa.int64()),
+        ("bought", pa.bool_()),
+    ]
+)
+VISITS = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("cluster", pa.int32()),
+        ("size", pa.int32()),  # documents of the cluster
+        ("remaining", pa.int32()),  # not scored, after this visit
+        ("visits", pa.int32()),  # of this cluster, after this one
+        ("documents", pa.int32()),  # scored in this visit
+        ("tokens", pa.int64()),  # of these
+        ("mean", pa.float64()),  # of their scores
+        ("low", pa.float64()),  # interval of the cluster's mean, of all its documents scored so far
+        ("high", pa.float64()),
+        ("tau", pa.float64()),
+        ("reward", pa.float64()),  # mean - tau
+        ("bought", pa.bool_()),
+        ("exploit", pa.float64()),  # the two terms of the score it was chosen by
+        ("bonus", pa.float64()),
+    ]
+)
+
+
+@dataclass(slots=True)
+class Scored:
+    """A visit with what came of it."""
+
+    visit: Visit
+    rows: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+def round_folder(run: Path, number: int) -> Path:
+    return run / f"rounds/{number:03d}"
+
+
+def visit(
+    run: Path, settings: QuadSettings, number: int, clusters: Facts, curvature: Facts, before: Facts
+) -> Facts:
+    """Choose clusters, score their documents, decide what is bought, and tell the bandit.
+
+    A visit whose interval has the threshold inside scores further blocks, while the settings allow. The threshold is a
+    quantile of all scores so far, those of this round among them.
+    """
+    at = round_folder(run, number)
+    bandit = _bandit(run, settings, before)
+    earlier = _scores_before(run, number)
+    made = [Scored(one) for one in bandit.choose(settings.visits, settings.block)]
+    pending = [(one, one.visit.rows) for one in made]
+    tau = 0.0
+    for further in range(settings.more_blocks + 1):
+        _score(run, settings, pending)
+        seen = np.concatenate([earlier, *(one.scores for one in made)])
+        tau = float(np.quantile(seen, settings.tau_quantile))
+        if further < settings.more_blocks:
+            pending = [
+                (one, rows)
+                for one in made
+                if _is_open(one, tau, bandit, settings.confidence)
+                and len(rows := bandit.next_rows(one.visit.cluster, settings.block))
+            ]
+    spread = float(np.std(seen)) if len(seen) > 1 else 1.0
+    scores, visits = _decide(run, number, made, tau, bandit, settings)
+    write_table(at / "scores.parquet", scores, SCORES)
+    write_table(at / "visits.parquet", visits, VISITS)
+    write_json(at / "state.json", {**bandit.state(), "spread": spread})
+    name = at.relative_to(run)
+    bought = [row for row in scores if row["bought"]]
+    return {
+        "files": [f"{name}/scores.parquet", f"{name}/visits.parquet", f"{name}/state.json"],
+        "scored": before["scored"] + len(scores),
+        "bought": before["bought"] + len(bought),
+        "bought_tokens": before["bought_tokens"] + sum(row["tokens"] for row in bought),
+        "tau": tau,
+        "left": int(bandit.left.sum()),
+        "number": number,
+    }
+
+
+def nothing_yet(corpus: Facts) -> Facts:
+    """What is known before the first round."""
+    return {
+        "scored": 0,
+        "bought": 0,
+        "bought_tokens": 0,
+        "tau": None,
+        "left": corpus["documents"],
+        "number": 0,
+    }
+
+
+def _bandit(run: Path, settings: QuadSettings, before: Facts) -> NeighbourBandit:
+    state = read_json(round_folder(run, before["number"]) / "state.json") if before["number"] else None
+    bandit = NeighbourBandit(
+        load_array(run / "stages/labels.npy"),
+        find_neighbours(load_array(run / "stages/centroids.npy"), settings.radius),
+        # In units of the scores, which have none that anybody knows beforehand.
+        alpha=settings.alpha * (state["spread"] if state else 0.0),
+        seed=integer(settings.seed, "visits"),
+    )
+    if state:
+        bandit.restore(state)
+    return bandit
+
+
+def _score(run: Path, settings: QuadSettings, pending: list[tuple[Scored, np.ndarray]]) -> None:
+    """Score the documents of visits, all together, and add them to the visits."""
+    rows = [row for _, own in pending for row in own.tolist()]
+    texts = [document["text"] for document in read_documents(run, rows)]
+    found = score_documents(
+        texts,
+        model=model_path(run, settings),
+        tiny=settings.model == "tiny",
+        direction=str(run / DIRECTION),
+        sequence_tokens=settings.sequence_tokens,
+        batch_tokens=settings.batch_tokens,
+    )
+    for one, own in pending:
+        for row in own.tolist():
+            one.rows.append(row)
+            one.scores.append(next(found))
+        terminal.current().progress("documents scored", len(one.rows))
+
+
+def _is_open(one: Scored, tau: float, bandit: NeighbourBandit, confidence: float) -> bool:
+    """Whether what is scored of a visit does not tell yet on which side of tau its cluster is."""
+    cluster, scores = one.visit.cluster, np.array(one.scores)
+    low, high = interval(
+        bandit.scored[cluster] + len(scores),
+        bandit.sums[cluster] + scores.sum(),
+        bandit.squares[cluster] + np.square(scores).sum(),
+        bandit.size(cluster),
+        confidence,
+    )
+    return low <= tau <= high
+
+
+def _decide(
+    run: Path, number: int, made: list[Scored], tau: float, bandit: NeighbourBandit, settings: QuadSettings
+) -> tuple[list[Facts], list[Facts]]:
+    """Rows of the two tables of a round."""
+    rows = [row for one in made for row in one.rows]
+    documents = dict(zip(rows, read_documents(run, rows), strict=True))
+    scores: list[Facts] = []
+    visits: list[Facts] = []
+    for one in made:
+        cluster = one.visit.cluster
+        reward = bandit.observe(cluster, np.array(one.scores), tau)
+        low, high = bandit.interval(cluster, settings.confidence)
+        scores += [
+            {
+                "row": row,
+                "document_id": documents[row]["id"],
+                "score": score,
+                "cluster": cluster,
+                "round": number,
+                "tokens": documents[row]["tokens"],
+                "bought": reward > 0,
+            }
+            for row, score in zip(one.rows, one.scores, strict=True)
+        ]
+        visits.append(
+            {
+                "round": number,
+                "cluster": cluster,
+                "size": bandit.size(cluster),
+                "remaining": int(bandit.left[cluster]),
+                "visits": int(bandit.visits[cluster]),
+                "documents": len(one.rows),
+                "tokens": sum(documents[row]["tokens"] for row in one.rows),
+                "mean": float(np.mean(one.scores)),
+                "low": low,
+                "high": high,
+                "tau": tau,
+                "reward": reward,
+                "bought": reward > 0,
+                "exploit": one.visit.exploit,
+                "bonus": one.visit.bonus,
+            }
+        )
+    return scores, visits
+
+
+def _scores_before(run: Path, number: int) -> np.ndarray:
+    parts = [
+        np.asarray(read_column(round_folder(run, earlier) / "scores.parquet", "score"))
+        for earlier in range(1, number)
+    ]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def all_scores(run: Path, rounds: int) -> list[Facts]:
+    """Every scored document, in the order of the visits."""
+    return [
+        row
+        for number in range(1, rounds + 1)
+        for row in read_rows(round_folder(run, number) / "scores.parquet")
+    ]
+
+
+def all_visits(run: Path, rounds: int) -> list[Facts]:
+    return [
+        row
+        for number in range(1, rounds + 1)
+        for row in read_rows(round_folder(run, number) / "visits.parquet")
+    ]

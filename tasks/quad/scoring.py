@@ -1,0 +1,100 @@
+"""Influence of documents on the reference, in jobs that Dask workers run; a large model scores here, where its GPU is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tasks.run.parallel import current_mapper, serial
+from tasks.train.format import Examples, encode_texts, from_sequences
+from tasks.train.threads import threads_for
+
+DOCUMENTS_PER_JOB = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringJob:
+    """Work for one worker: small, picklable, and complete.
+
+    Args:
+        model: folder or name of the model.
+        tiny: it is the tiny one, which works on one thread.
+        direction: path of the reference's preconditioned gradient.
+        texts: documents.
+        sequence_tokens, batch_tokens: see the settings.
+    """
+
+    model: str
+    tiny: bool
+    direction: str
+    texts: list[str]
+    sequence_tokens: int
+    batch_tokens: int
+
+
+def score_documents(texts: Sequence[str], *, model: str, tiny: bool, **named: Any) -> Iterator[float]:
+    """Influence of each document per token, in their order.
+
+    Influence adds up over a document's parts, and so would grow with its length. A budget counts tokens, so what a token brings is
+    what documents are compared by; parts of full length weigh as the paper's mean over parts.
+    """
+    mapper = current_mapper() if tiny else serial
+    jobs = [
+        ScoringJob(model, tiny, texts=list(texts[first : first + DOCUMENTS_PER_JOB]), **named)
+        for first in range(0, len(texts), DOCUMENTS_PER_JOB)
+    ]
+    for scores in mapper(scores_of, jobs):
+        yield from scores
+
+
+def scores_of(job: ScoringJob) -> list[float]:
+    """Scores of a job's documents; 0 for one of less than two tokens."""
+    from tasks.select.influence.scores import stream_scores
+
+    model, tokenizer = load_model(job.model)
+    parts, owners = chunks(tokenizer, job.texts, job.sequence_tokens)
+    with threads_for("tiny" if job.tiny else job.model):
+        scores = stream_scores(
+            model, _direction(job.direction, job.model), parts, batch_tokens=job.batch_tokens
+        )
+    sums = np.bincount(owners, scores, len(job.texts))
+    tokens = np.bincount(owners, parts.lengths, len(job.texts))
+    found: list[float] = (sums / np.maximum(1, tokens)).tolist()
+    return found
+
+
+def chunks(tokenizer: Any, texts: Sequence[str], sequence_tokens: int) -> tuple[Examples, np.ndarray]:
+    """Texts as token sequences, long ones in parts, every token but the first bearing loss.
+
+    Returns:
+        The parts, and the row of the text that each is of.
+    """
+    sequences: list[list[int]] = []
+    owners: list[int] = []
+    for row, tokens in enumerate(encode_texts(tokenizer, texts)):
+        for first in range(0, max(1, len(tokens)), sequence_tokens):
+            sequences.append(tokens[first : first + sequence_tokens])
+            owners.append(row)
+    return from_sequences(sequences, [0] * len(sequences)), np.array(owners, dtype=np.int64)
+
+
+@lru_cache(maxsize=1)
+def load_model(path: str) -> tuple[Any, Any]:
+    """A model and its tokenizer, kept while the same is asked for: a worker has many jobs."""
+    from tasks.train.checkpoint import load_student
+
+    found: tuple[Any, Any] = load_student(path)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _direction(path: str, model: str) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    device = next(load_model(model)[0].parameters()).device
+    found: dict[str, Any] = load_file(path, device=str(device))
+    return found

@@ -1,0 +1,98 @@
+"""Settings of the Quad flow: the form in the UI, the flags of `sluice quad`, and the run's settings.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tasks.prepare.settings import CorpusSettings
+from tasks.run.settings import group
+from tasks.train.settings import TinyStudentSettings
+
+_TARGET = group("Target")
+_BUDGET = group("Budget")
+_MODEL = group("Model and influence")
+_VISITS = group("Visits")
+_TRAIN = group("Train")
+
+
+class QuadSettings(TinyStudentSettings, CorpusSettings):
+    """Choose pre-training data by influence and diversity: visit clusters, score a few documents of each, buy what helps."""
+
+    place: ClassVar[frozenset[str]] = CorpusSettings.place
+
+    # --- target
+    reference: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]
+    """Examples whose loss is to fall, with a question and an answer each: JSONL, CSV or Parquet, or doctest:MODULE,..."""
+
+    # --- budget
+    budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.05
+    """Share of the corpus's tokens to select."""
+
+    budget_tokens: Annotated[int | None, Field(ge=1, json_schema_extra=_BUDGET)] = None
+    """Tokens to select, as the corpus counts them; wins over the share."""
+
+    scored: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.5
+    """Share of the documents that may be scored. What is missing of the budget then comes from the best blocks that were
+    not bought."""
+
+    # --- model and influence
+    model: Annotated[str, Field(min_length=1, json_schema_extra=_MODEL)] = "tiny"
+    """The model that the data is for: "tiny", which is made here, or name or path of a causal language model."""
+
+    layers: Annotated[Literal["attention", "mlp", "all"], Field(json_schema_extra=_MODEL)] = "attention"
+    """Linear layers that influence is measured on; attention's projections as in the paper."""
+
+    damping: Annotated[float | None, Field(gt=0, json_schema_extra=_MODEL)] = None
+    """Added to the curvature's eigenvalues; by default a tenth of their mean in each layer."""
+
+    curvature_documents: Annotated[int, Field(ge=2, json_schema_extra=_MODEL)] = 256
+    """Random documents that the curvature is taken from."""
+
+    sequence_tokens: Annotated[int, Field(ge=32, json_schema_extra=_MODEL)] = 512
+    """Tokens that the model reads at once; longer documents are scored, and trained on, in parts."""
+
+    batch_tokens: Annotated[int, Field(ge=32, json_schema_extra=_MODEL)] = 4096
+    """Tokens of a batch when documents are scored, padding included; bounds the memory and changes no score."""
+
+    # --- visits
+    radius: Annotated[float | None, Field(gt=0, le=2, json_schema_extra=_VISITS)] = None
+    """Clusters nearer than this (1 - cosine of centroids) learn from each other's visits; by default so that half of them
+    have a neighbour."""
+
+    alpha: Annotated[float, Field(ge=0, json_schema_extra=_VISITS)] = 0.1
+    """Weight of the bonus for clusters that little is known of, in standard deviations of the scores seen so far."""
+
+    visits: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 16
+    """Clusters that a round visits."""
+
+    block: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 8
+    """Documents of a cluster that are scored first; what is scored is what is bought."""
+
+    more_blocks: Annotated[int, Field(ge=0, le=100, json_schema_extra=_VISITS)] = 1
+    """Further blocks of a visit whose interval does not yet tell whether the cluster's mean is above the threshold."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.9
+    """Confidence of that interval, and of those in the report."""
+
+    tau_quantile: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.6
+    """The threshold tau, as a quantile of the scores seen so far: a visit is bought whose mean score is above it."""
+
+    # --- train
+    train: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True
+    """Continue the model's pre-training on the selection, and judge it on held-out examples."""
+
+    epochs: Annotated[float, Field(gt=0, le=100, json_schema_extra=_TRAIN)] = 1.0
+    """Passes over the selection."""
+
+    learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
+    """Peak of the cosine schedule; by default 1e-3 for a small model, 1e-5 for others."""
+
+    @property
+    def examples(self) -> str:
+        return self.reference
+
+    @property
+    def title(self) -> str:
+        return f"influence on {self.layers}"
