@@ -16,7 +16,7 @@ from tasks.quad.settings import QuadSettings
 from tasks.run import terminal
 from tasks.run.arrays import load_array
 from tasks.run.seeds import integer
-from tasks.run.tables import read_column, read_json, read_rows, write_json, write_table
+from tasks.run.tables import read_json, read_rows, write_json, write_table
 from tasks.select.neighbours import NeighbourBandit, Visit, find_neighbours, interval
 
 Facts = dict[str, Any]
@@ -71,19 +71,25 @@ def visit(
 ) -> Facts:
     """Choose clusters, score their documents, decide what is bought, and tell the bandit.
 
-    A visit whose interval has the threshold inside scores further blocks, while the settings allow. The threshold is a
-    quantile of all scores so far, those of this round among them.
+    A visit whose interval has the threshold inside scores further blocks, while the settings allow. The threshold is from all
+    scores so far, those of this round among them.
     """
     at = round_folder(run, number)
     bandit = _bandit(run, settings, before)
-    earlier = _scores_before(run, number)
+    earlier = [row for before_it in range(1, number) for row in _scores(run, before_it)]
     made = [Scored(one) for one in bandit.choose(settings.visits, settings.block)]
     pending = [(one, one.visit.rows) for one in made]
     tau = 0.0
     for further in range(settings.more_blocks + 1):
         _score(run, settings, pending)
-        seen = np.concatenate([earlier, *(one.scores for one in made)])
-        tau = float(np.quantile(seen, settings.tau_quantile))
+        seen = np.array(
+            [*(row["score"] for row in earlier), *(score for one in made for score in one.scores)]
+        )
+        owners = [
+            *(row["cluster"] for row in earlier),
+            *(one.visit.cluster for one in made for _ in one.rows),
+        ]
+        tau = threshold(seen, np.array(owners), bandit.sizes, settings.tau_quantile)
         if further < settings.more_blocks:
             pending = [
                 (one, rows)
@@ -213,21 +219,27 @@ def _decide(
     return scores, visits
 
 
-def _scores_before(run: Path, number: int) -> np.ndarray:
-    parts = [
-        np.asarray(read_column(round_folder(run, earlier) / "scores.parquet", "score"))
-        for earlier in range(1, number)
-    ]
-    return np.concatenate([np.zeros(0), *parts])
+def threshold(scores: np.ndarray, clusters: np.ndarray, sizes: np.ndarray, quantile: float) -> float:
+    """A quantile of the scores of all documents in the clusters that were visited, estimated from those that were scored.
+
+    Good clusters are visited more often. Each scored document stands for as many as its cluster has for every one that was
+    scored; without that the threshold would rise with what the bandit has learnt, and shut out the good clusters in the end.
+
+    Args:
+        scores, clusters: of the scored documents, (n,).
+        sizes: documents of each cluster, (k,).
+    """
+    weights = sizes[clusters] / np.bincount(clusters, minlength=len(sizes))[clusters]
+    return float(np.quantile(scores, quantile, weights=weights, method="inverted_cdf"))
 
 
 def all_scores(run: Path, rounds: int) -> list[Facts]:
     """Every scored document, in the order of the visits."""
-    return [
-        row
-        for number in range(1, rounds + 1)
-        for row in read_rows(round_folder(run, number) / "scores.parquet")
-    ]
+    return [row for number in range(1, rounds + 1) for row in _scores(run, number)]
+
+
+def _scores(run: Path, number: int) -> list[Facts]:
+    return read_rows(round_folder(run, number) / "scores.parquet")
 
 
 def all_visits(run: Path, rounds: int) -> list[Facts]:

@@ -76,8 +76,9 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     confidence: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.9
     """Confidence of that interval, and of those in the report."""
 
-    tau_quantile: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.6
-    """The threshold tau, as a quantile of the scores seen so far: a visit is bought whose mean score is above it."""
+    tau_quantile: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.7
+    """The threshold tau, as a quantile of the documents' scores, estimated from those scored so far: a visit is bought whose
+    mean score is above it."""
 
     # --- train
     train: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True

@@ -126,7 +126,7 @@ class NeighbourBandit:
     @property
     def left(self) -> np.ndarray:
         """Documents of each cluster that no visit had, (k,)."""
-        return np.diff(self._start) - self.taken
+        return self.sizes - self.taken
 
     def choose(self, clusters: int, block: int) -> list[Visit]:
         """The next visits, the best first, and their documents, which no later visit has.
@@ -167,9 +167,14 @@ class NeighbourBandit:
         self.squares[cluster] += float(np.sum(np.square(scores)))
         return reward
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """Documents of each cluster, (k,)."""
+        return np.diff(self._start)
+
     def size(self, cluster: int) -> int:
         """Documents of a cluster."""
-        return int(self._start[cluster + 1] - self._start[cluster])
+        return int(self.sizes[cluster])
 
     def interval(self, cluster: int, confidence: float = 0.95) -> tuple[float, float]:
         """Bounds of a cluster's mean score, by all its documents scored so far."""

@@ -1,0 +1,168 @@
+"""Rounds of visits and what is selected of them, with scores that the tests make up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.prepare.documents import CORPUS
+from tasks.quad import finish, rounds
+from tasks.quad.settings import QuadSettings
+from tasks.run.arrays import save_array
+from tasks.run.tables import CORPUS as SCHEMA
+from tasks.run.tables import read_rows, write_json, write_table
+from tasks.select.lsa import unit_rows
+
+SIZES = [30, 3, 12, 25, 1]
+DOCUMENTS = sum(SIZES)
+LABELS = np.repeat(np.arange(len(SIZES)), SIZES)
+MEANS = [0.0, 2.0, -1.0, 1.0, 3.0]
+TOKENS = [10 + row % 5 for row in range(DOCUMENTS)]
+FACTS = {"documents": DOCUMENTS, "tokens": sum(TOKENS)}
+
+
+def score_of(text: str) -> float:
+    row = int(text.split()[1])
+    return MEANS[LABELS[row]] + 0.1 * float(np.sin(row))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run's folder with five clusters, of which the small ones are the best."""
+    asked: list[str] = []
+
+    def scored(texts: list[str], **named: Any) -> Iterator[float]:
+        asked.extend(texts)
+        assert len(set(asked)) == len(asked)  # nothing is scored twice
+        return iter([score_of(text) for text in texts])
+
+    monkeypatch.setattr(rounds, "score_documents", scored)
+    rows = (
+        {"id": f"d{row}", "text": f"text {row}", "source": "s", "tokens": TOKENS[row]}
+        for row in range(DOCUMENTS)
+    )
+    write_table(tmp_path / CORPUS, rows, SCHEMA)
+    save_array(tmp_path / "stages/labels.npy", LABELS)
+    save_array(tmp_path / "stages/centroids.npy", unit_rows(np.random.default_rng(0).normal(size=(5, 8))))
+    write_json(tmp_path / "stages/terms.json", [[f"term{number}"] for number in range(5)])
+    return tmp_path
+
+
+@pytest.fixture
+def settings() -> Callable[..., QuadSettings]:
+    def make(**changes: Any) -> QuadSettings:
+        given = {"visits": 2, "block": 3, "budget": 0.25, "scored": 1.0, **changes}
+        return QuadSettings(corpus=["c"], reference="r", **given)
+
+    return make
+
+
+def all_rounds(run: Path, settings: QuadSettings) -> dict[str, Any]:
+    so_far = rounds.nothing_yet(FACTS)
+    while not finish.is_done(settings, FACTS, so_far):
+        so_far = rounds.visit(
+            run, settings, number=so_far["number"] + 1, clusters={}, curvature={}, before=so_far
+        )
+    return so_far
+
+
+def selected(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "selected.jsonl").read_text().splitlines()]
+
+
+def test_the_best_clusters_are_bought_and_what_is_bought_was_scored(run: Path, settings: Any) -> None:
+    own = settings()
+    last = all_rounds(run, own)
+    facts = finish.select(run, own, corpus=FACTS, last=last)
+    scores = {row["document_id"]: row for row in read_rows(run / "scores.parquet")}
+    rows = selected(run)
+    assert facts["documents"] == len(rows)
+    assert facts["filled"] == 0
+    assert all(scores[row["id"]]["score"] == row["score"] for row in rows)
+    assert all(scores[row["id"]]["bought"] for row in rows)
+    assert np.mean([row["score"] for row in rows]) > 0.8
+    assert {row["cluster"] for row in rows} <= {0, 1, 3, 4}
+    assert {1, 4} & {row["cluster"] for row in rows}  # small clusters can be chosen
+    assert last["scored"] == len(scores) < DOCUMENTS
+    assert 0.2 * FACTS["tokens"] < facts["tokens"] <= 0.25 * FACTS["tokens"] + 1
+
+
+def test_every_visit_is_a_row_with_its_interval_and_its_threshold(run: Path, settings: Any) -> None:
+    own = settings()
+    last = all_rounds(run, own)
+    finish.select(run, own, corpus=FACTS, last=last)
+    visits = read_rows(run / "arms.parquet")
+    scores = read_rows(run / "scores.parquet")
+    assert sum(visit["documents"] for visit in visits) == len(scores)
+    for visit in visits:
+        assert visit["reward"] == pytest.approx(visit["mean"] - visit["tau"])
+        assert visit["bought"] == (visit["reward"] > 0)
+        assert visit["low"] <= visit["high"]
+        assert visit["size"] == SIZES[visit["cluster"]]
+    seen: list[dict[str, Any]] = []
+    for number in range(1, last["number"] + 1):
+        seen += [row for row in scores if row["round"] == number]
+        (tau,) = {visit["tau"] for visit in visits if visit["round"] == number}
+        clusters = np.array([row["cluster"] for row in seen])
+        wanted = rounds.threshold(
+            np.array([row["score"] for row in seen]), clusters, np.array(SIZES), own.tau_quantile
+        )
+        assert tau == pytest.approx(wanted)
+
+
+def test_the_threshold_is_the_corpus_quantile_however_uneven_the_visits_are() -> None:
+    random = np.random.default_rng(0)
+    sizes = np.array([4000, 1000])
+    scores = [random.normal(0, 1, 4000), random.normal(3, 1, 1000)]
+    wanted = np.quantile(np.concatenate(scores), 0.7)
+    taken = [scores[0][:200], scores[1][:800]]  # the good cluster was visited most
+    clusters = np.repeat([0, 1], [200, 800])
+    found = rounds.threshold(np.concatenate(taken), clusters, sizes, 0.7)
+    assert found == pytest.approx(wanted, abs=0.15)
+    assert np.quantile(np.concatenate(taken), 0.7) > wanted + 1
+
+
+def test_an_interval_with_the_threshold_inside_takes_another_block(run: Path, settings: Any) -> None:
+    own = settings(visits=5, more_blocks=3, confidence=0.99999)
+    rounds.visit(run, own, number=1, clusters={}, curvature={}, before=rounds.nothing_yet(FACTS))
+    documents = {
+        visit["cluster"]: visit["documents"] for visit in read_rows(run / "rounds/001/visits.parquet")
+    }
+    assert documents[1] == 3  # all there are
+    assert documents[4] == 1
+    assert max(documents.values()) == 12  # so unsure that no block tells
+
+
+def test_a_budget_that_good_visits_do_not_reach_is_filled_with_the_best_of_the_others(
+    run: Path, settings: Any
+) -> None:
+    own = settings(budget=0.9, visits=5)
+    last = all_rounds(run, own)
+    assert last["left"] == 0
+    facts = finish.select(run, own, corpus=FACTS, last=last)
+    assert facts["filled"] > 0
+    assert facts["tokens"] > 0.85 * FACTS["tokens"]
+    assert len({row["id"] for row in selected(run)}) == facts["documents"]
+
+
+def test_no_more_are_scored_than_may_be(run: Path, settings: Any) -> None:
+    own = settings(budget=1.0, scored=0.3)
+    last = all_rounds(run, own)
+    assert 0.3 * DOCUMENTS <= last["scored"] <= 0.3 * DOCUMENTS + 2 * 6
+
+
+def test_a_budget_in_tokens_wins(run: Path, settings: Any) -> None:
+    own = settings(budget_tokens=40)
+    facts = finish.select(run, own, corpus=FACTS, last=all_rounds(run, own))
+    assert facts["tokens"] <= 40
+    assert facts["documents"] >= 2
+
+
+def test_a_document_dearer_than_the_whole_budget_is_better_than_none(run: Path, settings: Any) -> None:
+    own = settings(budget_tokens=1)
+    assert finish.select(run, own, corpus=FACTS, last=all_rounds(run, own))["documents"] == 1

@@ -1,0 +1,82 @@
+"""Influence of documents: per token, long ones in parts, and the same however they are split into jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+from tasks.quad import scoring
+from tasks.quad.scoring import chunks, load_model, score_documents
+from tasks.select.influence.scores import Curvature, influence_scores, reference_direction, stream_scores
+from tasks.train.format import encode_texts, from_sequences
+from tests.train.tiny_models import TEXTS, save_model
+
+DOCUMENTS = [
+    f"{text} Then {other}" * (1 + number % 4)
+    for number, (text, other) in enumerate(zip(TEXTS, TEXTS[5:], strict=False))
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tasks.train.student import learn_tokenizer
+
+    return save_model(tmp_path_factory.mktemp("model"), learn_tokenizer(TEXTS, 320))
+
+
+@pytest.fixture(scope="module")
+def direction(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    own, tokenizer = load_model(str(model))
+    reference, _ = chunks(tokenizer, TEXTS[:6], 32)
+    path = tmp_path_factory.mktemp("direction") / "direction.safetensors"
+    save_file(reference_direction(own, reference, Curvature(plain=True), None), path)
+    return path
+
+
+def scores(model: Path, direction: Path, texts: list[str], sequence_tokens: int = 32) -> list[float]:
+    given = {"direction": str(direction), "sequence_tokens": sequence_tokens, "batch_tokens": 256}
+    return list(score_documents(texts, model=str(model), tiny=True, **given))
+
+
+def test_a_documents_score_is_the_sum_over_its_parts_for_each_of_its_tokens(
+    model: Path, direction: Path
+) -> None:
+    own, tokenizer = load_model(str(model))
+    reference, _ = chunks(tokenizer, TEXTS[:6], 32)
+    found = scores(model, direction, DOCUMENTS[:9])
+    for text, score in zip(DOCUMENTS[:9], found, strict=True):
+        (tokens,) = encode_texts(tokenizer, [text])
+        parts = from_sequences(
+            [tokens[first : first + 32] for first in range(0, len(tokens), 32)], [0] * -(-len(tokens) // 32)
+        )
+        wanted = influence_scores(own, reference, parts, curvature=Curvature(plain=True))
+        assert score == pytest.approx(wanted.sum() / len(tokens), rel=1e-4)
+
+
+def test_jobs_change_nothing(model: Path, direction: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scores(model, direction, DOCUMENTS)
+    monkeypatch.setattr(scoring, "DOCUMENTS_PER_JOB", 3)
+    parted = scores(model, direction, DOCUMENTS)
+    assert parted == pytest.approx(whole, rel=1e-4, abs=1e-7)
+
+
+def test_texts_without_tokens_score_nothing_and_keep_their_place(model: Path, direction: Path) -> None:
+    found = scores(model, direction, ["", DOCUMENTS[0], ""])
+    assert found[0] == found[2] == 0.0
+    assert found[1] != 0.0
+    assert scores(model, direction, []) == []
+
+
+def test_parts_hold_every_token_once(model: Path) -> None:
+    _, tokenizer = load_model(str(model))
+    parts, owners = chunks(tokenizer, DOCUMENTS, 7)
+    assert parts.lengths.max() == 7
+    for row, tokens in enumerate(encode_texts(tokenizer, DOCUMENTS)):
+        own = [
+            parts.tokens[parts.offsets[at] : parts.offsets[at + 1]] for at in np.flatnonzero(owners == row)
+        ]
+        assert np.concatenate(own).tolist() == tokens
+    assert len(stream_scores(load_model(str(model))[0], {}, from_sequences([], []))) == 0
