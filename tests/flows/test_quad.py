@@ -1,0 +1,154 @@
+"""The flow of Quad: a corpus, examples, and a tiny model that is made, or one that is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.__main__ import main
+from tasks.quad.settings import QuadSettings
+from tasks.run.tables import read_rows
+
+TINY = {
+    "budget": 0.1,
+    "visits": 3,
+    "block": 4,
+    "workers": 1,
+    "curvature_documents": 24,
+    "student_vocabulary": 400,
+    "student_width": 32,
+    "student_layers": 1,
+    "pretrain_tokens": 2000,
+    "sequence_tokens": 64,
+}
+TABLES = ("selected.jsonl", "scores.parquet", "arms.parquet")
+
+
+@pytest.fixture
+def make(corpus: tuple[Path, Path], tmp_path: Path) -> Callable[..., QuadSettings]:
+    def settings(run: str, **changes: Any) -> QuadSettings:
+        values = {"corpus": [str(corpus[0])], "reference": str(corpus[1]), **TINY, **changes}
+        return QuadSettings(runs_dir=str(tmp_path), run=run, **values)
+
+    return settings
+
+
+@pytest.fixture
+def serial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run in this process."""
+    import flows.quad
+
+    @contextmanager
+    def nobody(count: int, scheduler: str) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(flows.quad, "workers", nobody)
+
+
+@pytest.mark.server
+def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path, serial):
+    from flows.quad import quad, shown
+
+    summary = quad(make("r"))
+    run = tmp_path / "quad/r"
+    rows = [json.loads(line) for line in (run / "selected.jsonl").read_text().splitlines()]
+    scores, visits = read_rows(run / "scores.parquet"), read_rows(run / "arms.parquet")
+    assert len(rows) == summary["documents_selected"] > 0
+    assert len(scores) == summary["documents_scored"] == sum(visit["documents"] for visit in visits)
+    assert summary["documents_scored"] < summary["documents"]
+    assert 0 < summary["tokens_selected"] <= summary["budget_tokens"]
+    assert {row["id"] for row in rows} <= {row["document_id"] for row in scores}
+    assert len({row["document_id"] for row in scores}) == len(scores)
+    assert summary["reference_nll_before"] != summary["reference_nll_after"]
+    assert json.loads((run / "summary.json").read_text())["seed"] == 0
+    assert (run / "student/model.safetensors").exists()
+    page = (run / "report.html").read_text()
+    assert f"{len(rows)} documents selected" in page
+    assert "Least influential" in page
+    assert shown(summary)[0][-1] == "after"
+
+
+@pytest.mark.server
+def test_a_run_that_was_stopped_ends_with_the_tables_of_one_that_was_not(
+    prefect_server, make, tmp_path, serial, monkeypatch
+):
+    from flows.quad import quad
+    from tasks.quad import rounds
+
+    given = {"train": False, "more_blocks": 0, "visits": 2}
+    quad(make("whole", **given))
+    real, calls = rounds.score_documents, 0
+
+    def fails_once(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OSError("the disk went away")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(rounds, "score_documents", fails_once)
+    with pytest.raises(OSError, match="went away"):
+        quad(make("stopped", **given))
+    quad(make("stopped", **given, resume=True))
+    for name in TABLES:
+        assert (tmp_path / "quad/stopped" / name).read_bytes() == (
+            tmp_path / "quad/whole" / name
+        ).read_bytes()
+
+
+@pytest.mark.server
+def test_workers_score_as_this_process_does(prefect_server, make, tmp_path, serial, monkeypatch):
+    import flows.quad
+    from tasks.run.parallel import workers
+
+    flows.quad.quad(make("here", train=False))
+    monkeypatch.setattr(flows.quad, "workers", workers)
+    flows.quad.quad(make("there", train=False, workers=2))
+    for name in TABLES:
+        assert (tmp_path / "quad/there" / name).read_bytes() == (tmp_path / "quad/here" / name).read_bytes()
+
+
+@pytest.mark.server
+def test_a_model_that_is_given_is_used_and_left_as_it_was(
+    prefect_server, make, tmp_path, serial, causal_model
+):
+    from flows.quad import quad
+
+    before = (causal_model / "model.safetensors").read_bytes()
+    summary = quad(make("r", model=str(causal_model), layers="all", budget_tokens=300))
+    assert summary["influence_layers"] == 4
+    assert summary["tokens_selected"] <= 300
+    assert (causal_model / "model.safetensors").read_bytes() == before
+    assert (tmp_path / "quad/r/student/model.safetensors").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--reference", "none.jsonl"], "--reference none.jsonl: no such file"),
+        (["--model", "no such/model!"], "--model no such/model!: no such folder"),
+        (["--tau-quantile", "1"], "--tau-quantile"),
+        (["--layers", "heads"], "--layers"),
+        (["--corpus"], "--corpus"),
+    ],
+)
+def test_what_cannot_work_is_one_line(
+    corpus: tuple[Path, Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    flags: list[str],
+    said: str,
+) -> None:
+    given = {"--corpus": str(corpus[0]), "--reference": str(corpus[1])}
+    words = [word for name, value in given.items() if name not in flags for word in (name, value)]
+    assert main(["quad", "--runs-dir", str(tmp_path / "runs"), *words, *flags]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
