@@ -55,7 +55,8 @@ def quad(settings: QuadSettings) -> Facts:
         while not finish.is_done(settings, corpus, so_far):
             number = so_far["number"] + 1
             this_round = one_round.with_options(flow_run_name=f"round {number}")
-            so_far = this_round(settings, str(run), number, clusters, taken, so_far)
+            wanted = finish.visits_wanted(settings, corpus, so_far)
+            so_far = this_round(settings, str(run), number, clusters, taken, so_far, wanted)
             terminal.current().note(finish.round_line(so_far, settings, corpus))
         selected = select(run, settings, corpus=corpus, last=so_far)
         trained = train(run, settings, selected=selected, model=model, target=target)
@@ -78,11 +79,23 @@ def quad(settings: QuadSettings) -> Facts:
 
 @flow(name="visits")
 def one_round(
-    settings: QuadSettings, run: str, number: int, clusters: Facts, curvature: Facts, before: Facts
+    settings: QuadSettings,
+    run: str,
+    number: int,
+    clusters: Facts,
+    curvature: Facts,
+    before: Facts,
+    visits: int,
 ) -> Facts:
     """One round: choose clusters, score a block of each, buy those above the threshold, tell the bandit."""
     so_far: Facts = visit(
-        Path(run), settings, number=number, clusters=clusters, curvature=curvature, before=before
+        Path(run),
+        settings,
+        number=number,
+        clusters=clusters,
+        curvature=curvature,
+        before=before,
+        visits=visits,
     )
     artifacts.figures_table(
         "quad-visits", finish.visits_table(Path(run), number), f"Clusters visited in round {number}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -21,13 +22,23 @@ SELECTED, SCORES_TABLE, ARMS = "selected.jsonl", "scores.parquet", "arms.parquet
 
 def budget_tokens(settings: QuadSettings, corpus: Facts) -> int:
     """Tokens to select."""
-    return settings.budget_tokens or max(1, round(settings.budget * corpus["tokens"]))
+    return settings.budget_tokens or max(1, round(settings.budget * int(corpus["tokens"])))
 
 
 def is_done(settings: QuadSettings, corpus: Facts, so_far: Facts) -> bool:
     """Whether no further round is to be made: the budget is reached, or no more documents are there or may be scored."""
     enough = so_far["bought_tokens"] >= budget_tokens(settings, corpus)
     return enough or not so_far["left"] or so_far["scored"] >= settings.scored * corpus["documents"]
+
+
+def visits_wanted(settings: QuadSettings, corpus: Facts, so_far: Facts) -> int:
+    """Clusters that the next round visits: no more than twice those that could fill what is left of the budget.
+
+    Of what is scored and not bought, or bought beyond the budget, nothing is had.
+    """
+    left = budget_tokens(settings, corpus) - int(so_far["bought_tokens"])
+    tokens = settings.block * float(corpus["tokens"]) / int(corpus["documents"])  # of a visit, about
+    return min(settings.visits, max(1, math.ceil(2 * left / tokens)))
 
 
 def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Facts:

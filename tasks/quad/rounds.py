@@ -67,17 +67,26 @@ def round_folder(run: Path, number: int) -> Path:
 
 
 def visit(
-    run: Path, settings: QuadSettings, number: int, clusters: Facts, curvature: Facts, before: Facts
+    run: Path,
+    settings: QuadSettings,
+    number: int,
+    clusters: Facts,
+    curvature: Facts,
+    before: Facts,
+    visits: int,
 ) -> Facts:
     """Choose clusters, score their documents, decide what is bought, and tell the bandit.
 
     A visit whose interval has the threshold inside scores further blocks, while the settings allow. The threshold is from all
     scores so far, those of this round among them.
+
+    Args:
+        visits: clusters to choose.
     """
     at = round_folder(run, number)
     bandit = _bandit(run, settings, before)
     earlier = [row for before_it in range(1, number) for row in _scores(run, before_it)]
-    made = [Scored(one) for one in bandit.choose(settings.visits, settings.block)]
+    made = [Scored(one) for one in bandit.choose(visits, settings.block)]
     pending = [(one, one.visit.rows) for one in made]
     tau = 0.0
     for further in range(settings.more_blocks + 1):
@@ -98,9 +107,9 @@ def visit(
                 and len(rows := bandit.next_rows(one.visit.cluster, settings.block))
             ]
     spread = float(np.std(seen)) if len(seen) > 1 else 1.0
-    scores, visits = _decide(run, number, made, tau, bandit, settings)
+    scores, told = _decide(run, number, made, tau, bandit, settings)
     write_table(at / "scores.parquet", scores, SCORES)
-    write_table(at / "visits.parquet", visits, VISITS)
+    write_table(at / "visits.parquet", told, VISITS)
     write_json(at / "state.json", {**bandit.state(), "spread": spread})
     name = at.relative_to(run)
     bought = [row for row in scores if row["bought"]]

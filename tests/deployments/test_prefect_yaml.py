@@ -6,10 +6,11 @@ from typing import Any
 import yaml
 
 from tasks.loop.settings import EqualSettings
+from tasks.quad.settings import QuadSettings
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.settings import parse
 
-MODELS = {"equal": EqualSettings, "batcher": BatcherSettings}
+MODELS = {"equal": EqualSettings, "batcher": BatcherSettings, "quad": QuadSettings}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,4 +28,4 @@ def test_every_deployment_has_valid_settings_and_a_paused_schedule() -> None:
 
 def test_the_deployments_are_the_examples() -> None:
     examples = [one["parameters"]["settings"] for one in read("deployments/prefect.yaml")["deployments"]]
-    assert examples == [read("data/demo.yaml"), read("data/games.yaml")]
+    assert examples == [read(f"data/{name}.yaml") for name in ("demo", "games", "quad")]

@@ -66,7 +66,13 @@ def all_rounds(run: Path, settings: QuadSettings) -> dict[str, Any]:
     so_far = rounds.nothing_yet(FACTS)
     while not finish.is_done(settings, FACTS, so_far):
         so_far = rounds.visit(
-            run, settings, number=so_far["number"] + 1, clusters={}, curvature={}, before=so_far
+            run,
+            settings,
+            number=so_far["number"] + 1,
+            clusters={},
+            curvature={},
+            before=so_far,
+            visits=finish.visits_wanted(settings, FACTS, so_far),
         )
     return so_far
 
@@ -128,8 +134,8 @@ def test_the_threshold_is_the_corpus_quantile_however_uneven_the_visits_are() ->
 
 
 def test_an_interval_with_the_threshold_inside_takes_another_block(run: Path, settings: Any) -> None:
-    own = settings(visits=5, more_blocks=3, confidence=0.99999)
-    rounds.visit(run, own, number=1, clusters={}, curvature={}, before=rounds.nothing_yet(FACTS))
+    own = settings(more_blocks=3, confidence=0.99999)
+    rounds.visit(run, own, number=1, clusters={}, curvature={}, before=rounds.nothing_yet(FACTS), visits=5)
     documents = {
         visit["cluster"]: visit["documents"] for visit in read_rows(run / "rounds/001/visits.parquet")
     }
