@@ -41,7 +41,8 @@ def batcher(settings: BatcherSettings) -> Facts:
     """
     settings = named("batcher", settings, runtime.flow_run)
     check_inputs(settings)
-    form.check(settings)
+    if not settings.resume and not settings.dry_run:
+        form.check(settings)
     source = input_fingerprints(settings)
     with open_run("batcher", settings, source) as run, timed() as seconds:
         pairs = find_pairs(run, settings, source=source)

@@ -56,7 +56,8 @@ def quad(settings: QuadSettings) -> Facts:
             number = so_far["number"] + 1
             this_round = one_round.with_options(flow_run_name=f"round {number}")
             wanted = finish.visits_wanted(settings, corpus, so_far)
-            so_far = this_round(settings, str(run), number, clusters, taken, so_far, wanted)
+            allowed = finish.documents_allowed(settings, corpus, so_far)
+            so_far = this_round(settings, str(run), number, clusters, taken, so_far, wanted, allowed)
             terminal.current().note(finish.round_line(so_far, settings, corpus))
         selected = select(run, settings, corpus=corpus, last=so_far)
         trained = train(run, settings, selected=selected, model=model, target=target)
@@ -86,6 +87,7 @@ def one_round(
     curvature: Facts,
     before: Facts,
     visits: int,
+    documents: int,
 ) -> Facts:
     """One round: choose clusters, score a block of each, buy those above the threshold, tell the bandit."""
     so_far: Facts = visit(
@@ -96,6 +98,7 @@ def one_round(
         curvature=curvature,
         before=before,
         visits=visits,
+        documents=documents,
     )
     artifacts.figures_table(
         "quad-visits", finish.visits_table(Path(run), number), f"Clusters visited in round {number}"

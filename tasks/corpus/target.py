@@ -73,6 +73,7 @@ def read_target(
     answer_field: str = "answer",
     seed: int = 0,
     ngram: int = 13,
+    flag: str = "--target",
 ) -> Target:
     """Reads a target and parts it.
 
@@ -85,19 +86,20 @@ def read_target(
         seed: of the draw.
         ngram: a reference example that shares this many words in a row with a test example is dropped, as is one with
             the same question.
+        flag: that names the target, for messages.
 
     Raises:
         BadInput: a file that is missing or damaged, a wrong field name, no answers, a test part equal to the reference
             part, or fewer than two examples on either side.
     """
     rejects: list[Reject] = []
-    with given_with("--target"):
+    with given_with(flag):
         reference = _read(target, question_field, answer_field, rejects.append)
     if test:
         with given_with("--test"):
             judging = _read(test, question_field, answer_field, rejects.append)
         if {_key(example) for example in reference} == {_key(example) for example in judging}:
-            raise BadInput(f"--test {test}: the same examples as --target {target}; a test must hold others")
+            raise BadInput(f"--test {test}: the same examples as {flag} {target}; a test must hold others")
     else:
         reference, judging = _part(reference, test_share, seed)
     reference = _without_overlap(reference, judging, ngram, rejects.append)
@@ -105,7 +107,7 @@ def read_target(
         overlapping = sum(reject.reason == "overlaps the test part" for reject in rejects)
         why = f" ({overlapping} overlap the test part)" if overlapping else ""
         raise BadInput(
-            f"--target {target}: {len(reference)} examples left to guide the selection{why}; give more"
+            f"{flag} {target}: {len(reference)} examples left to guide the selection{why}; give more"
         )
     if len(judging) < _FEWEST:
         raise BadInput(

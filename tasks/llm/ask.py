@@ -78,6 +78,9 @@ class Asking(Protocol):
     def cost(self, reply: Reply) -> float:
         """Dollars of a reply, whoever paid it."""
 
+    def refused_a_schema(self) -> None:
+        """Told of an endpoint's refusal of a request for its schema."""
+
     def stop(self, why: BadInput | Stopped) -> None:
         """Send nothing more."""
 
@@ -118,6 +121,10 @@ class Asker:
     @property
     def at_once(self) -> int:
         return self.limits.concurrency
+
+    def refused_a_schema(self) -> None:
+        """No request asks for one again."""
+        self.knows_schemas = False
 
     def ended(self) -> BadInput | Stopped | None:
         return self.stopped

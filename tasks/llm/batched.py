@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tasks.corpus.tokens import count_bytes
-from tasks.llm.ask import Failure, PutOff
+from tasks.llm.ask import REFUSED_AT_FIRST, Failure, PutOff
 from tasks.llm.batchfile import Failed, line_of, read_requests, read_results, write_requests
 from tasks.llm.prices import Prices
 from tasks.llm.request import Reply, Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
+from tasks.run.tables import write_text
 
 REQUESTS_PER_FILE, BYTES_PER_FILE = 50_000, 100 * 1024 * 1024  # what batch APIs take at most
 TRIES = 3  # batches in which a request may fail
 _ENDING = ".requests.jsonl"
+_NO_SCHEMAS = "no-schemas"  # a file: this batch API refuses requests for them
 
 
 class BatchAsker:
@@ -34,6 +36,7 @@ class BatchAsker:
 
     Raises:
         BadInput: a file in the folder cannot be read.
+        Stopped: the API refused everything.
     """
 
     at_once = 32  # none of it waits
@@ -51,11 +54,15 @@ class BatchAsker:
         self.folder, self.store = folder, store
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
         self.stopped: BadInput | Stopped | None = None
-        self.knows_schemas = True
         self._wanted: dict[str, Request] = {}
         self._failed: dict[str, list[Failed]] = {}
         self._waiting: dict[str, Request] = {}  # written, and neither answered nor failed so far
+        self._unread = 0.0  # dollars, at most, of answers that could not be read
         self._take_results()
+        self.knows_schemas = not (folder / _NO_SCHEMAS).exists()
+
+    def refused_a_schema(self) -> None:
+        """Nothing: what the API knows was found when its results were read, from all of them."""
 
     async def ask(self, request: Request) -> Reply | Failure:
         """The reply, if it is there.
@@ -88,7 +95,7 @@ class BatchAsker:
             return self.stopped
         waiting = [request for key, request in self._wanted.items() if key in self._waiting]
         fresh = [request for key, request in self._wanted.items() if key not in self._waiting]
-        within = self._within_budget(fresh, waiting)
+        within = self._within_budget(fresh)
         if not within and not waiting:
             return self._out_of_money(fresh)
         paths = self._write(within)
@@ -101,7 +108,10 @@ class BatchAsker:
                 + (f", at most ${most:,.2f}" if most else "")
             )
         if waiting:
-            told.append(f"no results are in {self.folder} yet of {_requests(waiting)} written before")
+            told.append(
+                f"no results are in {self.folder} yet of {_requests(waiting)} written before (keep all files there; "
+                f"remove a file of requests that will have none)"
+            )
         if len(within) < len(fresh):
             told.append(f"for {_requests(fresh[len(within) :])} more --max-cost may not suffice")
         return Stopped(
@@ -111,7 +121,7 @@ class BatchAsker:
     def _take_results(self) -> None:
         """Replies of all files of results into the store; what failed, and what is not answered yet."""
         files = sorted(self.folder.glob("*.jsonl")) if self.folder.is_dir() else []
-        written = [read_requests(path) for path in files if self._is_own(path)]
+        written = [read_requests(path) for path in files if self._number_of(path)]
         asked = {key: request for part in written for key, request in part.items()}
         for path in files:
             if asked and not path.name.endswith(_ENDING):
@@ -120,7 +130,9 @@ class BatchAsker:
                 )
                 for key, failed in found.failed.items():
                     self._failed.setdefault(key, []).append(failed)
+                    self._unread += self._prices.most(asked[key]) if failed.charged else 0.0
         known = self.store.get_many(list(asked))
+        self._look_at_refusals(asked, set(known))
         times = Counter(key for part in written for key in part)
         self._waiting = {
             key: request
@@ -128,11 +140,28 @@ class BatchAsker:
             if key not in known and times[key] > len(self._failed.get(key, []))
         }
 
-    def _within_budget(self, fresh: Sequence[Request], waiting: Sequence[Request]) -> list[Request]:
+    def _look_at_refusals(self, asked: Mapping[str, Request], known: set[str]) -> None:
+        """What the refusals have in common: an API that knows no schemas, or one that takes nothing of this run.
+
+        Raises:
+            Stopped: it takes nothing.
+        """
+        refused = [key for key, failed in self._failed.items() if any(one.lasting for one in failed)]
+        schemas = {key for key, request in asked.items() if "response_format" in request.parameters}
+        plain = [key for key in refused if key not in schemas]
+        if schemas & set(refused) and not schemas & known:
+            write_text(self.folder / _NO_SCHEMAS, "")
+        if len(plain) >= REFUSED_AT_FIRST and not known:
+            raise Stopped(
+                f"the batch API refuses every request: {self._failed[plain[0]][-1].reason}; mend that, remove its results from "
+                f"{self.folder}, then resume"
+            )
+
+    def _within_budget(self, fresh: Sequence[Request]) -> list[Request]:
         """The first of some requests, as many as can be paid for whatever they and those before come to cost."""
         if self._budget is None:
             return list(fresh)
-        left = self._budget - self._spent() - sum(map(self._prices.most, waiting))
+        left = self._budget - self._spent() - sum(map(self._prices.most, self._waiting.values()))
         within: list[Request] = []
         for request in fresh:
             left -= self._prices.most(request)
@@ -142,7 +171,7 @@ class BatchAsker:
         return within
 
     def _spent(self) -> float:
-        return self.store.spending(self._payer).cost + self.store.lost(self._payer)
+        return self.store.spending(self._payer).cost + self.store.lost(self._payer) + self._unread
 
     def _out_of_money(self, fresh: Sequence[Request]) -> Stopped:
         return Stopped(
@@ -151,15 +180,17 @@ class BatchAsker:
         )
 
     def _write(self, requests: Sequence[Request]) -> list[Path]:
-        last = max(map(_number, self.folder.glob(f"{self._name}.*{_ENDING}")), default=0)
+        last = max(map(self._number_of, self.folder.glob(f"*{_ENDING}")), default=0)
         paths = []
         for number, part in enumerate(_parts(requests), start=last + 1):
             paths.append(self.folder / f"{self._name}.{number}{_ENDING}")
             write_requests(paths[-1], part)
         return paths
 
-    def _is_own(self, path: Path) -> bool:
-        return path.name.endswith(_ENDING) and path.name.startswith(f"{self._name}.")
+    def _number_of(self, path: Path) -> int:
+        """Of a file of this stage's requests, from 1; 0 for any other, a copy of one among them."""
+        found = re.fullmatch(rf"{re.escape(self._name)}\.(\d+){re.escape(_ENDING)}", path.name)
+        return int(found[1]) if found else 0
 
     @property
     def _name(self) -> str:
@@ -169,10 +200,6 @@ class BatchAsker:
 
 def _requests(requests: Sequence[Request]) -> str:
     return f"{len(requests):,} request{'' if len(requests) == 1 else 's'}"
-
-
-def _number(path: Path) -> int:
-    return int(path.name.removesuffix(_ENDING).rpartition(".")[2])
 
 
 def _parts(requests: Sequence[Request]) -> Iterator[list[Request]]:

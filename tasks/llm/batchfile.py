@@ -28,10 +28,12 @@ class Failed:
 
     Args:
         lasting: it would be refused again.
+        charged: there was an answer, which could not be read.
     """
 
     reason: str
-    lasting: bool
+    lasting: bool = False
+    charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def read_results(
             try:
                 usage = read_reply(raw, request).usage
             except NotAReply as fault:
-                failed[key] = Failed(str(fault), lasting=False)
+                failed[key] = Failed(str(fault), charged=True)
                 continue
             store.put(key, raw, usage, payer=payer, stage=stage, cost=prices.cost(usage))
             known.add(key)

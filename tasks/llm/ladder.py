@@ -78,7 +78,7 @@ class Ladder(Generic[Answer]):
         reply = await self.asker.ask(request)
         if isinstance(reply, Failure):
             if rung == SCHEMA and any(word in reply.reason for word in _ABOUT_SCHEMAS):
-                self.asker.knows_schemas = False  # no request asks for one again
+                self.asker.refused_a_schema()
                 return await self._ask(questions, JSON)
             read, reason, cost = {}, reply.reason, 0.0
         else:

@@ -58,7 +58,7 @@ class ModelSettings(RunSettings):
 
     llm_batch: Annotated[bool, Field(json_schema_extra=_MODEL)] = False
     """Ask through files for a batch API: write the requests into the run's folder and stop; with the results beside them
-    --resume goes on. The prices are the batch API's."""
+    --resume goes on. The prices are the batch API's, and --llm-url tells whose names of parameters to use."""
 
     max_cost: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
     """Budget of the run, US dollars: a request that may exceed it is not sent. Needs prices."""

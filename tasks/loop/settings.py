@@ -36,6 +36,7 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
 
     place: ClassVar[frozenset[str]] = ModelSettings.place | CorpusSettings.place
+    examples_flag: ClassVar[str] = "--target"
 
     # --- target
     target: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -65,6 +65,8 @@ class CorpusSettings(ParallelSettings):
 
     answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)] = "answer"
     """Field or column of a target's answer."""
+
+    examples_flag: ClassVar[str]  # the flag that names the examples, for messages
 
     @property
     def examples(self) -> str:

@@ -45,6 +45,7 @@ def target(run: Path, settings: CorpusSettings, source: Facts) -> Facts:
         answer_field=settings.answer_field,
         seed=settings.seed,
         ngram=settings.decontamination_ngram,
+        flag=settings.examples_flag,
     )
     found.save(run / "target")
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.corpus.target import Target
 from tasks.prepare.documents import CORPUS, read_documents
@@ -13,8 +13,12 @@ from tasks.records import Example
 from tasks.run.folder import digest
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import atomic_path, iterate_rows
+from tasks.train.checkpoint import model_fingerprint
 from tasks.train.format import Examples, encode_pairs
 from tasks.train.threads import threads_for
+
+if TYPE_CHECKING:
+    from tasks.select.influence.factors import Factors
 
 Facts = dict[str, Any]
 
@@ -30,7 +34,7 @@ def model_path(run: Path, settings: QuadSettings) -> str:
 def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
     """The tiny model, made on the corpus's raw text; one that is given stays where it is."""
     if settings.model != "tiny":
-        return {"files": [], "model": settings.model}
+        return {"files": [], "model": model_fingerprint(settings.model) or settings.model}
     from tasks.train.student import make_student
 
     with threads_for(settings.model):
@@ -55,7 +59,7 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
     from tasks.select.influence.scores import Curvature, reference_direction
 
     path = model_path(run, settings)
-    own, tokenizer = load_model(path)
+    own, tokenizer = load_model(path, model["model"])
     rows = generator(settings.seed, "curvature").permutation(corpus["documents"])
     texts = [
         document["text"] for document in read_documents(run, rows[: settings.curvature_documents].tolist())
@@ -63,7 +67,10 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
     sample, _ = chunks(tokenizer, texts, settings.sequence_tokens)
     given = Curvature(settings.layers, damping=settings.damping)
     with threads_for(settings.model):
-        factors = fit_factors(own, sample, settings.layers, batch_tokens=settings.batch_tokens)
+        factors = _known_factors(run, own) or fit_factors(
+            own, sample, settings.layers, batch_tokens=settings.batch_tokens
+        )
+        factors.save(run / FACTORS)
         direction = reference_direction(
             own,
             reference_examples(tokenizer, Target.load(run / "target").reference, settings.sequence_tokens),
@@ -71,15 +78,25 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
             factors,
             batch_tokens=settings.batch_tokens,
         )
-    factors.save(run / FACTORS)
     with atomic_path(run / DIRECTION) as temporary:
         save_file({name: matrix.cpu().contiguous() for name, matrix in direction.items()}, temporary)
     return {
         "files": [FACTORS, DIRECTION],
+        "mark": digest(run / DIRECTION),
         "layers": len(direction),
         "parameters": sum(matrix.numel() for matrix in direction.values()),
         "documents": len(texts),
     }
+
+
+def _known_factors(run: Path, model: Any) -> Factors | None:
+    """Those that a try before this one has left, if they are of this model."""
+    from tasks.select.influence.factors import Factors, fingerprint
+
+    if not (run / FACTORS).exists():
+        return None
+    found = Factors.load(run / FACTORS, next(model.parameters()).device)
+    return found if found.model == fingerprint(model) else None
 
 
 def reference_examples(tokenizer: Any, examples: list[Example], sequence_tokens: int) -> Examples:

@@ -38,7 +38,13 @@ def visits_wanted(settings: QuadSettings, corpus: Facts, so_far: Facts) -> int:
     """
     left = budget_tokens(settings, corpus) - int(so_far["bought_tokens"])
     tokens = settings.block * float(corpus["tokens"]) / int(corpus["documents"])  # of a visit, about
-    return min(settings.visits, max(1, math.ceil(2 * left / tokens)))
+    allowed = documents_allowed(settings, corpus, so_far) / settings.block
+    return min(settings.visits, max(1, math.ceil(2 * left / tokens)), max(1, math.ceil(allowed)))
+
+
+def documents_allowed(settings: QuadSettings, corpus: Facts, so_far: Facts) -> int:
+    """Documents that may still be scored."""
+    return max(0, math.ceil(settings.scored * int(corpus["documents"])) - int(so_far["scored"]))
 
 
 def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Facts:

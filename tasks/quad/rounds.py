@@ -74,6 +74,7 @@ def visit(
     curvature: Facts,
     before: Facts,
     visits: int,
+    documents: int,
 ) -> Facts:
     """Choose clusters, score their documents, decide what is bought, and tell the bandit.
 
@@ -82,6 +83,7 @@ def visit(
 
     Args:
         visits: clusters to choose.
+        documents: that may be scored; the last visit's first block may go beyond.
     """
     at = round_folder(run, number)
     bandit = _bandit(run, settings, before)
@@ -90,7 +92,7 @@ def visit(
     pending = [(one, one.visit.rows) for one in made]
     tau = 0.0
     for further in range(settings.more_blocks + 1):
-        _score(run, settings, pending)
+        _score(run, settings, curvature["mark"], pending, sum(len(one.rows) for one in made))
         seen = np.array(
             [*(row["score"] for row in earlier), *(score for one in made for score in one.scores)]
         )
@@ -100,12 +102,14 @@ def visit(
         ]
         tau = threshold(seen, np.array(owners), bandit.sizes, settings.tau_quantile)
         if further < settings.more_blocks:
-            pending = [
-                (one, rows)
-                for one in made
-                if _is_open(one, tau, bandit, settings.confidence)
-                and len(rows := bandit.next_rows(one.visit.cluster, settings.block))
-            ]
+            room = documents - sum(len(one.rows) for one in made)
+            pending = []
+            for one in made:
+                if room >= settings.block and _is_open(one, tau, bandit, settings.confidence):
+                    rows = bandit.next_rows(one.visit.cluster, settings.block)
+                    room -= len(rows)
+                    if len(rows):
+                        pending.append((one, rows))
     spread = float(np.std(seen)) if len(seen) > 1 else 1.0
     scores, told = _decide(run, number, made, tau, bandit, settings)
     write_table(at / "scores.parquet", scores, SCORES)
@@ -150,8 +154,14 @@ def _bandit(run: Path, settings: QuadSettings, before: Facts) -> NeighbourBandit
     return bandit
 
 
-def _score(run: Path, settings: QuadSettings, pending: list[tuple[Scored, np.ndarray]]) -> None:
-    """Score the documents of visits, all together, and add them to the visits."""
+def _score(
+    run: Path,
+    settings: QuadSettings,
+    mark: str,
+    pending: list[tuple[Scored, np.ndarray]],
+    before: int,
+) -> None:
+    """Score the documents of visits, all together, and add them to the visits; `before` were scored in this round."""
     rows = [row for _, own in pending for row in own.tolist()]
     texts = [document["text"] for document in read_documents(run, rows)]
     found = score_documents(
@@ -159,6 +169,7 @@ def _score(run: Path, settings: QuadSettings, pending: list[tuple[Scored, np.nda
         model=model_path(run, settings),
         tiny=settings.model == "tiny",
         direction=str(run / DIRECTION),
+        mark=mark,
         sequence_tokens=settings.sequence_tokens,
         batch_tokens=settings.batch_tokens,
     )
@@ -166,7 +177,8 @@ def _score(run: Path, settings: QuadSettings, pending: list[tuple[Scored, np.nda
         for row in own.tolist():
             one.rows.append(row)
             one.scores.append(next(found))
-        terminal.current().progress("documents scored", len(one.rows))
+        before += len(own)
+        terminal.current().progress("documents scored", before)
 
 
 def _is_open(one: Scored, tau: float, bandit: NeighbourBandit, confidence: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from tasks.train.format import Examples, encode_texts, from_sequences
 from tasks.train.threads import threads_for
 
 DOCUMENTS_PER_JOB = 32
+_ONE_AT_A_TIME = (
+    Lock()
+)  # hooks sit on the one model of a process, and a scheduler's workers may have several threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class ScoringJob:
         model: folder or name of the model.
         tiny: it is the tiny one, which works on one thread.
         direction: path of the reference's preconditioned gradient.
+        mark: what changes where either of these does; a worker may outlive a run.
         texts: documents.
         sequence_tokens, batch_tokens: see the settings.
     """
@@ -31,6 +36,7 @@ class ScoringJob:
     model: str
     tiny: bool
     direction: str
+    mark: str
     texts: list[str]
     sequence_tokens: int
     batch_tokens: int
@@ -55,12 +61,11 @@ def scores_of(job: ScoringJob) -> list[float]:
     """Scores of a job's documents; 0 for one of less than two tokens."""
     from tasks.select.influence.scores import stream_scores
 
-    model, tokenizer = load_model(job.model)
-    parts, owners = chunks(tokenizer, job.texts, job.sequence_tokens)
-    with threads_for("tiny" if job.tiny else job.model):
-        scores = stream_scores(
-            model, _direction(job.direction, job.model), parts, batch_tokens=job.batch_tokens
-        )
+    with _ONE_AT_A_TIME, threads_for("tiny" if job.tiny else job.model):
+        model, tokenizer = load_model(job.model, job.mark)
+        parts, owners = chunks(tokenizer, job.texts, job.sequence_tokens)
+        direction = _direction(job.direction, job.model, job.mark)
+        scores = stream_scores(model, direction, parts, batch_tokens=job.batch_tokens)
     sums = np.bincount(owners, scores, len(job.texts))
     tokens = np.bincount(owners, parts.lengths, len(job.texts))
     found: list[float] = (sums / np.maximum(1, tokens)).tolist()
@@ -83,18 +88,18 @@ def chunks(tokenizer: Any, texts: Sequence[str], sequence_tokens: int) -> tuple[
 
 
 @lru_cache(maxsize=1)
-def load_model(path: str) -> tuple[Any, Any]:
+def load_model(path: str, mark: str) -> tuple[Any, Any]:
     """A model and its tokenizer, kept while the same is asked for: a worker has many jobs."""
     from tasks.train.checkpoint import load_student
 
-    found: tuple[Any, Any] = load_student(path)
+    found: tuple[Any, Any] = load_student(path, flag="--model")
     return found
 
 
 @lru_cache(maxsize=1)
-def _direction(path: str, model: str) -> dict[str, Any]:
+def _direction(path: str, model: str, mark: str) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    device = next(load_model(model)[0].parameters()).device
+    device = next(load_model(model, mark)[0].parameters()).device
     found: dict[str, Any] = load_file(path, device=str(device))
     return found

@@ -20,7 +20,7 @@ _TRAIN = group("Train")
 class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Choose pre-training data by influence and diversity: visit clusters, score a few documents of each, buy what helps."""
 
-    place: ClassVar[frozenset[str]] = CorpusSettings.place
+    examples_flag: ClassVar[str] = "--reference"
 
     # --- target
     reference: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]

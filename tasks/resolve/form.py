@@ -52,6 +52,8 @@ def ask(run: Path, settings: BatcherSettings) -> dict[str, bool]:
     """
     if (run / LABELS).exists():
         return {row: bool(label) for row, label in read_json(run / LABELS).items()}
+    if settings.resume:  # one that begins has been checked before
+        check(settings)
     rows = wanted_rows(run)
     if len(rows) > MOST:
         raise BadInput(

@@ -6,6 +6,7 @@ As in tasks/run/gates.py it sees ids and measures, never a record's text.
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def _measured_pairs(path: Path, settings: BatcherSettings, finite: np.ndarray) -
         found.left.tolist(), found.right.tolist(), labels, finite.tolist(), strict=True
     ):
         yield {
-            "id": f"{records.left.ids[one]}, {records.other.ids[other]}",
+            "id": _pair(records.left.ids[one], records.other.ids[other]),
             "same_record": int(records.right is None and one == other),
             "characters": left[one] + right[other],
             "features_finite": int(whole),
@@ -114,10 +115,15 @@ def _measured_predictions(path: Path) -> Iterator[Facts]:
     for row in rows:
         match = int(row["match"])
         yield {
-            "id": f"{row[LEFT]}, {row[RIGHT]}",
+            "id": _pair(row[LEFT], row[RIGHT]),
             "probability": float(row["probability"]),
             "match": match,
             "decided_by": row["decided_by"],
             "undecided_match": int(match and row["decided_by"] == UNDECIDED),
             "partners": max(ours[row[LEFT]], theirs[row[RIGHT]]) if match else 0,
         }
+
+
+def _pair(left: str, right: str) -> str:
+    """Both ids; written so that a comma in one of them is not taken for the one between them."""
+    return f"{left}, {right}" if "," not in left + right else json.dumps([left, right], ensure_ascii=False)

@@ -89,13 +89,16 @@ def source_of(name_or_path: str | Path) -> str:
     return str(path) if path.exists() else str(name_or_path)
 
 
-def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0) -> tuple[Any, Any]:
+def load_student(
+    name_or_path: str | Path, *, lora: bool = False, seed: int = 0, flag: str = "--student"
+) -> tuple[Any, Any]:
     """A causal language model and its tokenizer, on the GPU if there is one.
 
     Args:
         name_or_path: folder of a model or of LoRA adapters, or a name on a model hub.
         lora: leave the model's weights alone and train adapters, those of the folder or new ones on all linear layers.
         seed: of new adapters.
+        flag: that names it, for messages.
 
     Returns:
         The model, in evaluation mode, and the tokenizer.
@@ -103,7 +106,7 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
     Raises:
         BadInput: it is not a model, cannot be fetched, or peft is missing.
     """
-    check_student(name_or_path, lora=lora)
+    check_student(name_or_path, lora=lora, flag=flag)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -129,12 +132,10 @@ def load_student(name_or_path: str | Path, *, lora: bool = False, seed: int = 0)
     except Exception as error:  # the libraries raise whatever the broken file made them stumble over
         reason = str(error).strip().partition("\n")[0]
         raise BadInput(
-            f"--student {name_or_path}: cannot be loaded as a causal language model: {reason}"
+            f"{flag} {name_or_path}: cannot be loaded as a causal language model: {reason}"
         ) from None
     if tokenizer.eos_token_id is None:
-        raise BadInput(
-            f"--student {name_or_path}: its tokenizer has no end-of-text token; give another model"
-        )
+        raise BadInput(f"{flag} {name_or_path}: its tokenizer has no end-of-text token; give another model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if lora and not adapters:

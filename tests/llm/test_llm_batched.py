@@ -102,21 +102,78 @@ def test_an_answer_that_does_not_parse_is_asked_again_in_both_halves_at_once(
     assert sizes == [1, 2, 3]
 
 
-def test_a_schema_that_is_refused_is_not_asked_for_again(
+def refuses_schemas(key: str, body: dict[str, Any]) -> Any:
+    if "response_format" in body:
+        return refused(key, 400, "response_format is not supported")
+    return answered(key, body)
+
+
+def test_an_api_without_schemas_is_found_out_once_for_all_stages(
     stage: Callable[..., Outcomes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "batch"
-
-    def line(key: str, body: dict[str, Any]) -> Any:
-        if "response_format" in body:
-            return refused(key, 400, "response_format is not supported")
-        return answered(key, body)
-
     for _ in range(2):
         with pytest.raises(Stopped):
             stage(TEXTS[:1], TEXTS[1:])
-        answer_files(folder, line)
+        answer_files(folder, refuses_schemas)
     assert all(isinstance(one, Answered) for group in stage(TEXTS[:1], TEXTS[1:]) for one in group)
+    with pytest.raises(Stopped):
+        stage(["A newt."], stage="next")
+    ((_, body),) = requests_in(folder / "next.1.requests.jsonl")
+    assert "response_format" not in body
+
+
+def test_one_refused_schema_asks_nothing_again_that_is_answered(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    folder, groups = tmp_path / "batch", [[text] for text in TEXTS]
+    with pytest.raises(Stopped):
+        stage(*groups)
+    first = FORM.request(groups[0]).key
+    answer_files(
+        folder,
+        lambda key, body: (
+            refused(key, 400, "json_schema has too many properties") if key == first else answered(key, body)
+        ),
+    )
+    with pytest.raises(Stopped, match="1 request for"):
+        stage(*groups)
+    answer_files(folder)
+    assert all(isinstance(one, Answered) for (one,) in stage(*groups))
+
+
+def test_an_api_that_refuses_everything_stops_the_run(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    groups = [[f"Text {number}."] for number in range(12)]
+    with pytest.raises(Stopped):
+        stage(*groups)
+    answer_files(tmp_path / "batch", lambda key, body: refused(key, 404, "no such model"))
+    with pytest.raises(Stopped, match="12 requests for"):  # without schemas; it may be these
+        stage(*groups)
+    answer_files(tmp_path / "batch", lambda key, body: refused(key, 404, "no such model"))
+    with pytest.raises(Stopped, match=r"refuses every request: HTTP 404.*no such model"):
+        stage(*groups)
+
+
+def test_an_answer_that_cannot_be_read_was_paid_for(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    most = DOLLAR.most(FORM.request(TEXTS[:1]))
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1], budget=1.5 * most)
+    answer_files(
+        tmp_path / "batch",
+        lambda key, body: {"custom_id": key, "response": {"status_code": 200, "body": {"choices": []}}},
+    )
+    with pytest.raises(Stopped, match=r"the budget of .* is spent"):
+        stage(TEXTS[:1], budget=1.5 * most)
+
+
+def test_a_copy_of_a_file_of_requests_is_no_matter(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
+    folder = tmp_path / "batch"
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    answer_files(folder)
+    copy = folder / "a-stage.1 (1).requests.jsonl"
+    copy.write_bytes((folder / "a-stage.1.requests.jsonl").read_bytes())
+    assert isinstance(stage(TEXTS[:1])[0][0], Answered)
 
 
 def test_a_request_that_fails_is_asked_again_and_given_up_after_some_batches(

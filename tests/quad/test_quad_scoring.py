@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def direction(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    own, tokenizer = load_model(str(model))
+    own, tokenizer = load_model(str(model), "")
     reference, _ = chunks(tokenizer, TEXTS[:6], 32)
     path = tmp_path_factory.mktemp("direction") / "direction.safetensors"
     save_file(reference_direction(own, reference, Curvature(plain=True), None), path)
@@ -37,14 +37,14 @@ def direction(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scores(model: Path, direction: Path, texts: list[str], sequence_tokens: int = 32) -> list[float]:
-    given = {"direction": str(direction), "sequence_tokens": sequence_tokens, "batch_tokens": 256}
+    given = {"direction": str(direction), "mark": "", "sequence_tokens": sequence_tokens, "batch_tokens": 256}
     return list(score_documents(texts, model=str(model), tiny=True, **given))
 
 
 def test_a_documents_score_is_the_sum_over_its_parts_for_each_of_its_tokens(
     model: Path, direction: Path
 ) -> None:
-    own, tokenizer = load_model(str(model))
+    own, tokenizer = load_model(str(model), "")
     reference, _ = chunks(tokenizer, TEXTS[:6], 32)
     found = scores(model, direction, DOCUMENTS[:9])
     for text, score in zip(DOCUMENTS[:9], found, strict=True):
@@ -71,7 +71,7 @@ def test_texts_without_tokens_score_nothing_and_keep_their_place(model: Path, di
 
 
 def test_parts_hold_every_token_once(model: Path) -> None:
-    _, tokenizer = load_model(str(model))
+    _, tokenizer = load_model(str(model), "")
     parts, owners = chunks(tokenizer, DOCUMENTS, 7)
     assert parts.lengths.max() == 7
     for row, tokens in enumerate(encode_texts(tokenizer, DOCUMENTS)):
@@ -79,4 +79,14 @@ def test_parts_hold_every_token_once(model: Path) -> None:
             parts.tokens[parts.offsets[at] : parts.offsets[at + 1]] for at in np.flatnonzero(owners == row)
         ]
         assert np.concatenate(own).tolist() == tokens
-    assert len(stream_scores(load_model(str(model))[0], {}, from_sequences([], []))) == 0
+    assert len(stream_scores(load_model(str(model), "")[0], {}, from_sequences([], []))) == 0
+
+
+def test_threads_of_one_worker_do_not_see_each_others_batches(model: Path, direction: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    jobs = [DOCUMENTS[first : first + 5] for first in range(0, 40, 5)]
+    alone = [scores(model, direction, job) for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda job: scores(model, direction, job), jobs))
+    assert together == alone

@@ -96,6 +96,11 @@ def test_predictions_that_contradict_themselves(
         gates.predictions(run(predictions=[*SOUND[:2], row]), given, {})
 
 
+def test_a_comma_in_an_id_is_no_other_pair(run: Callable[..., Path], settings: BatcherSettings) -> None:
+    rows = [["x, y", "z", "0.1", "0", "llm"], ["x", "y, z", "0.1", "0", "llm"], SOUND[2]]
+    gates.predictions(run(predictions=rows), settings, {})
+
+
 def test_a_question_without_a_prediction(run: Callable[..., Path], settings: BatcherSettings) -> None:
     with pytest.raises(GateFailed, match="table row count to equal"):
         gates.predictions(run(predictions=SOUND[:2]), settings, {})

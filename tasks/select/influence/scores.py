@@ -7,7 +7,7 @@ product as large as a layer's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 
 from tasks.records import BadInput
 from tasks.select.influence.capture import captured, passes
-from tasks.select.influence.factors import MEMORY, Factors, fit_factors
+from tasks.select.influence.factors import MEMORY, Factors, fingerprint, fit_factors
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
 from tasks.train.format import Examples, Ints
 
@@ -101,6 +101,8 @@ def reference_direction(
         return gradient
     if factors is None or {name: own.shape for name, own in gradient.items()} != factors.shapes:
         raise BadInput("influence: the factors are of other layers than are asked for; remove them")
+    if factors.model != fingerprint(model):
+        raise BadInput("influence: the factors are of another model, or of other weights of it; remove them")
     return {name: factors.layers[name].precondition(own, curvature.damping) for name, own in gradient.items()}
 
 
@@ -129,12 +131,8 @@ def stream_scores(
     candidates: Examples,
     *,
     batch_tokens: int = 4096,
-    progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """The dot product of each candidate's gradient with a direction, in one forward and backward per batch.
-
-    Args:
-        progress: called with the number of candidates that are done.
 
     Returns:
         float64 (n,).
@@ -157,12 +155,8 @@ def stream_scores(
     def before(rows: Ints, places: torch.Tensor) -> None:
         parts.clear()
 
-    done = 0
     with captured(model, modules, use):
         for rows in passes(model, candidates, batch_tokens, before):
             if parts:  # a batch of sequences of one token bears no loss
                 scores[rows] = torch.stack(parts).sum(0).cpu().numpy()
-            done += len(rows)
-            if progress is not None:
-                progress(done)
     return scores

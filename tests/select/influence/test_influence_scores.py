@@ -234,15 +234,10 @@ def test_the_model_comes_back_as_it_was() -> None:
 
 def test_what_bears_no_loss_scores_nothing_and_nobody_scores_nothing() -> None:
     model = make_model()
-    reference, candidates = make_examples(4, 1), make_examples(8, 2)
-    direction = reference_direction(model, reference, Curvature(plain=True), None)
+    direction = reference_direction(model, make_examples(4, 1), Curvature(plain=True), None)
     short = from_sequences([[3], [], [5, 6, 7]], [0, 0, 3])
     assert stream_scores(model, direction, short).tolist() == [0.0, 0.0, 0.0]
     assert stream_scores(model, direction, from_sequences([], [])).tolist() == []
-    done: list[int] = []
-    stream_scores(model, direction, candidates, batch_tokens=32, progress=done.append)
-    assert done[-1] == 8
-    assert done == sorted(done)
 
 
 def test_factors_of_other_layers_are_refused() -> None:
@@ -250,3 +245,9 @@ def test_factors_of_other_layers_are_refused() -> None:
     factors = fit_factors(model, make_examples(8, 2), "mlp")
     with pytest.raises(BadInput, match="of other layers"):
         influence_scores(model, make_examples(3, 1), make_examples(5, 2), factors=factors)
+
+
+def test_factors_of_another_model_are_refused() -> None:
+    factors = fit_factors(make_model(), make_examples(8, 2))
+    with pytest.raises(BadInput, match="of another model"):
+        influence_scores(make_model(seed=1), make_examples(3, 1), make_examples(5, 2), factors=factors)
