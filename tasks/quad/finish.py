@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +49,17 @@ def documents_allowed(settings: QuadSettings, corpus: Facts, so_far: Facts) -> i
 def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Facts:
     """Put the rounds together, and write what is selected: what was bought, up to the budget, in the order it was.
 
-    Where that is less than the budget, the visits that were not bought give their documents too, the best first.
+    Where that is less than the budget, what was scored and not bought is taken too: the visits with the best means first, or the
+    best documents, as the settings buy.
     """
     scores, visits = all_scores(run, last["number"]), all_visits(run, last["number"])
-    mean = {(visit["round"], visit["cluster"]): visit["mean"] for visit in visits}
-    blocks = [list(rows) for _, rows in groupby(scores, key=lambda row: (row["round"], row["cluster"]))]
-    order = [row for block in blocks if block[0]["bought"] for row in block]
+    worth = {(visit["round"], visit["cluster"]): visit["mean"] for visit in visits}
+    order = [row for row in scores if row["bought"]]
     bought = len(order)
-    others = [block for block in blocks if not block[0]["bought"]]
-    others.sort(key=lambda block: -mean[block[0]["round"], block[0]["cluster"]])
-    order += [row for block in others for row in block]
+    order += sorted(
+        (row for row in scores if not row["bought"]),
+        key=lambda row: -(worth[row["round"], row["cluster"]] if settings.buy == "blocks" else row["score"]),
+    )
     chosen: list[Facts] = []
     tokens, limit = 0, budget_tokens(settings, corpus)
     for row in order:
@@ -171,7 +171,7 @@ def visits_table(run: Path, number: int) -> list[list[str]]:
             " ".join(terms[row["cluster"]]),
             f"{row['documents']} of {row['size']}",
             *(f"{row[name]:.4g}" for name in ("mean", "low", "high", "tau")),
-            "yes" if row["bought"] else "no",
+            str(row["bought"]),
         ]
         for row in visits
     ]

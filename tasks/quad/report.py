@@ -73,7 +73,7 @@ def _clusters(visits: Sequence[Facts], terms: Sequence[Sequence[str]]) -> list[F
                 "terms": ", ".join(terms[cluster]),
                 "size": last["size"],
                 "scored": scored,
-                "bought": sum(visit["documents"] for visit in own if visit["bought"]),
+                "bought": sum(visit["bought"] for visit in own),
                 "visits": len(own),
                 "mean": mean,
                 "low": last["low"] if sure else None,
@@ -162,9 +162,8 @@ def _rounds(visits: Sequence[Facts]) -> list[Facts]:
         {
             "round": number,
             "visits": len(own),
-            "bought": sum(visit["bought"] for visit in own),
             "documents": sum(visit["documents"] for visit in own),
-            "tokens_bought": sum(visit["tokens"] for visit in own if visit["bought"]),
+            "bought": sum(visit["bought"] for visit in own),
             "mean": sum(visit["mean"] * visit["documents"] for visit in own)
             / sum(visit["documents"] for visit in own),
             "tau": own[0]["tau"],

@@ -46,7 +46,7 @@ VISITS = pa.schema(
         ("high", pa.float64()),
         ("tau", pa.float64()),
         ("reward", pa.float64()),  # mean - tau
-        ("bought", pa.bool_()),
+        ("bought", pa.int32()),  # of its documents
         ("exploit", pa.float64()),  # the two terms of the score it was chosen by
         ("bonus", pa.float64()),
     ]
@@ -214,7 +214,7 @@ def _decide(
                 "cluster": cluster,
                 "round": number,
                 "tokens": documents[row]["tokens"],
-                "bought": reward > 0,
+                "bought": (reward > 0) if settings.buy == "blocks" else score > tau,
             }
             for row, score in zip(one.rows, one.scores, strict=True)
         ]
@@ -232,7 +232,7 @@ def _decide(
                 "high": high,
                 "tau": tau,
                 "reward": reward,
-                "bought": reward > 0,
+                "bought": sum(row["bought"] for row in scores[-len(one.rows) :]),
                 "exploit": one.visit.exploit,
                 "bonus": one.visit.bonus,
             }

@@ -108,7 +108,7 @@ def test_every_visit_is_a_row_with_its_interval_and_its_threshold(run: Path, set
     assert sum(visit["documents"] for visit in visits) == len(scores)
     for visit in visits:
         assert visit["reward"] == pytest.approx(visit["mean"] - visit["tau"])
-        assert visit["bought"] == (visit["reward"] > 0)
+        assert visit["bought"] == (visit["documents"] if visit["reward"] > 0 else 0)
         assert visit["low"] <= visit["high"]
         assert visit["size"] == SIZES[visit["cluster"]]
     seen: list[dict[str, Any]] = []
@@ -182,3 +182,15 @@ def test_a_budget_in_tokens_wins(run: Path, settings: Any) -> None:
 def test_a_document_dearer_than_the_whole_budget_is_better_than_none(run: Path, settings: Any) -> None:
     own = settings(budget_tokens=1)
     assert finish.select(run, own, corpus=FACTS, last=all_rounds(run, own))["documents"] == 1
+
+
+def test_documents_are_bought_by_their_own_score_where_it_is_asked_for(run: Path, settings: Any) -> None:
+    own = settings(buy="documents")
+    last = all_rounds(run, own)
+    facts = finish.select(run, own, corpus=FACTS, last=last)
+    scores = read_rows(run / "scores.parquet")
+    tau = {visit["round"]: visit["tau"] for visit in read_rows(run / "arms.parquet")}
+    assert all(row["bought"] == (row["score"] > tau[row["round"]]) for row in scores)
+    bought = [row["document_id"] for row in scores if row["bought"]]
+    assert [row["id"] for row in selected(run)][: len(bought)] == bought[: facts["documents"]]
+    assert {visit["bought"] for visit in read_rows(run / "arms.parquet")} - {0, 3, 6}  # parts of blocks
