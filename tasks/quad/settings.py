@@ -70,9 +70,9 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     block: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 8
     """Documents of a cluster that are scored first; what is scored is what is bought."""
 
-    buy: Annotated[Literal["blocks", "documents"], Field(json_schema_extra=_VISITS)] = "blocks"
-    """What is bought: every document of a visit whose mean score is above the threshold, as the paper does, which keeps the
-    selection diverse; or, whatever the visit, the documents whose own score is."""
+    buy: Annotated[Literal["blocks", "documents"], Field(json_schema_extra=_VISITS)] = "documents"
+    """What of what was scored is bought: the documents whose own score is above the threshold; or, as in the paper, every
+    document of a visit whose mean score is."""
 
     more_blocks: Annotated[int, Field(ge=0, le=100, json_schema_extra=_VISITS)] = 1
     """Further blocks of a visit whose interval does not yet tell whether the cluster's mean is above the threshold."""

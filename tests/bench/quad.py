@@ -4,7 +4,7 @@
 
 Corpus: the first documents of the shared mixture in random order. Reference: GSM8K's training part; the loss is measured on its test
 part, of which no strategy sees anything. Every strategy selects as many tokens, and a copy of the same model (one a seed) is trained on
-them for one pass. "quad documents" buys documents by their own scores. "full influence" scores every document, which Quad's visits avoid; its top documents are taken whatever their clusters.
+them for one pass. "quad blocks" buys whole visits, as the paper does. "full influence" scores every document, which Quad's visits avoid; its top documents are taken whatever their clusters.
 One core; a stopped run continues.
 """
 
@@ -36,7 +36,7 @@ from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
 
-STRATEGIES = ("random", "similarity", "quad", "quad documents", "full influence")
+STRATEGIES = ("random", "similarity", "quad blocks", "quad", "full influence")
 _STAGES = ("vectors.npy", "stages", "students", "target")
 
 
@@ -123,7 +123,7 @@ def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts
     """Write selected.jsonl. Returns how many documents were selected and how many had to be scored, and CPU seconds."""
     began = time.process_time()
     if strategy.startswith("quad"):
-        own = own.model_copy(update={"buy": "documents" if strategy.endswith("documents") else "blocks"})
+        own = own.model_copy(update={"buy": "blocks"} if strategy.endswith("blocks") else {})
         so_far = rounds.nothing_yet(corpus)
         while not finish.is_done(own, corpus, so_far):
             so_far = rounds.visit(

@@ -56,7 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def settings() -> Callable[..., QuadSettings]:
     def make(**changes: Any) -> QuadSettings:
-        given = {"visits": 2, "block": 3, "budget": 0.25, "scored": 1.0, **changes}
+        given = {"visits": 2, "block": 3, "budget": 0.25, "scored": 1.0, "buy": "blocks", **changes}
         return QuadSettings(corpus=["c"], reference="r", **given)
 
     return make
