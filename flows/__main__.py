@@ -52,13 +52,14 @@ class Command:
     early: tuple[str, ...]
 
 
+_READS_A_CORPUS = ("distributed", "sklearn.decomposition", "faiss", "great_expectations")
 COMMANDS = (
     Command(
         "equal",
         EqualSettings,
         "select clusters, extract question-answer pairs, train, repeat (the main job)",
         check="tasks.loop.check",
-        early=("distributed", "sklearn.decomposition", "faiss", "great_expectations"),
+        early=_READS_A_CORPUS,
     ),
     Command(
         "batcher",
@@ -72,7 +73,7 @@ COMMANDS = (
         QuadSettings,
         "choose pre-training documents by their influence on a reference, cluster by cluster",
         check="tasks.quad.check",
-        early=("distributed", "sklearn.decomposition", "faiss", "great_expectations"),
+        early=_READS_A_CORPUS,
     ),
 )
 

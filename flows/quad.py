@@ -22,7 +22,7 @@ check_documents = Stage(prepare.gate_documents, "check documents")
 cluster = Stage(prepare.clusters, "cluster")
 make_model = Stage(curvature.model, "make model")
 take_curvature = Stage(curvature.curvature, "take curvature")
-visit = Stage(rounds.visit, "visit in round {number}")
+visit = Stage(rounds.visit, "visit in round {plan[number]}")
 select = Stage(finish.select, "select")
 train = Stage(students.train, "train", works=lambda settings: settings.train)
 
@@ -52,12 +52,9 @@ def quad(settings: QuadSettings) -> Facts:
         taken = take_curvature(run, settings, corpus=corpus, target=target, model=model)
 
         so_far = rounds.nothing_yet(corpus)
-        while not finish.is_done(settings, corpus, so_far):
-            number = so_far["number"] + 1
-            this_round = one_round.with_options(flow_run_name=f"round {number}")
-            wanted = finish.visits_wanted(settings, corpus, so_far)
-            allowed = finish.documents_allowed(settings, corpus, so_far)
-            so_far = this_round(settings, str(run), number, clusters, taken, so_far, wanted, allowed)
+        while plan := finish.next_round(settings, corpus, so_far):
+            this_round = one_round.with_options(flow_run_name=f"round {plan['number']}")
+            so_far = this_round(settings, str(run), plan, clusters, taken, so_far)
             terminal.current().note(finish.round_line(so_far, settings, corpus))
         selected = select(run, settings, corpus=corpus, last=so_far)
         trained = train(run, settings, selected=selected, model=model, target=target)
@@ -80,26 +77,13 @@ def quad(settings: QuadSettings) -> Facts:
 
 @flow(name="visits")
 def one_round(
-    settings: QuadSettings,
-    run: str,
-    number: int,
-    clusters: Facts,
-    curvature: Facts,
-    before: Facts,
-    visits: int,
-    documents: int,
+    settings: QuadSettings, run: str, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
 ) -> Facts:
-    """One round: choose clusters, score a block of each, buy those above the threshold, tell the bandit."""
+    """One round: choose clusters, score blocks of each, buy what is above the threshold, tell the bandit."""
     so_far: Facts = visit(
-        Path(run),
-        settings,
-        number=number,
-        clusters=clusters,
-        curvature=curvature,
-        before=before,
-        visits=visits,
-        documents=documents,
+        Path(run), settings, plan=plan, clusters=clusters, curvature=curvature, before=before
     )
+    number = plan["number"]
     artifacts.figures_table(
         "quad-visits", finish.visits_table(Path(run), number), f"Clusters visited in round {number}"
     )

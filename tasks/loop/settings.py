@@ -36,15 +36,11 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     """Find the training data worth paying for: read what promises most, keep the pairs that serve the target, train, repeat."""
 
     place: ClassVar[frozenset[str]] = ModelSettings.place | CorpusSettings.place
-    examples_flag: ClassVar[str] = "--target"
+    examples_field: ClassVar[str] = "target"
 
     # --- target
     target: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]
     """Examples of the task, with a question and an answer each: JSONL, CSV or Parquet, or doctest:MODULE,..."""
-
-    @property
-    def examples(self) -> str:
-        return self.target
 
     # --- budget
     budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.05

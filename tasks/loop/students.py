@@ -14,7 +14,7 @@ from tasks.corpus.target import Target
 from tasks.loop.keep import kept_mask, newly_kept
 from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.prepare.documents import CORPUS
+from tasks.prepare.student import BASE, make_base
 from tasks.records import Example
 from tasks.run import terminal
 from tasks.run.folder import digest
@@ -26,8 +26,6 @@ from tasks.train.training import Training
 
 Facts = dict[str, Any]
 QA = list[tuple[str, str]]
-
-BASE = "students/base"
 
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
@@ -60,21 +58,10 @@ def expect_students(settings: EqualSettings) -> None:
 @on_worker
 def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Facts:
     """The student before any training: the tiny one made on the corpus's raw text, or a model by path or name."""
-    from tasks.train.student import make_student
-
     if settings.train == "never":
         return {"files": [], "student": None, "nll": None, "exact_match": None, "tokens": 0}
     if settings.student == "tiny":
-        make_student(
-            run / BASE,
-            (row["text"] for row in iterate_rows(run / CORPUS, ["text"])),
-            vocabulary=settings.student_vocabulary,
-            width=settings.student_width,
-            layers=settings.student_layers,
-            pretrain_tokens=settings.pretrain_tokens,
-            sequence_tokens=settings.sequence_tokens,
-            seed=integer(settings.seed, "student"),
-        )
+        make_base(run, settings)
     student = BASE if settings.student == "tiny" else settings.student
     return {
         "files": [BASE] if settings.student == "tiny" else [],

@@ -3,5 +3,7 @@
 settings.py   corpus, examples, encoder, clusters
 documents.py  the documents at rest
 vectors.py    the encoder's space
+student.py    the tiny student
+check.py      the cheap checks before anything starts
 stages.py     the stages
 """

@@ -66,12 +66,17 @@ class CorpusSettings(ParallelSettings):
     answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)] = "answer"
     """Field or column of a target's answer."""
 
-    examples_flag: ClassVar[str]  # the flag that names the examples, for messages
+    examples_field: ClassVar[str]  # which of a flow's fields says where the examples are
 
     @property
     def examples(self) -> str:
-        """Where the examples are; a flow calls them by its own name."""
-        raise NotImplementedError
+        """Where the examples are."""
+        return str(getattr(self, self.examples_field))
+
+    @property
+    def examples_flag(self) -> str:
+        """Their flag, for messages."""
+        return f"--{self.examples_field}"
 
     # --- select
     clusters: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None

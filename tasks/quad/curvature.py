@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.corpus.target import Target
-from tasks.prepare.documents import CORPUS, read_documents
+from tasks.prepare.documents import read_documents
+from tasks.prepare.student import BASE, make_base
 from tasks.quad.scoring import chunks, load_model
 from tasks.quad.settings import QuadSettings
 from tasks.records import Example
 from tasks.run.folder import digest
-from tasks.run.seeds import generator, integer
-from tasks.run.tables import atomic_path, iterate_rows
+from tasks.run.seeds import generator
+from tasks.run.tables import atomic_path
 from tasks.train.checkpoint import model_fingerprint
 from tasks.train.format import Examples, encode_pairs
 from tasks.train.threads import threads_for
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
-BASE = "students/base"
 FACTORS, DIRECTION = "stages/factors.safetensors", "stages/direction.safetensors"
 
 
@@ -35,19 +35,8 @@ def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
     """The tiny model, made on the corpus's raw text; one that is given stays where it is."""
     if settings.model != "tiny":
         return {"files": [], "model": model_fingerprint(settings.model) or settings.model}
-    from tasks.train.student import make_student
-
     with threads_for(settings.model):
-        make_student(
-            run / BASE,
-            (row["text"] for row in iterate_rows(run / CORPUS, ["text"])),
-            vocabulary=settings.student_vocabulary,
-            width=settings.student_width,
-            layers=settings.student_layers,
-            pretrain_tokens=settings.pretrain_tokens,
-            sequence_tokens=settings.sequence_tokens,
-            seed=integer(settings.seed, "student"),
-        )
+        make_base(run, settings)
     return {"files": [BASE], "model": digest(run / BASE)}
 
 
@@ -85,7 +74,6 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
         "mark": digest(run / DIRECTION),
         "layers": len(direction),
         "parameters": sum(matrix.numel() for matrix in direction.values()),
-        "documents": len(texts),
     }
 
 

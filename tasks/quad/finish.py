@@ -24,26 +24,25 @@ def budget_tokens(settings: QuadSettings, corpus: Facts) -> int:
     return settings.budget_tokens or max(1, round(settings.budget * int(corpus["tokens"])))
 
 
-def is_done(settings: QuadSettings, corpus: Facts, so_far: Facts) -> bool:
-    """Whether no further round is to be made: the budget is reached, or no more documents are there or may be scored."""
-    enough = so_far["bought_tokens"] >= budget_tokens(settings, corpus)
-    return enough or not so_far["left"] or so_far["scored"] >= settings.scored * corpus["documents"]
+def next_round(settings: QuadSettings, corpus: Facts, so_far: Facts) -> Facts | None:
+    """The plan of the next round, or None: the budget is reached, or no more documents are there or may be scored.
 
+    A round visits no more than twice as many clusters as could fill what is left of the budget: of what is bought beyond it
+    nothing is had.
 
-def visits_wanted(settings: QuadSettings, corpus: Facts, so_far: Facts) -> int:
-    """Clusters that the next round visits: no more than twice those that could fill what is left of the budget.
-
-    Of what is scored and not bought, or bought beyond the budget, nothing is had.
+    Returns:
+        number; visits, the clusters to choose; documents, how many may be scored.
     """
     left = budget_tokens(settings, corpus) - int(so_far["bought_tokens"])
+    allowed = math.ceil(settings.scored * int(corpus["documents"])) - int(so_far["scored"])
+    if left <= 0 or allowed <= 0 or not so_far["left"]:
+        return None
     tokens = settings.block * float(corpus["tokens"]) / int(corpus["documents"])  # of a visit, about
-    allowed = documents_allowed(settings, corpus, so_far) / settings.block
-    return min(settings.visits, max(1, math.ceil(2 * left / tokens)), max(1, math.ceil(allowed)))
-
-
-def documents_allowed(settings: QuadSettings, corpus: Facts, so_far: Facts) -> int:
-    """Documents that may still be scored."""
-    return max(0, math.ceil(settings.scored * int(corpus["documents"])) - int(so_far["scored"]))
+    return {
+        "number": so_far["number"] + 1,
+        "visits": min(settings.visits, math.ceil(2 * left / tokens), math.ceil(allowed / settings.block)),
+        "documents": allowed,
+    }
 
 
 def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Facts:

@@ -67,14 +67,7 @@ def round_folder(run: Path, number: int) -> Path:
 
 
 def visit(
-    run: Path,
-    settings: QuadSettings,
-    number: int,
-    clusters: Facts,
-    curvature: Facts,
-    before: Facts,
-    visits: int,
-    documents: int,
+    run: Path, settings: QuadSettings, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
 ) -> Facts:
     """Choose clusters, score their documents, decide what is bought, and tell the bandit.
 
@@ -82,13 +75,13 @@ def visit(
     scores so far, those of this round among them.
 
     Args:
-        visits: clusters to choose.
-        documents: that may be scored; the last visit's first block may go beyond.
+        plan: of the round, by `finish.next_round`; the last visit's first block may go beyond its documents.
     """
+    number = plan["number"]
     at = round_folder(run, number)
     bandit = _bandit(run, settings, before)
     earlier = [row for before_it in range(1, number) for row in _scores(run, before_it)]
-    made = [Scored(one) for one in bandit.choose(visits, settings.block)]
+    made = [Scored(one) for one in bandit.choose(plan["visits"], settings.block)]
     pending = [(one, one.visit.rows) for one in made]
     tau = 0.0
     for further in range(settings.more_blocks + 1):
@@ -102,7 +95,7 @@ def visit(
         ]
         tau = threshold(seen, np.array(owners), bandit.sizes, settings.tau_quantile)
         if further < settings.more_blocks:
-            room = documents - sum(len(one.rows) for one in made)
+            room = plan["documents"] - sum(len(one.rows) for one in made)
             pending = []
             for one in made:
                 if room >= settings.block and _is_open(one, tau, bandit, settings.confidence):

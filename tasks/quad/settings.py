@@ -20,7 +20,7 @@ _TRAIN = group("Train")
 class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Choose pre-training data by influence and diversity: visit clusters, score a few documents of each, buy what helps."""
 
-    examples_flag: ClassVar[str] = "--reference"
+    examples_field: ClassVar[str] = "reference"
 
     # --- target
     reference: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]
@@ -93,10 +93,6 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
 
     learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
     """Peak of the cosine schedule; by default 1e-3 for a small model, 1e-5 for others."""
-
-    @property
-    def examples(self) -> str:
-        return self.reference
 
     @property
     def title(self) -> str:

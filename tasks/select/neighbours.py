@@ -26,13 +26,11 @@ class Neighbours:
         offsets: int64 (k + 1,); the neighbours of cluster i are others[offsets[i]:offsets[i + 1]], itself among them.
         others: clusters.
         weights: 1 - distance / radius of each, in (0, 1]; 1 for the cluster itself.
-        radius: cosine distance (1 - cosine) below which two clusters are neighbours.
     """
 
     offsets: np.ndarray
     others: np.ndarray
     weights: np.ndarray
-    radius: float
 
     def of(self, cluster: int) -> tuple[np.ndarray, np.ndarray]:
         """The neighbours of a cluster, and their weights."""
@@ -65,7 +63,6 @@ def find_neighbours(centroids: np.ndarray, radius: float | None = None) -> Neigh
         np.cumsum(counts, dtype=np.int64),
         np.concatenate([np.zeros(0, np.int64), *others]),
         np.concatenate([np.zeros(0), *weights]),
-        float(radius),
     )
 
 

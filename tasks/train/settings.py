@@ -25,3 +25,6 @@ class TinyStudentSettings(RunSettings):
 
     pretrain_tokens: Annotated[int, Field(ge=0, json_schema_extra=_STUDENT)] = 200_000
     """Tokens of raw corpus text the tiny student is pre-trained on, before anything is chosen."""
+
+    sequence_tokens: Annotated[int, Field(ge=32, json_schema_extra=_STUDENT)] = 512
+    """Longest sequence that the student reads, tokens."""

@@ -125,16 +125,9 @@ def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts
     if strategy.startswith("quad"):
         own = own.model_copy(update={"buy": "blocks"} if strategy.endswith("blocks") else {})
         so_far = rounds.nothing_yet(corpus)
-        while not finish.is_done(own, corpus, so_far):
+        while plan := finish.next_round(own, corpus, so_far):
             so_far = rounds.visit(
-                made,
-                own,
-                number=so_far["number"] + 1,
-                clusters={},
-                curvature={"mark": ""},
-                before=so_far,
-                visits=finish.visits_wanted(own, corpus, so_far),
-                documents=finish.documents_allowed(own, corpus, so_far),
+                made, own, plan, clusters={}, curvature={"mark": str(own.seed)}, before=so_far
             )
         chosen = finish.select(made, own, corpus=corpus, last=so_far)
         scored = so_far["scored"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.loop import check
+import tasks.prepare.check
 from tasks.loop.check import absolute, check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
@@ -74,7 +74,7 @@ def test_another_version_of_sluice_is_a_change(
     settings: EqualSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = input_fingerprints(settings)
-    monkeypatch.setattr(check, "versions", lambda: {"sluice": "99"})
+    monkeypatch.setattr(tasks.prepare.check, "versions", lambda: {"sluice": "99"})
     assert changed(settings, before) == ["Sluice's version"]
 
 

@@ -64,17 +64,8 @@ def settings() -> Callable[..., QuadSettings]:
 
 def all_rounds(run: Path, settings: QuadSettings) -> dict[str, Any]:
     so_far = rounds.nothing_yet(FACTS)
-    while not finish.is_done(settings, FACTS, so_far):
-        so_far = rounds.visit(
-            run,
-            settings,
-            number=so_far["number"] + 1,
-            clusters={},
-            curvature={"mark": ""},
-            before=so_far,
-            visits=finish.visits_wanted(settings, FACTS, so_far),
-            documents=finish.documents_allowed(settings, FACTS, so_far),
-        )
+    while plan := finish.next_round(settings, FACTS, so_far):
+        so_far = rounds.visit(run, settings, plan, clusters={}, curvature={"mark": ""}, before=so_far)
     return so_far
 
 
@@ -136,16 +127,9 @@ def test_the_threshold_is_the_corpus_quantile_however_uneven_the_visits_are() ->
 
 def test_an_interval_with_the_threshold_inside_takes_another_block(run: Path, settings: Any) -> None:
     own = settings(more_blocks=3, confidence=0.99999)
-    rounds.visit(
-        run,
-        own,
-        number=1,
-        clusters={},
-        curvature={"mark": ""},
-        before=rounds.nothing_yet(FACTS),
-        visits=5,
-        documents=71,
-    )
+    plan = {"number": 1, "visits": 5, "documents": DOCUMENTS}
+    before = rounds.nothing_yet(FACTS)
+    rounds.visit(run, own, plan, clusters={}, curvature={"mark": ""}, before=before)
     documents = {
         visit["cluster"]: visit["documents"] for visit in read_rows(run / "rounds/001/visits.parquet")
     }
