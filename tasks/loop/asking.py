@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from tasks.loop.students import QA, Facts, example_pairs, on_worker, train, trai
 from tasks.run import terminal
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import integer
-from tasks.train.threads import one_thread
+from tasks.train.threads import threads_for
 
 TAUGHT = "students/taught"
 PAIRS_PER_JOB = 64  # so few that a round has work for several workers; a fifth of it is loading the students
@@ -62,7 +61,7 @@ def reductions_by(run: Path, settings: EqualSettings, taught: Facts | None) -> R
         prior=where(run, taught["prior"]),
         conditional=where(run, taught["student"]),
         training=training_of(settings, None),
-        tiny=settings.student == "tiny",
+        student=settings.student,
     )
     if settings.student != "tiny":
         return look  # here, where its GPU is
@@ -78,9 +77,9 @@ def reductions_by(run: Path, settings: EqualSettings, taught: Facts | None) -> R
     return on_workers
 
 
-def loss_reductions_of(pairs: QA, *, tiny: bool, **named: Any) -> tuple[np.ndarray, np.ndarray]:
+def loss_reductions_of(pairs: QA, *, student: str, **named: Any) -> tuple[np.ndarray, np.ndarray]:
     """`tasks.train.reduction.loss_reductions`, of a tiny student on one thread."""
     from tasks.train.reduction import loss_reductions
 
-    with one_thread() if tiny else nullcontext():
+    with threads_for(student):
         return loss_reductions(pairs, **named)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
@@ -21,7 +20,7 @@ from tasks.run.folder import digest
 from tasks.run.parallel import current_mapper, import_on_workers, serial
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import iterate_rows, write_json
-from tasks.train.threads import one_thread
+from tasks.train.threads import one_thread, threads_for
 from tasks.train.training import Training
 
 Facts = dict[str, Any]
@@ -85,7 +84,7 @@ def judged(run: Path, settings: EqualSettings, student: Facts) -> Facts:
     """Score a student on the whole test part, here."""
     if student["student"] is None:
         return {"nll": None, "exact_match": None}
-    with one_thread() if settings.student == "tiny" else nullcontext():
+    with threads_for(settings.student):
         return _score(run, settings, student["student"], test_pairs(run))
 
 

@@ -160,7 +160,7 @@ def _score(
     found = score_documents(
         texts,
         model=model_path(run, settings),
-        tiny=settings.model == "tiny",
+        student=settings.model,
         direction=str(run / DIRECTION),
         mark=mark,
         sequence_tokens=settings.sequence_tokens,

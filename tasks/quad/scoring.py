@@ -26,7 +26,7 @@ class ScoringJob:
 
     Args:
         model: folder or name of the model.
-        tiny: it is the tiny one, which works on one thread.
+        student: "tiny" for the tiny one, which works on one thread.
         direction: path of the reference's preconditioned gradient.
         mark: what changes where either of these does; a worker may outlive a run.
         texts: documents.
@@ -34,7 +34,7 @@ class ScoringJob:
     """
 
     model: str
-    tiny: bool
+    student: str
     direction: str
     mark: str
     texts: list[str]
@@ -42,15 +42,15 @@ class ScoringJob:
     batch_tokens: int
 
 
-def score_documents(texts: Sequence[str], *, model: str, tiny: bool, **named: Any) -> Iterator[float]:
+def score_documents(texts: Sequence[str], *, model: str, student: str, **named: Any) -> Iterator[float]:
     """Influence of each document per token, in their order.
 
     Influence adds up over a document's parts, and so would grow with its length. A budget counts tokens, so what a token brings is
     what documents are compared by; parts of full length weigh as the paper's mean over parts.
     """
-    mapper = current_mapper() if tiny else serial
+    mapper = current_mapper() if student == "tiny" else serial
     jobs = [
-        ScoringJob(model, tiny, texts=list(texts[first : first + DOCUMENTS_PER_JOB]), **named)
+        ScoringJob(model, student, texts=list(texts[first : first + DOCUMENTS_PER_JOB]), **named)
         for first in range(0, len(texts), DOCUMENTS_PER_JOB)
     ]
     for scores in mapper(scores_of, jobs):
@@ -61,7 +61,7 @@ def scores_of(job: ScoringJob) -> list[float]:
     """Scores of a job's documents; 0 for one of less than two tokens."""
     from tasks.select.influence.scores import stream_scores
 
-    with _ONE_AT_A_TIME, threads_for("tiny" if job.tiny else job.model):
+    with _ONE_AT_A_TIME, threads_for(job.student):
         model, tokenizer = load_model(job.model, job.mark)
         parts, owners = chunks(tokenizer, job.texts, job.sequence_tokens)
         direction = _direction(job.direction, job.model, job.mark)

@@ -82,7 +82,7 @@ def prepared(out: Path, own: QuadSettings, documents: int) -> tuple[Path, Facts]
     found = score_documents(
         texts,
         model=curvature.model_path(at, own),
-        tiny=True,
+        student="tiny",
         direction=str(at / curvature.DIRECTION),
         mark=str(own.seed),
         sequence_tokens=own.sequence_tokens,

@@ -34,7 +34,7 @@ def test_the_student_that_is_asked_has_learnt_the_reference_and_nothing_else(
         prior=run / students.BASE,
         conditional=run / asking.TAUGHT,
         training=Training(),
-        tiny=True,
+        student="tiny",
     )
     np.testing.assert_allclose(reduced, whole, rtol=1e-4, atol=1e-4)
 

@@ -38,7 +38,7 @@ def direction(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def scores(model: Path, direction: Path, texts: list[str], sequence_tokens: int = 32) -> list[float]:
     given = {"direction": str(direction), "mark": "", "sequence_tokens": sequence_tokens, "batch_tokens": 256}
-    return list(score_documents(texts, model=str(model), tiny=True, **given))
+    return list(score_documents(texts, model=str(model), student="tiny", **given))
 
 
 def test_a_documents_score_is_the_sum_over_its_parts_for_each_of_its_tokens(
