@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,11 @@ class Scored:
     """A visit with what came of it."""
 
     visit: Visit
-    rows: list[int] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    documents: list[Facts] = field(default_factory=list)  # row, document_id, tokens and score of each
+
+    @property
+    def scores(self) -> np.ndarray:
+        return np.array([document["score"] for document in self.documents])
 
 
 def round_folder(run: Path, number: int) -> Path:
@@ -83,28 +87,15 @@ def visit(
     earlier = [row for before_it in range(1, number) for row in _scores(run, before_it)]
     made = [Scored(one) for one in bandit.choose(plan["visits"], settings.block)]
     pending = [(one, one.visit.rows) for one in made]
-    tau = 0.0
-    for further in range(settings.more_blocks + 1):
-        _score(run, settings, curvature["mark"], pending, sum(len(one.rows) for one in made))
-        seen = np.array(
-            [*(row["score"] for row in earlier), *(score for one in made for score in one.scores)]
-        )
-        owners = [
-            *(row["cluster"] for row in earlier),
-            *(one.visit.cluster for one in made for _ in one.rows),
-        ]
+    for further in range(settings.more_blocks, -1, -1):
+        _score(run, settings, curvature["mark"], pending, _count(made))
+        seen = np.concatenate([[row["score"] for row in earlier], *(one.scores for one in made)])
+        owners = [row["cluster"] for row in earlier]
+        owners += [one.visit.cluster for one in made for _ in one.documents]
         tau = threshold(seen, np.array(owners), bandit.sizes, settings.tau_quantile)
-        if further < settings.more_blocks:
-            room = plan["documents"] - sum(len(one.rows) for one in made)
-            pending = []
-            for one in made:
-                if room >= settings.block and _is_open(one, tau, bandit, settings.confidence):
-                    rows = bandit.next_rows(one.visit.cluster, settings.block)
-                    room -= len(rows)
-                    if len(rows):
-                        pending.append((one, rows))
+        pending = _further(made, tau, bandit, settings, plan["documents"]) if further else []
     spread = float(np.std(seen)) if len(seen) > 1 else 1.0
-    scores, told = _decide(run, number, made, tau, bandit, settings)
+    scores, told = _decide(number, made, tau, bandit, settings)
     write_table(at / "scores.parquet", scores, SCORES)
     write_table(at / "visits.parquet", told, VISITS)
     write_json(at / "state.json", {**bandit.state(), "spread": spread})
@@ -147,6 +138,11 @@ def _bandit(run: Path, settings: QuadSettings, before: Facts) -> NeighbourBandit
     return bandit
 
 
+def _count(made: list[Scored]) -> int:
+    """Documents that were scored in this round."""
+    return sum(len(one.documents) for one in made)
+
+
 def _score(
     run: Path,
     settings: QuadSettings,
@@ -156,9 +152,9 @@ def _score(
 ) -> None:
     """Score the documents of visits, all together, and add them to the visits; `before` were scored in this round."""
     rows = [row for _, own in pending for row in own.tolist()]
-    texts = [document["text"] for document in read_documents(run, rows)]
-    found = score_documents(
-        texts,
+    documents = list(read_documents(run, rows))
+    scores = score_documents(
+        [document["text"] for document in documents],
         model=model_path(run, settings),
         student=settings.model,
         direction=str(run / DIRECTION),
@@ -166,17 +162,33 @@ def _score(
         sequence_tokens=settings.sequence_tokens,
         batch_tokens=settings.batch_tokens,
     )
+    found = zip(rows, documents, scores, strict=True)
     for one, own in pending:
-        for row in own.tolist():
-            one.rows.append(row)
-            one.scores.append(next(found))
+        for row, document, score in islice(found, len(own)):
+            known = {"row": row, "document_id": document["id"], "tokens": document["tokens"]}
+            one.documents.append({**known, "score": score})
         before += len(own)
         terminal.current().progress("documents scored", before)
 
 
+def _further(
+    made: list[Scored], tau: float, bandit: NeighbourBandit, settings: QuadSettings, most: int
+) -> list[tuple[Scored, np.ndarray]]:
+    """Another block of each visit that is still open, while `most` documents of the round are not reached."""
+    room = most - _count(made)
+    pending = []
+    for one in made:
+        if room >= settings.block and _is_open(one, tau, bandit, settings.confidence):
+            rows = bandit.next_rows(one.visit.cluster, settings.block)
+            room -= len(rows)
+            if len(rows):
+                pending.append((one, rows))
+    return pending
+
+
 def _is_open(one: Scored, tau: float, bandit: NeighbourBandit, confidence: float) -> bool:
     """Whether what is scored of a visit does not tell yet on which side of tau its cluster is."""
-    cluster, scores = one.visit.cluster, np.array(one.scores)
+    cluster, scores = one.visit.cluster, one.scores
     low, high = interval(
         bandit.scored[cluster] + len(scores),
         bandit.sums[cluster] + scores.sum(),
@@ -188,29 +200,25 @@ def _is_open(one: Scored, tau: float, bandit: NeighbourBandit, confidence: float
 
 
 def _decide(
-    run: Path, number: int, made: list[Scored], tau: float, bandit: NeighbourBandit, settings: QuadSettings
+    number: int, made: list[Scored], tau: float, bandit: NeighbourBandit, settings: QuadSettings
 ) -> tuple[list[Facts], list[Facts]]:
     """Rows of the two tables of a round."""
-    rows = [row for one in made for row in one.rows]
-    documents = dict(zip(rows, read_documents(run, rows), strict=True))
     scores: list[Facts] = []
     visits: list[Facts] = []
     for one in made:
         cluster = one.visit.cluster
-        reward = bandit.observe(cluster, np.array(one.scores), tau)
+        reward = bandit.observe(cluster, one.scores, tau)
         low, high = bandit.interval(cluster, settings.confidence)
-        scores += [
+        own = [
             {
-                "row": row,
-                "document_id": documents[row]["id"],
-                "score": score,
+                **document,
                 "cluster": cluster,
                 "round": number,
-                "tokens": documents[row]["tokens"],
-                "bought": (reward > 0) if settings.buy == "blocks" else score > tau,
+                "bought": (reward > 0) if settings.buy == "blocks" else document["score"] > tau,
             }
-            for row, score in zip(one.rows, one.scores, strict=True)
+            for document in one.documents
         ]
+        scores += own
         visits.append(
             {
                 "round": number,
@@ -218,14 +226,14 @@ def _decide(
                 "size": bandit.size(cluster),
                 "remaining": int(bandit.left[cluster]),
                 "visits": int(bandit.visits[cluster]),
-                "documents": len(one.rows),
-                "tokens": sum(documents[row]["tokens"] for row in one.rows),
+                "documents": len(own),
+                "tokens": sum(row["tokens"] for row in own),
                 "mean": float(np.mean(one.scores)),
                 "low": low,
                 "high": high,
                 "tau": tau,
                 "reward": reward,
-                "bought": sum(row["bought"] for row in scores[-len(one.rows) :]),
+                "bought": sum(row["bought"] for row in own),
                 "exploit": one.visit.exploit,
                 "bonus": one.visit.bonus,
             }
