@@ -223,7 +223,7 @@ def test_a_service_that_is_away_at_the_first_look_is_one_line(sluice, tmp_path, 
     def away(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("tasks.loop.check.check_sources", away)
+    monkeypatch.setattr("tasks.prepare.check.check_sources", away)
     line = only_line(sluice(), code=3)
     assert line == f"a service went away ({type(error).__name__}: {error}); start it again"
 
