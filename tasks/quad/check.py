@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from tasks.prepare.check import absolute_paths, check_corpus, fingerprints
 from tasks.quad.settings import QuadSettings
+from tasks.records import BadInput
 from tasks.run.folder import absolute_path, in_one_line
-from tasks.train.checkpoint import check_student
+from tasks.train.checkpoint import check_student, model_fingerprint
 
 
 @in_one_line()
 def absolute(settings: QuadSettings) -> QuadSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
-    own = {"model": absolute_path(settings.model, "tiny")}
+    own = {
+        "model": absolute_path(settings.model, "tiny"),
+        "checkpoints": [absolute_path(checkpoint) for checkpoint in settings.checkpoints],
+    }
     return settings.model_copy(update={**absolute_paths(settings), **own})
 
 
 def input_fingerprints(settings: QuadSettings) -> dict[str, str]:
     """Fingerprint of everything that a run reads, by name."""
-    return fingerprints(settings, student="model")
+    checkpoints = " ".join(model_fingerprint(checkpoint) for checkpoint in settings.checkpoints)
+    return {**fingerprints(settings, student="model"), "checkpoints": checkpoints}
 
 
 @in_one_line()
@@ -29,3 +34,9 @@ def check_inputs(settings: QuadSettings) -> None:
     """
     check_corpus("quad", settings)
     check_student(settings.model, flag="--model")
+    for checkpoint in settings.checkpoints:
+        if settings.model == "tiny":
+            raise BadInput("--checkpoints: of a --model that is given; the tiny one is made in one go")
+        if checkpoint == "tiny":
+            raise BadInput("--checkpoints tiny: give folders of models, or their names")
+        check_student(checkpoint, flag="--checkpoints")

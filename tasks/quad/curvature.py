@@ -13,22 +13,35 @@ from tasks.quad.settings import QuadSettings
 from tasks.records import Example
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
-from tasks.run.tables import atomic_path
 from tasks.train.checkpoint import model_fingerprint
 from tasks.train.format import Examples, encode_pairs
 from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:
     from tasks.select.influence.factors import Factors
+    from tasks.select.influence.scores import Direction
 
 Facts = dict[str, Any]
 
-FACTORS, DIRECTION = "stages/factors.safetensors", "stages/direction.safetensors"
+
+def factors_path(run: Path, number: int) -> Path:
+    """Where the factors of a model are: 0 for the model itself, then its checkpoints."""
+    return run / f"stages/factors-{number}.safetensors"
+
+
+def direction_path(run: Path, number: int) -> Path:
+    """Where the reference's preconditioned gradient by that model is."""
+    return run / f"stages/direction-{number}.safetensors"
 
 
 def model_path(run: Path, settings: QuadSettings) -> str:
     """Folder, or name on a hub, of the model before the selection."""
     return str(run / BASE) if settings.model == "tiny" else settings.model
+
+
+def model_paths(run: Path, settings: QuadSettings) -> list[str]:
+    """The model, then its checkpoints: those that documents are scored by."""
+    return [model_path(run, settings), *settings.checkpoints]
 
 
 def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
@@ -41,49 +54,71 @@ def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
 
 
 def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, model: Facts) -> Facts:
-    """Factors of the model's curvature, and the reference's gradient preconditioned with them: made once, for all scores."""
-    from safetensors.torch import save_file
+    """Factors of the curvature of the model and of each checkpoint, and the reference's gradient preconditioned with them.
 
-    from tasks.select.influence.factors import fit_factors
-    from tasks.select.influence.scores import Curvature, reference_direction
-
-    path = model_path(run, settings)
-    own, tokenizer = load_model(path, model["model"])
+    Made once, for all scores.
+    """
     rows = generator(settings.seed, "curvature").permutation(corpus["documents"])
     texts = [
         document["text"] for document in read_documents(run, rows[: settings.curvature_documents].tolist())
     ]
-    sample, _ = chunks(tokenizer, texts, settings.sequence_tokens)
-    given = Curvature(settings.layers, damping=settings.damping)
-    with threads_for(settings.model):
-        factors = _known_factors(run, own) or fit_factors(
-            own, sample, settings.layers, batch_tokens=settings.batch_tokens
-        )
-        factors.save(run / FACTORS)
-        direction = reference_direction(
-            own,
-            reference_examples(tokenizer, Target.load(run / "target").reference, settings.sequence_tokens),
-            given,
-            factors,
-            batch_tokens=settings.batch_tokens,
-        )
-    with atomic_path(run / DIRECTION) as temporary:
-        save_file({name: matrix.cpu().contiguous() for name, matrix in direction.items()}, temporary)
+    reference = Target.load(run / "target").reference
+    for number, path in enumerate(model_paths(run, settings)):
+        with threads_for(settings.model):
+            direction = _direction(run, settings, number, load_model(path, model["model"]), texts, reference)
+        direction.save(direction_path(run, number))
+    made = [
+        path(run, number)
+        for number in range(1 + len(settings.checkpoints))
+        for path in (factors_path, direction_path)
+    ]
     return {
-        "files": [FACTORS, DIRECTION],
-        "mark": digest(run / DIRECTION),
-        "layers": len(direction),
-        "parameters": sum(matrix.numel() for matrix in direction.values()),
+        "files": [str(path.relative_to(run)) for path in made],
+        "mark": " ".join(digest(path) for path in made[1::2]),
+        "layers": len(direction.matrices),
+        "parameters": sum(matrix.numel() for matrix in direction.matrices.values()),
     }
 
 
-def _known_factors(run: Path, model: Any) -> Factors | None:
+def _direction(
+    run: Path,
+    settings: QuadSettings,
+    number: int,
+    loaded: tuple[Any, Any],
+    texts: list[str],
+    reference: list[Example],
+) -> Direction:
+    from tasks.select.influence.factors import fit_factors
+    from tasks.select.influence.scores import Curvature, reference_direction
+
+    model, tokenizer = loaded
+    sample, _ = chunks(tokenizer, texts, settings.sequence_tokens)
+    path = factors_path(run, number)
+    factors = _known_factors(path, model) or fit_factors(
+        model,
+        sample,
+        settings.layers,
+        projection=settings.projection,
+        batch_tokens=settings.batch_tokens,
+        memory=round(settings.memory * (1 << 30)),
+    )
+    factors.save(path)
+    return reference_direction(
+        model,
+        reference_examples(tokenizer, reference, settings.sequence_tokens),
+        Curvature(settings.layers, projection=settings.projection, damping=settings.damping),
+        factors,
+        batch_tokens=settings.batch_tokens,
+    )
+
+
+def _known_factors(path: Path, model: Any) -> Factors | None:
     """Those that a try before this one has left, if they are of this model."""
     from tasks.select.influence.factors import Factors, fingerprint
 
-    if not (run / FACTORS).exists():
+    if not path.exists():
         return None
-    found = Factors.load(run / FACTORS, next(model.parameters()).device)
+    found = Factors.load(path)
     return found if found.model == fingerprint(model) else None
 
 

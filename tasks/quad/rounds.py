@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.prepare.documents import read_documents
-from tasks.quad.curvature import DIRECTION, model_path
+from tasks.quad.curvature import direction_path, model_paths
 from tasks.quad.scoring import score_documents
 from tasks.quad.settings import QuadSettings
 from tasks.run import terminal
@@ -26,7 +26,7 @@ SCORES = pa.schema(
     [
         ("row", pa.int64()),  # of the corpus table
         ("document_id", pa.string()),
-        ("score", pa.float64()),  # influence on the reference per token, larger is better
+        ("score", pa.float64()),  # influence per token, 1 as much as of the reference's own; larger is better
         ("cluster", pa.int32()),
         ("round", pa.int32()),
         ("tokens", pa.int64()),
@@ -155,9 +155,11 @@ def _score(
     documents = list(read_documents(run, rows))
     scores = score_documents(
         [document["text"] for document in documents],
-        model=model_path(run, settings),
+        models=[
+            (model, str(direction_path(run, number)))
+            for number, model in enumerate(model_paths(run, settings))
+        ],
         student=settings.model,
-        direction=str(run / DIRECTION),
         mark=mark,
         sequence_tokens=settings.sequence_tokens,
         batch_tokens=settings.batch_tokens,

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tasks.run.parallel import current_mapper, serial
 from tasks.train.format import Examples, encode_texts, from_sequences
 from tasks.train.threads import threads_for
+
+if TYPE_CHECKING:
+    from tasks.select.influence.scores import Direction
 
 DOCUMENTS_PER_JOB = 32
 _ONE_AT_A_TIME = (
@@ -27,7 +32,7 @@ class ScoringJob:
     Args:
         model: folder or name of the model.
         student: "tiny" for the tiny one, which works on one thread.
-        direction: path of the reference's preconditioned gradient.
+        direction: path of the reference's preconditioned gradient by this model.
         mark: what changes where either of these does; a worker may outlive a run.
         texts: documents.
         sequence_tokens, batch_tokens: see the settings.
@@ -42,15 +47,31 @@ class ScoringJob:
     batch_tokens: int
 
 
-def score_documents(texts: Sequence[str], *, model: str, student: str, **named: Any) -> Iterator[float]:
-    """Influence of each document per token, in their order.
+def score_documents(
+    texts: Sequence[str], *, models: Sequence[tuple[str, str]], **named: Any
+) -> Iterator[float]:
+    """Influence of each document per token, in their order, in units of what the reference does for itself per token.
 
     Influence adds up over a document's parts, and so would grow with its length. A budget counts tokens, so what a token brings is
-    what documents are compared by; parts of full length weigh as the paper's mean over parts.
+    what documents are compared by; parts of full length weigh as the paper's mean over parts. The unit makes scores of different
+    models comparable: 1 is as good as more of the reference's own kind.
+
+    Args:
+        models: the model and its checkpoints, each with the path of its direction; a score is the mean over them.
+        named: the other fields of the jobs.
     """
+    # One model after the other, since a worker holds one; the scores come as the last one gives them.
+    *earlier, last = (_scores_by(model, direction, texts, **named) for model, direction in models)
+    for scores in zip(*[list(one) for one in earlier], last, strict=True):
+        yield fmean(scores)
+
+
+def _scores_by(
+    model: str, direction: str, texts: Sequence[str], *, student: str, **named: Any
+) -> Iterator[float]:
     mapper = current_mapper() if student == "tiny" else serial
     jobs = [
-        ScoringJob(model, student, texts=list(texts[first : first + DOCUMENTS_PER_JOB]), **named)
+        ScoringJob(model, student, direction, texts=list(texts[first : first + DOCUMENTS_PER_JOB]), **named)
         for first in range(0, len(texts), DOCUMENTS_PER_JOB)
     ]
     for scores in mapper(scores_of, jobs):
@@ -68,7 +89,7 @@ def scores_of(job: ScoringJob) -> list[float]:
         scores = stream_scores(model, direction, parts, batch_tokens=job.batch_tokens)
     sums = np.bincount(owners, scores, len(job.texts))
     tokens = np.bincount(owners, parts.lengths, len(job.texts))
-    found: list[float] = (sums / np.maximum(1, tokens)).tolist()
+    found: list[float] = (sums / np.maximum(1, tokens) / direction.unit).tolist()
     return found
 
 
@@ -97,9 +118,7 @@ def load_model(path: str, mark: str) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=1)
-def _direction(path: str, model: str, mark: str) -> dict[str, Any]:
-    from safetensors.torch import load_file
+def _direction(path: str, model: str, mark: str) -> Direction:
+    from tasks.select.influence.scores import Direction
 
-    device = next(load_model(model, mark)[0].parameters()).device
-    found: dict[str, Any] = load_file(path, device=str(device))
-    return found
+    return Direction.load(Path(path), next(load_model(model, mark)[0].parameters()).device)

@@ -46,6 +46,11 @@ def from_sequences(sequences: Sequence[Sequence[int] | Ints], prompts: Sequence[
     return Examples(tokens, offsets, np.asarray(prompts, np.int64))
 
 
+def loss_tokens(examples: Examples) -> int:
+    """How many tokens bear loss: none of the prompts, and no sequence's first, which nothing foretells."""
+    return int((examples.lengths - examples.prompts.clip(min=1)).clip(min=0).sum())
+
+
 def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], sequence_tokens: int) -> Examples:
     """Pairs as token sequences: the question is the prompt; the answer and the end-of-text token bear the loss.
 

@@ -187,7 +187,7 @@ def agreement() -> bool:
                         model,
                         from_sequences(references, [0] * len(references)),
                         from_sequences(candidates, [0] * len(candidates)),
-                        curvature=Curvature(which, bias, damping),
+                        curvature=Curvature(which, bias, damping=damping),
                     )
                     theirs = peer_scores(
                         analyzer, peer_data(references), peer_data(candidates), False, damping

@@ -81,9 +81,8 @@ def prepared(out: Path, own: QuadSettings, documents: int) -> tuple[Path, Facts]
     texts = [row["text"] for row in read_documents(at, range(corpus["documents"]))]
     found = score_documents(
         texts,
-        model=curvature.model_path(at, own),
+        models=[(curvature.model_path(at, own), str(curvature.direction_path(at, 0)))],
         student="tiny",
-        direction=str(at / curvature.DIRECTION),
         mark=str(own.seed),
         sequence_tokens=own.sequence_tokens,
         batch_tokens=own.batch_tokens,

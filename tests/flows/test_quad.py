@@ -127,9 +127,24 @@ def test_a_model_that_is_given_is_used_and_left_as_it_was(
     assert (tmp_path / "quad/r/student/model.safetensors").read_bytes() != before
 
 
+@pytest.mark.server
+def test_checkpoints_are_averaged_and_layers_projected(prefect_server, make, tmp_path, serial, causal_model):
+    from flows.quad import quad
+
+    given = {"model": str(causal_model), "train": False, "budget_tokens": 300}
+    alone = quad(make("alone", **given))
+    twice = quad(make("twice", **given, checkpoints=[str(causal_model)]))
+    for name in TABLES:  # the mean of twice the same
+        assert (tmp_path / "quad/alone" / name).read_bytes() == (tmp_path / "quad/twice" / name).read_bytes()
+    assert (tmp_path / "quad/twice/stages/direction-1.safetensors").exists()
+    projected = quad(make("projected", **given, projection=8))
+    assert projected["influence_parameters"] < alone["influence_parameters"] == twice["influence_parameters"]
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        (["--checkpoints", "there"], "--checkpoints: of a --model that is given"),
         (["--reference", "none.jsonl"], "--reference none.jsonl: no such file"),
         (["--model", "no such/model!"], "--model no such/model!: no such folder"),
         (["--tau-quantile", "1"], "--tau-quantile"),

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import save_file
+import torch
 
 from tasks.quad import scoring
 from tasks.quad.scoring import chunks, load_model, score_documents
-from tasks.select.influence.scores import Curvature, influence_scores, reference_direction, stream_scores
+from tasks.select.influence.scores import (
+    Curvature,
+    Direction,
+    influence_scores,
+    reference_direction,
+    stream_scores,
+)
 from tasks.train.format import encode_texts, from_sequences
 from tests.train.tiny_models import TEXTS, save_model
 
@@ -32,13 +38,13 @@ def direction(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     own, tokenizer = load_model(str(model), "")
     reference, _ = chunks(tokenizer, TEXTS[:6], 32)
     path = tmp_path_factory.mktemp("direction") / "direction.safetensors"
-    save_file(reference_direction(own, reference, Curvature(plain=True), None), path)
+    reference_direction(own, reference, Curvature(plain=True), None).save(path)
     return path
 
 
 def scores(model: Path, direction: Path, texts: list[str], sequence_tokens: int = 32) -> list[float]:
-    given = {"direction": str(direction), "mark": "", "sequence_tokens": sequence_tokens, "batch_tokens": 256}
-    return list(score_documents(texts, model=str(model), student="tiny", **given))
+    given = {"mark": "", "sequence_tokens": sequence_tokens, "batch_tokens": 256}
+    return list(score_documents(texts, models=[(str(model), str(direction))], student="tiny", **given))
 
 
 def test_a_documents_score_is_the_sum_over_its_parts_for_each_of_its_tokens(
@@ -47,13 +53,14 @@ def test_a_documents_score_is_the_sum_over_its_parts_for_each_of_its_tokens(
     own, tokenizer = load_model(str(model), "")
     reference, _ = chunks(tokenizer, TEXTS[:6], 32)
     found = scores(model, direction, DOCUMENTS[:9])
+    unit = Direction.load(direction, torch.device("cpu")).unit
     for text, score in zip(DOCUMENTS[:9], found, strict=True):
         (tokens,) = encode_texts(tokenizer, [text])
         parts = from_sequences(
             [tokens[first : first + 32] for first in range(0, len(tokens), 32)], [0] * -(-len(tokens) // 32)
         )
         wanted = influence_scores(own, reference, parts, curvature=Curvature(plain=True))
-        assert score == pytest.approx(wanted.sum() / len(tokens), rel=1e-4)
+        assert score == pytest.approx(wanted.sum() / len(tokens) / unit, rel=1e-4)
 
 
 def test_jobs_change_nothing(model: Path, direction: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +86,7 @@ def test_parts_hold_every_token_once(model: Path) -> None:
             parts.tokens[parts.offsets[at] : parts.offsets[at + 1]] for at in np.flatnonzero(owners == row)
         ]
         assert np.concatenate(own).tolist() == tokens
-    assert len(stream_scores(load_model(str(model), "")[0], {}, from_sequences([], []))) == 0
+    assert len(stream_scores(load_model(str(model), "")[0], Direction({}), from_sequences([], []))) == 0
 
 
 def test_threads_of_one_worker_do_not_see_each_others_batches(model: Path, direction: Path) -> None:
@@ -90,3 +97,27 @@ def test_threads_of_one_worker_do_not_see_each_others_batches(model: Path, direc
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda job: scores(model, direction, job), jobs))
     assert together == alone
+
+
+def test_a_score_is_the_mean_over_the_checkpoints(
+    model: Path, direction: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from tasks.train.student import learn_tokenizer
+
+    other = save_model(tmp_path_factory.mktemp("other"), learn_tokenizer(TEXTS, 320), seed=1)
+    own, tokenizer = load_model(str(other), "")
+    its = tmp_path_factory.mktemp("other direction") / "direction.safetensors"
+    reference_direction(own, chunks(tokenizer, TEXTS[:6], 32)[0], Curvature(plain=True), None).save(its)
+    both = list(
+        score_documents(
+            DOCUMENTS[:9],
+            models=[(str(model), str(direction)), (str(other), str(its))],
+            student="tiny",
+            mark="",
+            sequence_tokens=32,
+            batch_tokens=256,
+        )
+    )
+    by_each = scores(model, direction, DOCUMENTS[:9]), scores(other, its, DOCUMENTS[:9])
+    assert both == pytest.approx(np.mean(by_each, axis=0))
+    assert by_each[0] != pytest.approx(by_each[1])

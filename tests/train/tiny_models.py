@@ -14,12 +14,12 @@ CHAT = (
 )
 
 
-def save_model(folder: Path, tokenizer: Any, kind: str = "llama") -> Path:
+def save_model(folder: Path, tokenizer: Any, kind: str = "llama", seed: int = 7) -> Path:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
     with torch.random.fork_rng():
-        torch.manual_seed(7)
+        torch.manual_seed(seed)
         if kind == "gpt2":
             model: Any = GPT2LMHeadModel(
                 GPT2Config(

@@ -18,7 +18,7 @@ from tasks.train.finetune import answer_losses
 from tasks.train.format import Examples, Ints, pad, plan_batches
 
 Use = Callable[[str, torch.Tensor, torch.Tensor], None]
-"""Called in the backward pass with a layer's name, its inputs (b, t, i) and its output gradients (b, t, o)."""
+"""Called in the backward pass with a layer's name, its inputs (b, t, i) and its output gradients (b, t, o), float32."""
 
 
 @contextmanager
@@ -31,7 +31,9 @@ def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterato
     def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             given = inputs[0].detach()
-            output.register_hook(lambda gradient: use(name, layer.inputs(given), gradient))  # type: ignore[no-untyped-call]
+            output.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: use(name, layer.inputs(given), layer.gradients(gradient))
+            )
 
         return hook
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from tasks.records import BadInput
 from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
-from tasks.train.format import Examples, Ints
+from tasks.train.format import Examples, Ints, loss_tokens
 
 DAMPING = 0.1  # times the mean of Lambda, where no damping is given (Grosse et al., section 2.2)
-MEMORY = 1 << 28  # bytes of gradients of single sequences that are held at once: 256 MiB
+MEMORY = 1 << 30  # bytes that the fitting holds at once beside the model and its activations: 1 GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,18 @@ class LayerFactors:
 
     def precondition(self, gradient: torch.Tensor, damping: float | None = None) -> torch.Tensor:
         """(Fisher + damping)^-1 of a gradient (o, i); without a damping DAMPING times the layer's mean eigenvalue."""
+        inputs, outputs, eigenvalues = (
+            own.to(gradient.device) for own in (self.inputs, self.outputs, self.eigenvalues)
+        )
         if damping is None:
-            damping = DAMPING * float(self.eigenvalues.mean())
-        rotated = self.outputs.T @ gradient @ self.inputs
-        return self.outputs @ (rotated / (self.eigenvalues + damping)) @ self.inputs.T
+            damping = DAMPING * float(eigenvalues.mean())
+        rotated = outputs.T @ gradient @ inputs
+        return outputs @ (rotated / (eigenvalues + damping)) @ inputs.T
 
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """Of a model's layers.
+    """Of a model's layers, in the main memory wherever the model is.
 
     Args:
         layers: by name.
@@ -70,7 +73,7 @@ class Factors:
         from safetensors.torch import save_file
 
         tensors = {
-            f"{name}/{part}": getattr(layer, part).cpu().contiguous()
+            f"{name}/{part}": getattr(layer, part).contiguous()
             for name, layer in self.layers.items()
             for part in LayerFactors.__slots__
         }
@@ -78,7 +81,7 @@ class Factors:
             save_file(tensors, temporary, metadata={"model": self.model})
 
     @classmethod
-    def load(cls, path: Path, device: torch.device | str = "cpu") -> Factors:
+    def load(cls, path: Path) -> Factors:
         """Factors as they were saved.
 
         Raises:
@@ -88,7 +91,7 @@ class Factors:
 
         found: dict[str, dict[str, torch.Tensor]] = {}
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
+            with safe_open(path, framework="pt") as file:
                 model = (file.metadata() or {})["model"]
                 for key in file.keys():  # noqa: SIM118 - it is no dictionary
                     name, _, part = key.rpartition("/")
@@ -105,30 +108,49 @@ def fit_factors(
     layers: Layers = "attention",
     *,
     bias: bool = False,
+    projection: int | None = None,
     batch_tokens: int = 4096,
     memory: int = MEMORY,
 ) -> Factors:
-    """EK-FAC factors of a model's layers, in two passes over the examples.
+    """EK-FAC factors of a model's layers, in two passes over the examples for every group of layers that fits the memory.
 
     Args:
         examples: n sequences of the text that the model is (to be) trained on; some hundred give stable factors.
-        layers, bias: which; see `linear_layers`.
-        batch_tokens: of a batch, padding included.
-        memory: bytes of single sequences' gradients to hold at once; more are made in parts.
+        layers, bias, projection: which, and how; see `linear_layers`.
+        batch_tokens: of a batch, padding included; what its activations take is not part of `memory`.
+        memory: bytes to hold at once, half of them for matrices of layers (a single layer that needs more has a group of its
+            own), half for gradients of single sequences (one at least). It changes the time, and no factor.
 
     Raises:
         BadInput: no such layers, or no example that bears loss.
     """
-    modules = linear_layers(model, layers, bias)
-    bearing = int((examples.lengths - examples.prompts.clip(min=1) > 0).sum())
-    if not bearing:
+    modules = linear_layers(model, layers, bias, projection)
+    if not loss_tokens(examples):
         raise BadInput("influence: no text of at least two tokens to take the curvature from")
-    bases = {name: _basis(*one) for name, one in _covariances(model, modules, examples, batch_tokens).items()}
-    sums = _squares(model, modules, bases, examples, batch_tokens, memory)
-    return Factors(
-        {name: LayerFactors(*bases[name], (sums[name] / len(examples)).float()) for name in modules},
-        fingerprint(model),
-    )
+    found: dict[str, LayerFactors] = {}
+    for group in _groups(modules, memory // 2):
+        sums = _covariances(model, group, examples, batch_tokens)
+        bases = {name: _basis(*sums.pop(name)) for name in group}
+        squares = _squares(model, group, bases, examples, batch_tokens, memory // 2)
+        for name in group:
+            parts = (*bases[name], (squares[name] / len(examples)).float())
+            found[name] = LayerFactors(*(part.cpu() for part in parts))
+    return Factors(found, fingerprint(model))
+
+
+def _groups(modules: Mapping[str, LinearLayer], memory: int) -> Iterator[dict[str, LinearLayer]]:
+    """Layers in their order, in groups whose covariances, bases and squares fit into so many bytes."""
+    group: dict[str, LinearLayer] = {}
+    taken = 0
+    for name, module in modules.items():
+        outputs, inputs = module.shape
+        own = 12 * (outputs**2 + inputs**2) + 8 * outputs * inputs  # float64 sums, float32 bases
+        if group and taken + own > memory:
+            yield group
+            group, taken = {}, 0
+        group[name] = module
+        taken += own
+    yield group
 
 
 def fingerprint(model: Any) -> str:
@@ -153,7 +175,7 @@ def _covariances(
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
         # Padding bears no loss, and nothing that does sees it: its gradients are zero, but its inputs are not.
-        given, wanted = inputs[real].float(), gradients[real].float()
+        given, wanted = inputs[real], gradients[real]
         own = ((given.T @ given).double(), (wanted.T @ wanted).double())
         before_these = sums.get(name)
         sums[name] = own if before_these is None else (before_these[0] + own[0], before_these[1] + own[1])
@@ -186,7 +208,7 @@ def _squares(
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
         basis_in, basis_out = bases[name]
-        given, wanted = inputs.float() @ basis_in, gradients.float() @ basis_out
+        given, wanted = inputs @ basis_in, gradients @ basis_out
         at_once = max(1, memory // (4 * sums[name].numel()))
         for first in range(0, len(given), at_once):
             some = slice(first, first + at_once)

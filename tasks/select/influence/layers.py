@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from tasks.records import BadInput
+from tasks.run.seeds import generator
 
 Layers = Literal["attention", "mlp", "all"]
 
@@ -22,25 +24,35 @@ class LinearLayer:
 
     Args:
         bias: b takes part too, as the weight of an input that is always 1.
+        into: random projections of inputs, (inputs, i), and of output gradients, (outputs, o); None leaves a side as it is.
     """
 
     module: Any
     bias: bool = False
+    into: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Outputs o and inputs i, the one for b among them."""
-        rows, columns = self.module.weight.shape
-        if type(self.module).__name__ == "Conv1D":
-            rows, columns = columns, rows
-        return rows, columns + self.bias
+        """Rows o and columns i of its gradient: outputs and inputs, the one for b among them, or what these are projected to."""
+        columns, rows = (
+            own if matrix is None else matrix.shape[1]
+            for own, matrix in zip(_sides(self.module, self.bias), self.into, strict=True)
+        )
+        return rows, columns
 
     def inputs(self, given: torch.Tensor) -> torch.Tensor:
-        """What the layer was given, (b, t, i)."""
-        return torch.nn.functional.pad(given, (0, 1), value=1.0) if self.bias else given
+        """Float32 (b, t, i) of what the layer was given."""
+        given = torch.nn.functional.pad(given, (0, 1), value=1.0) if self.bias else given
+        return _projected(given, self.into[0])
+
+    def gradients(self, of_outputs: torch.Tensor) -> torch.Tensor:
+        """Float32 (b, t, o) of the gradient of what the layer gave."""
+        return _projected(of_outputs, self.into[1])
 
 
-def linear_layers(model: Any, which: Layers = "attention", bias: bool = False) -> dict[str, LinearLayer]:
+def linear_layers(
+    model: Any, which: Layers = "attention", bias: bool = False, projection: int | None = None
+) -> dict[str, LinearLayer]:
     """Linear layers by their names, in the model's order.
 
     A fused projection (GPT-2's c_attn, GPT-NeoX's query_key_value) is one layer, as it is one matrix. Output embeddings are
@@ -51,6 +63,8 @@ def linear_layers(model: Any, which: Layers = "attention", bias: bool = False) -
         which: "attention", the projections of attention, which the paper puts first (arXiv 2409.16986); "mlp", the other
             linear layers of the blocks; or "all", both.
         bias: whether biases take part, of the layers that have one.
+        projection: project inputs and output gradients of a layer to so many dimensions each, where they have more. The
+            projection of a layer is the same whenever it is asked for, so both sides of a dot product have the same.
 
     Raises:
         BadInput: the model has no such layer.
@@ -62,7 +76,7 @@ def linear_layers(model: Any, which: Layers = "attention", bias: bool = False) -
         if type(module).__name__ in _LINEAR and module is not output
     }
     found = {
-        name: LinearLayer(module, bias and module.bias is not None)
+        name: _layer(name, module, bias and module.bias is not None, projection)
         for name, module in linear.items()
         if which == "all" or (which == "attention") == bool(_ATTENTION.search(name))
     }
@@ -70,3 +84,35 @@ def linear_layers(model: Any, which: Layers = "attention", bias: bool = False) -
         names = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
         raise BadInput(f"--layers {which}: the model has no such linear layer (it has: {names})")
     return found
+
+
+def _layer(name: str, module: Any, bias: bool, projection: int | None) -> LinearLayer:
+    if projection is None:
+        return LinearLayer(module, bias)
+    inputs, outputs = (
+        _rademacher(f"{name} {side}", size, projection, module.weight.device) if size > projection else None
+        for side, size in zip(("inputs", "outputs"), _sides(module, bias), strict=True)
+    )
+    return LinearLayer(module, bias, (inputs, outputs))
+
+
+def _sides(module: Any, bias: bool) -> tuple[int, int]:
+    """Inputs, the one for a bias among them, and outputs of a layer."""
+    outputs, inputs = module.weight.shape
+    if type(module).__name__ == "Conv1D":
+        outputs, inputs = inputs, outputs
+    return inputs + bias, outputs
+
+
+def _rademacher(name: str, size: int, dimensions: int, device: torch.device) -> torch.Tensor:
+    """Random signs (size, dimensions) over the root of the dimensions: dot products stay as they are on average.
+
+    A gradient d^T x becomes (d Q)^T (x P), a projection by the Kronecker product of P and Q that is never made (LoGra: Choe et
+    al., arXiv 2405.13954, section 3).
+    """
+    signs = generator(0, "projection", name, str(dimensions)).choice((-1.0, 1.0), size=(size, dimensions))
+    return torch.from_numpy(signs / math.sqrt(dimensions)).to(device, torch.float32)
+
+
+def _projected(values: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:
+    return values.float() if into is None else values.float() @ into

@@ -7,21 +7,21 @@ product as large as a layer's own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from tasks.records import BadInput
+from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.factors import MEMORY, Factors, fingerprint, fit_factors
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
-from tasks.train.format import Examples, Ints
-
-Direction = dict[str, torch.Tensor]
-"""A matrix (o, i) for each layer, float32."""
+from tasks.train.format import Examples, Ints, loss_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,54 @@ class Curvature:
     """How the reference's gradient is preconditioned.
 
     Args:
-        layers, bias: that take part; see `linear_layers`.
+        layers, bias, projection: which layers take part, and how; see `linear_layers`.
         damping: added to the eigenvalues; None for 0.1 times their mean in each layer.
         plain: leave the curvature out, so that a score is a dot product of gradients.
     """
 
     layers: Layers = "attention"
     bias: bool = False
+    projection: int | None = None
     damping: float | None = None
     plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What candidates are compared with: the reference's preconditioned gradient.
+
+    Args:
+        matrices: of each layer, float32 (o, i).
+        bias, projection: as its layers were taken; see `linear_layers`.
+        unit: influence of the reference on itself for each of its tokens that bear loss. A candidate whose score is so much for
+            each of its tokens helps the reference as much as text of its own kind would.
+    """
+
+    matrices: dict[str, torch.Tensor]
+    bias: bool = False
+    projection: int | None = None
+    unit: float = 1.0
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors."""
+        from safetensors.torch import save_file
+
+        told = {"bias": self.bias, "projection": self.projection, "unit": self.unit}
+        with atomic_path(path) as temporary:
+            save_file(
+                {name: matrix.cpu().contiguous() for name, matrix in self.matrices.items()},
+                temporary,
+                metadata={name: json.dumps(value) for name, value in told.items()},
+            )
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> Direction:
+        """A direction as it was saved."""
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            told = {name: json.loads(value) for name, value in file.metadata().items()}
+            return cls({name: file.get_tensor(name) for name in file.keys()}, **told)  # noqa: SIM118 - no dictionary
 
 
 def influence_scores(
@@ -60,7 +99,7 @@ def influence_scores(
         fitted_on: sequences that the curvature is taken from; the candidates if None.
         factors: made before of this very model, instead of fitting them.
         batch_tokens: of a batch, padding included; neither it nor the padding changes a score.
-        memory: bytes of single sequences' gradients that are held at once while factors are fitted.
+        memory: bytes to hold at once while factors are fitted; see `fit_factors`.
 
     Returns:
         Scores, float64 (n,); positive where training on the candidate lowers the reference's loss.
@@ -75,6 +114,7 @@ def influence_scores(
             candidates if fitted_on is None else fitted_on,
             curvature.layers,
             bias=curvature.bias,
+            projection=curvature.projection,
             batch_tokens=batch_tokens,
             memory=memory,
         )
@@ -95,21 +135,28 @@ def reference_direction(
     Raises:
         BadInput: the model has none of the layers, or the factors are of others.
     """
-    modules = linear_layers(model, curvature.layers, curvature.bias)
+    modules = linear_layers(model, curvature.layers, curvature.bias, curvature.projection)
     gradient = mean_gradient(model, reference, modules, batch_tokens)
-    if curvature.plain:
-        return gradient
+    matrices = gradient if curvature.plain else _preconditioned(model, gradient, factors, curvature.damping)
+    own = sum(float((gradient[name].double() * matrix).sum()) for name, matrix in matrices.items())
+    unit = own * len(reference) / max(1, loss_tokens(reference))
+    return Direction(matrices, curvature.bias, curvature.projection, unit or 1.0)
+
+
+def _preconditioned(
+    model: Any, gradient: dict[str, torch.Tensor], factors: Factors | None, damping: float | None
+) -> dict[str, torch.Tensor]:
     if factors is None or {name: own.shape for name, own in gradient.items()} != factors.shapes:
         raise BadInput("influence: the factors are of other layers than are asked for; remove them")
     if factors.model != fingerprint(model):
         raise BadInput("influence: the factors are of another model, or of other weights of it; remove them")
-    return {name: factors.layers[name].precondition(own, curvature.damping) for name, own in gradient.items()}
+    return {name: factors.layers[name].precondition(own, damping) for name, own in gradient.items()}
 
 
 def mean_gradient(
     model: Any, examples: Examples, modules: Mapping[str, LinearLayer], batch_tokens: int
-) -> Direction:
-    """Gradient of the layers' weights, of the loss summed over a sequence's tokens, mean over the sequences."""
+) -> dict[str, torch.Tensor]:
+    """Gradient (o, i) of the layers' weights, of the loss summed over a sequence's tokens, mean over the sequences."""
     device = next(model.parameters()).device
     sums = {
         name: torch.zeros(module.shape, dtype=torch.float64, device=device)
@@ -117,7 +164,7 @@ def mean_gradient(
     }
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        sums[name] += torch.einsum("bto,bti->oi", gradients.float(), inputs.float())
+        sums[name] += torch.einsum("bto,bti->oi", gradients, inputs)
 
     with captured(model, modules, use):
         for _ in passes(model, examples, batch_tokens):
@@ -137,19 +184,17 @@ def stream_scores(
     Returns:
         float64 (n,).
     """
+    matrices = direction.matrices
     modules = {
-        name: layer for name, layer in linear_layers(model, "all", bias=True).items() if name in direction
-    }
-    # Biases take part where the direction has a column for them.
-    modules = {
-        name: layer if layer.shape == tuple(direction[name].shape) else replace(layer, bias=False)
-        for name, layer in modules.items()
+        name: layer
+        for name, layer in linear_layers(model, "all", direction.bias, direction.projection).items()
+        if name in matrices
     }
     scores = np.zeros(len(candidates))
     parts: list[torch.Tensor] = []
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        products = gradients.float() * (inputs.float() @ direction[name].T)
+        products = gradients * (inputs @ matrices[name].T)
         parts.append(products.flatten(1).sum(1, dtype=torch.float64))
 
     def before(rows: Ints, places: torch.Tensor) -> None:

@@ -49,9 +49,30 @@ def test_a_model_without_such_a_layer_is_bad_input() -> None:
         linear_layers(model, "mlp")
 
 
-def test_a_bound_of_memory_changes_nothing_but_the_memory() -> None:
+@pytest.mark.parametrize("memory", [1, 60_000])
+def test_a_bound_of_memory_changes_nothing_but_the_memory(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.select.influence import factors
+
+    groups = []
+    real = factors._covariances
+
+    def seen(model: Any, modules: Any, *rest: Any) -> Any:
+        groups.append(modules)
+        return real(model, modules, *rest)
+
+    monkeypatch.setattr(factors, "_covariances", seen)
     model, examples = make_model(), make_examples(20, 1)
-    whole, parted = (fit_factors(model, examples, "all", memory=memory) for memory in (1 << 28, 1))
+    whole, parted = (fit_factors(model, examples, "all", memory=bound) for bound in (1 << 28, memory))
+    assert [name for group in groups[1:] for name in group] == list(groups[0]) == list(whole.layers)
+    if memory == 1:  # a layer is the least
+        assert len(groups) == 1 + len(whole.layers)
+    else:
+        assert 2 < len(groups) < 1 + len(whole.layers)
+        for group in groups[1:]:
+            shapes = [layer.shape for layer in group.values()]
+            assert sum(12 * (o * o + i * i) + 8 * o * i for o, i in shapes) <= memory // 2
     for name, layer in whole.layers.items():
         assert torch.allclose(layer.eigenvalues, parted.layers[name].eigenvalues, rtol=1e-5, atol=1e-12)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,12 +17,13 @@ from tasks.select.influence.factors import fit_factors
 from tasks.select.influence.layers import LinearLayer, linear_layers
 from tasks.select.influence.scores import (
     Curvature,
+    Direction,
     influence_scores,
     mean_gradient,
     reference_direction,
     stream_scores,
 )
-from tasks.train.format import Examples, from_sequences
+from tasks.train.format import Examples, from_sequences, loss_tokens
 
 DAMPING = 1e-3
 
@@ -251,3 +253,78 @@ def test_factors_of_another_model_are_refused() -> None:
     factors = fit_factors(make_model(), make_examples(8, 2))
     with pytest.raises(BadInput, match="of another model"):
         influence_scores(make_model(seed=1), make_examples(3, 1), make_examples(5, 2), factors=factors)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_projection_is_the_same_on_both_sides_and_of_whole_gradients(kind: str) -> None:
+    model = make_model(kind, dtype=torch.float64)
+    reference, candidates = make_examples(5, 1), make_examples(23, 2)
+    found = influence_scores(
+        model, reference, candidates, curvature=Curvature("all", projection=20, plain=True)
+    )
+    layers = linear_layers(model, "all", projection=20)
+    own, theirs = (gradients_by_definition(model, some, "all", False)[0] for some in (candidates, reference))
+
+    def projected(name: str, gradient: torch.Tensor) -> torch.Tensor:
+        for side, matrix in enumerate(layers[name].into):
+            if matrix is not None:
+                gradient = gradient @ matrix.double() if side == 0 else matrix.double().T @ gradient
+        return gradient
+
+    wanted = [
+        sum(
+            float(
+                (
+                    projected(name, one[name])
+                    * torch.stack([projected(name, other[name]) for other in theirs]).mean(0)
+                ).sum()
+            )
+            for name in layers
+        )
+        for one in own
+    ]
+    assert found == pytest.approx(np.array(wanted), rel=1e-4)
+    # Sides of 16 stay as they are, those of 24, 48 and 64 do not.
+    assert {side is None for layer in layers.values() for side in layer.into} == {True, False}
+    assert all(max(layer.shape) <= 20 for layer in layers.values())
+
+
+def test_a_projection_keeps_the_order_of_the_scores() -> None:
+    model, reference, candidates = make_model(), make_examples(20, 1), make_examples(60, 2)
+    whole, projected = (
+        influence_scores(model, reference, candidates, curvature=Curvature("all", projection=size))
+        for size in (None, 12)
+    )
+    assert np.corrcoef(whole, projected)[0, 1] > 0.5
+
+
+def test_half_precision_tells_the_same() -> None:
+    reference, candidates = make_examples(20, 1), make_examples(60, 2)
+    whole, half = (
+        influence_scores(make_model(dtype=dtype), reference, candidates)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert np.corrcoef(whole, half)[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    "curvature", [Curvature(), Curvature("all", bias=True, projection=12), Curvature(plain=True)]
+)
+def test_a_direction_is_kept_with_how_its_layers_were_taken(tmp_path: Path, curvature: Curvature) -> None:
+    model, reference, candidates = make_model("gpt2"), make_examples(6, 1), make_examples(9, 2)
+    factors = fit_factors(
+        model, candidates, curvature.layers, bias=curvature.bias, projection=curvature.projection
+    )
+    made = reference_direction(model, reference, curvature, factors)
+    made.save(tmp_path / "direction.safetensors")
+    again = Direction.load(tmp_path / "direction.safetensors", torch.device("cpu"))
+    assert (stream_scores(model, again, candidates) == stream_scores(model, made, candidates)).all()
+    assert again.unit == made.unit
+
+
+def test_the_unit_is_what_the_reference_does_for_itself() -> None:
+    model, reference = make_model(), make_examples(12, 1, prompts=True)
+    direction = reference_direction(model, reference, Curvature(), fit_factors(model, make_examples(30, 2)))
+    own = stream_scores(model, direction, reference)
+    assert own.sum() / loss_tokens(reference) == pytest.approx(direction.unit, rel=1e-4)
+    assert direction.unit > 0
