@@ -79,7 +79,7 @@ class Example:
 
     Args:
         id: unique in its file.
-        question, answer: the text of both.
+        question, answer: the text of both; of a plain text the question is "".
         group: examples of one group (say, of one function's docstring) stay on one side of a split.
     """
 

@@ -71,6 +71,7 @@ def read_target(
     test_share: float = 0.5,
     question_field: str = "question",
     answer_field: str = "answer",
+    text_field: str = "",
     seed: int = 0,
     ngram: int = 13,
     flag: str = "--target",
@@ -83,6 +84,7 @@ def read_target(
         test_share: share of the target that judges when `test` is empty; groups stay whole.
         question_field: field of the question; "body+question" joins several.
         answer_field: field of the answer.
+        text_field: field of the text of an item without a question, where examples may be plain texts; "" if they may not.
         seed: of the draw.
         ngram: a reference example that shares this many words in a row with a test example is dropped, as is one with
             the same question.
@@ -93,11 +95,12 @@ def read_target(
             part, or fewer than two examples on either side.
     """
     rejects: list[Reject] = []
+    fields = _Fields(question_field, answer_field, text_field)
     with given_with(flag):
-        reference = _read(target, question_field, answer_field, rejects.append)
+        reference = _read(target, fields, rejects.append)
     if test:
         with given_with("--test"):
-            judging = _read(test, question_field, answer_field, rejects.append)
+            judging = _read(test, fields, rejects.append)
         if {_key(example) for example in reference} == {_key(example) for example in judging}:
             raise BadInput(f"--test {test}: the same examples as {flag} {target}; a test must hold others")
     else:
@@ -122,6 +125,7 @@ def check_target(
     *,
     question_field: str = "question",
     answer_field: str = "answer",
+    text_field: str = "",
     flag: str = "--target",
 ) -> None:
     """What can be found wrong with a target in a moment: missing files, unknown kinds, wrong field names.
@@ -139,12 +143,19 @@ def check_target(
                 continue
             path = _path(name)
             records = list(first_records(path, PATIENCE))
-            _check_fields(name, records, question_field, answer_field)
+            _are_texts(name, records, _Fields(question_field, answer_field, text_field))
 
 
-def _read(
-    name: str, question_field: str, answer_field: str, reject: Callable[[Reject], None]
-) -> list[Example]:
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Where the question, the answer and the text of an item are; `text` is "" where items may not be texts."""
+
+    question: str
+    answer: str
+    text: str
+
+
+def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[Example]:
     if name.startswith("doctest:"):
         examples = list(_distinct(read_doctests(_modules(name), reject), reject))
         if not examples:
@@ -161,10 +172,12 @@ def _read(
             records.append((number, record))
     if not records:
         raise BadInput(f"{name}: no examples in this file")
-    _check_fields(name, [record for _, record in records], question_field, answer_field)
-    examples = list(_distinct(_examples(label, place, records, question_field, answer_field, reject), reject))
+    texts = _are_texts(name, [record for _, record in records], fields)
+    found = (_texts if texts else _examples)(label, place, records, fields, reject)
+    examples = list(_distinct(found, reject))
     if not examples:
-        raise BadInput(f"{name}: none of its {len(records)} items has a question and an answer")
+        wanted = "a text" if texts else "a question and an answer"
+        raise BadInput(f"{name}: none of its {len(records)} items has {wanted}")
     return examples
 
 
@@ -172,17 +185,32 @@ def _examples(
     label: str,
     place: str,
     records: Sequence[tuple[int, Record]],
-    question_field: str,
-    answer_field: str,
+    fields: _Fields,
     reject: Callable[[Reject], None],
 ) -> Iterator[Example]:
     for number, record in records:
         id = f"{label}:{number}"
-        question, answer = _value(record, question_field), _value(record, answer_field)
+        question, answer = _value(record, fields.question), _value(record, fields.answer)
         if question and answer:
             yield Example(id, question, answer, storable(str(record.get("group") or id)))
         else:
             reject(Reject("target", "no answer" if question else "no question", id, f"{place}:{number}"))
+
+
+def _texts(
+    label: str,
+    place: str,
+    records: Sequence[tuple[int, Record]],
+    fields: _Fields,
+    reject: Callable[[Reject], None],
+) -> Iterator[Example]:
+    """A text is an answer to no question."""
+    for number, record in records:
+        id = f"{label}:{number}"
+        if text := _value(record, fields.text):
+            yield Example(id, "", text, storable(str(record.get("group") or id)))
+        else:
+            reject(Reject("target", "no text", id, f"{place}:{number}"))
 
 
 def _distinct(examples: Iterable[Example], reject: Callable[[Reject], None]) -> Iterator[Example]:
@@ -220,7 +248,7 @@ def _without_overlap(
     shared = Decontaminator(judging, ngram).overlaps([f"{one.question}\n{one.answer}" for one in reference])
     kept = []
     for example, words in zip(reference, shared, strict=True):
-        if _folded(example.question) in questions:
+        if example.question and _folded(example.question) in questions:
             reject(Reject("target", "overlaps the test part", example.id, "the same question"))
         elif words is not None:
             reject(Reject("target", "overlaps the test part", example.id, words))
@@ -229,11 +257,19 @@ def _without_overlap(
     return kept
 
 
-def _check_fields(name: str, records: Sequence[Record], question_field: str, answer_field: str) -> None:
+def _are_texts(name: str, records: Sequence[Record], fields: _Fields) -> bool:
+    """Whether the items are texts, and not questions with answers; items that have both count as the latter."""
     known = dict.fromkeys(str(key) for record in records for key in record)
-    for option, wanted in (("--question-field", question_field), ("--answer-field", answer_field)):
-        if known and wanted not in known and any(part not in known for part in wanted.split("+")):
+
+    def is_there(wanted: str) -> bool:
+        return wanted in known or all(part in known for part in wanted.split("+"))
+
+    if fields.text in known and not is_there(fields.question):
+        return True
+    for option, wanted in (("--question-field", fields.question), ("--answer-field", fields.answer)):
+        if known and not is_there(wanted):
             raise BadInput(f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}")
+    return False
 
 
 def _value(record: Record, name: str) -> str:

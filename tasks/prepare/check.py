@@ -55,8 +55,7 @@ def check_corpus(flow: str, settings: CorpusSettings) -> None:
     check_target(
         settings.examples,
         settings.test,
-        question_field=settings.question_field,
-        answer_field=settings.answer_field,
+        **settings.example_fields,
         flag=settings.examples_flag,
     )
     check_sources(settings.corpus, fields(settings))

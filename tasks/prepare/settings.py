@@ -67,11 +67,22 @@ class CorpusSettings(ParallelSettings):
     """Field or column of a target's answer."""
 
     examples_field: ClassVar[str]  # which of a flow's fields says where the examples are
+    examples_may_be_texts: ClassVar[bool] = False
 
     @property
     def examples(self) -> str:
         """Where the examples are."""
         return str(getattr(self, self.examples_field))
+
+    @property
+    def example_fields(self) -> dict[str, str]:
+        """Where what of an example is, as `tasks.corpus.target` names it."""
+        text = self.text_field if self.examples_may_be_texts else ""
+        return {
+            "question_field": self.question_field,
+            "answer_field": self.answer_field,
+            "text_field": text,
+        }
 
     @property
     def examples_flag(self) -> str:

@@ -12,7 +12,7 @@ FROZEN = "stages/encoder"
 
 def pair_text(question: str, answer: str) -> str:
     """What of a pair, or of an example of the target, is encoded."""
-    return f"{question}\n{answer}"
+    return f"{question}\n{answer}" if question else answer
 
 
 def frozen_encoder(run: Path, settings: CorpusSettings) -> EncoderSpec:

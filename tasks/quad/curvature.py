@@ -14,7 +14,7 @@ from tasks.records import Example
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
 from tasks.train.checkpoint import model_fingerprint
-from tasks.train.format import Examples, encode_pairs
+from tasks.train.format import Examples, concatenated, encode_pairs
 from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _direction(
     factors.save(path)
     return reference_direction(
         model,
-        reference_examples(tokenizer, reference, settings.sequence_tokens),
+        encode_examples(tokenizer, reference, settings.sequence_tokens),
         Curvature(settings.layers, projection=settings.projection, damping=settings.damping),
         factors,
         batch_tokens=settings.batch_tokens,
@@ -122,7 +122,10 @@ def _known_factors(path: Path, model: Any) -> Factors | None:
     return found if found.model == fingerprint(model) else None
 
 
-def reference_examples(tokenizer: Any, examples: list[Example], sequence_tokens: int) -> Examples:
-    """Questions with their answers, of which the answers bear the loss."""
-    pairs = [(example.question, example.answer) for example in examples]
-    return encode_pairs(tokenizer, pairs, sequence_tokens)
+def encode_examples(tokenizer: Any, examples: list[Example], sequence_tokens: int) -> Examples:
+    """Questions with their answers, of which the answers bear the loss, then texts, long ones in parts."""
+    pairs = [(example.question, example.answer) for example in examples if example.question]
+    texts = [example.answer for example in examples if not example.question]
+    return concatenated(
+        [encode_pairs(tokenizer, pairs, sequence_tokens), chunks(tokenizer, texts, sequence_tokens)[0]]
+    )

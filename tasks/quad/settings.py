@@ -21,10 +21,12 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Choose pre-training data by influence and diversity: visit clusters, score a few documents of each, buy what helps."""
 
     examples_field: ClassVar[str] = "reference"
+    examples_may_be_texts: ClassVar[bool] = True
 
     # --- target
     reference: Annotated[str, Field(min_length=1, json_schema_extra=_TARGET)]
-    """Examples whose loss is to fall, with a question and an answer each: JSONL, CSV or Parquet, or doctest:MODULE,..."""
+    """Examples whose loss is to fall, each with a question and an answer (whose loss counts) or with a text: JSONL, CSV or
+    Parquet, or doctest:MODULE,..."""
 
     # --- budget
     budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.05

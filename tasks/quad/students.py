@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.target import Target
-from tasks.quad.curvature import model_path
+from tasks.quad.curvature import encode_examples, model_path
 from tasks.quad.finish import SELECTED
 from tasks.quad.settings import QuadSettings
 from tasks.run.seeds import generator, integer
@@ -21,7 +21,7 @@ STUDENT = "student"
 def train(run: Path, settings: QuadSettings, selected: Facts, model: Facts, target: Facts) -> Facts:
     """Train a copy of the model on the selected documents, and score both on the held-out examples."""
     from tasks.train.checkpoint import load_student, save_student
-    from tasks.train.evaluate import evaluate
+    from tasks.train.evaluate import example_losses
     from tasks.train.finetune import fit
     from tasks.train.format import encode_texts
     from tasks.train.student import pack
@@ -33,7 +33,6 @@ def train(run: Path, settings: QuadSettings, selected: Facts, model: Facts, targ
     with (run / SELECTED).open(encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     order = generator(settings.seed, "train").permutation(len(texts))
-    test = [(example.question, example.answer) for example in Target.load(run / "target").test]
     with threads_for(settings.model):
         own, tokenizer = load_student(model_path(run, settings))
         blocks = pack(
@@ -48,17 +47,9 @@ def train(run: Path, settings: QuadSettings, selected: Facts, model: Facts, targ
             seed=integer(settings.seed, "train"),
         )
 
-        def nll() -> float:
-            return evaluate(
-                own,
-                tokenizer,
-                test,
-                batch_tokens=settings.batch_tokens,
-                sequence_tokens=settings.sequence_tokens,
-            ).nll
-
-        before = nll()
+        test = encode_examples(tokenizer, Target.load(run / "target").test, settings.sequence_tokens)
+        before = example_losses(own, test, settings.batch_tokens).nll
         log = fit(own, blocks, training)
-        after = nll()
+        after = example_losses(own, test, settings.batch_tokens).nll
         save_student(own, tokenizer, run / STUDENT)
     return {"files": [STUDENT], "nll_before": before, "nll_after": after, "tokens": log.tokens}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tasks.train.finetune import answer_losses
-from tasks.train.format import IGNORED, encode_pairs, pad, plan_batches
+from tasks.train.format import IGNORED, Examples, encode_pairs, pad, plan_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class PairLosses:
     wrong: np.ndarray
     lengths: np.ndarray
 
+    @property
+    def nll(self) -> float:
+        """Mean over all the answers' tokens."""
+        return float(self.loss.sum() / self.answered.sum())
+
 
 def pair_losses(
     model: Any,
@@ -52,7 +57,15 @@ def pair_losses(
     sequence_tokens: int = 512,
 ) -> PairLosses:
     """Likelihood of the answer of each of (question, answer) pairs; see `evaluate` for the arguments."""
-    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
+    return example_losses(model, encode_pairs(tokenizer, pairs, sequence_tokens), batch_tokens)
+
+
+def example_losses(model: Any, examples: Examples, batch_tokens: int = 4096) -> PairLosses:
+    """Likelihood of those tokens of each of n sequences that bear loss.
+
+    Args:
+        batch_tokens: tokens of a batch, padding included.
+    """
     device = next(model.parameters()).device
     loss = np.zeros(len(examples))
     answered, wrong = np.zeros((2, len(examples)), np.int64)
@@ -89,4 +102,4 @@ def evaluate(
     each = pair_losses(model, tokenizer, pairs, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
     if not len(each.loss):
         return Evaluation(float("nan"), float("nan"))
-    return Evaluation(float(each.loss.sum() / each.answered.sum()), float(np.mean(each.wrong == 0)))
+    return Evaluation(each.nll, float(np.mean(each.wrong == 0)))

@@ -46,6 +46,14 @@ def from_sequences(sequences: Sequence[Sequence[int] | Ints], prompts: Sequence[
     return Examples(tokens, offsets, np.asarray(prompts, np.int64))
 
 
+def concatenated(parts: Sequence[Examples]) -> Examples:
+    """The examples of all parts, in order; of one part at least."""
+    tokens, lengths, prompts = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("tokens", "lengths", "prompts")
+    )
+    return Examples(tokens, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), prompts)
+
+
 def loss_tokens(examples: Examples) -> int:
     """How many tokens bear loss: none of the prompts, and no sequence's first, which nothing foretells."""
     return int((examples.lengths - examples.prompts.clip(min=1)).clip(min=0).sum())

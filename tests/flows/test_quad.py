@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from distributed import default_client
 
 from flows.__main__ import main
 from tasks.quad.settings import QuadSettings
@@ -102,15 +107,42 @@ def test_a_run_that_was_stopped_ends_with_the_tables_of_one_that_was_not(
 
 
 @pytest.mark.server
-def test_workers_score_as_this_process_does(prefect_server, make, tmp_path, serial, monkeypatch):
+def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_of_a_round(
+    prefect_server, make, tmp_path, serial, monkeypatch
+):
     import flows.quad
+    from tasks.quad import rounds
     from tasks.run.parallel import workers
 
     flows.quad.quad(make("here", train=False))
+    real, killed = rounds.score_documents, []
+
+    def kills_a_worker(*arguments: Any, **named: Any) -> Any:
+        if not killed:
+            client = default_client()
+            killer = Thread(target=lambda: killed.append(kill_a_busy_worker(client)))
+            killer.start()
+            found = list(real(*arguments, **named))
+            killer.join()
+            return found
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(rounds, "score_documents", kills_a_worker)
     monkeypatch.setattr(flows.quad, "workers", workers)
     flows.quad.quad(make("there", train=False, workers=2))
+    assert killed == [True]
     for name in TABLES:
         assert (tmp_path / "quad/there" / name).read_bytes() == (tmp_path / "quad/here" / name).read_bytes()
+
+
+def kill_a_busy_worker(client: Any) -> bool:
+    """Kill the process of a worker that has documents to score, as soon as there is one."""
+    while not (busy := [worker for worker, jobs in client.processing().items() if jobs]):
+        time.sleep(0.01)
+    (pid,) = client.run(os.getpid, workers=busy[:1]).values()
+    working = bool(client.processing()[busy[0]])
+    os.kill(pid, signal.SIGKILL)
+    return working
 
 
 @pytest.mark.server
@@ -125,6 +157,19 @@ def test_a_model_that_is_given_is_used_and_left_as_it_was(
     assert summary["tokens_selected"] <= 300
     assert (causal_model / "model.safetensors").read_bytes() == before
     assert (tmp_path / "quad/r/student/model.safetensors").read_bytes() != before
+
+
+@pytest.mark.server
+def test_the_reference_may_be_texts(prefect_server, make, tmp_path, serial):
+    from flows.quad import quad
+
+    texts = [{"text": " ".join(f"word{k % 50}of{n}" for k in range(200))} for n in range(8)]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps(text) + "\n" for text in texts))
+    summary = quad(make("r", reference=str(path)))
+    assert summary["reference_examples"] == summary["test_examples"] == 4
+    assert summary["reference_nll_before"] > 0
+    assert summary["documents_selected"] > 0
 
 
 @pytest.mark.server
