@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.loop import alignment, asking, compare, estimate, finish, rounds, students
+from tasks.loop import alignment, asking, compare, estimate, finish, influence, rounds, students
 from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
@@ -89,7 +89,13 @@ def equal(settings: EqualSettings) -> Facts:
         space = align(run, settings, vectors=vectors, warm=warm)
         clusters = cluster(run, settings, corpus=corpus, warm=warm, space=space)
         arms = start_arms(
-            run, settings, warm=warm, clusters=clusters, strategy=settings.strategy, taught=taught
+            run,
+            settings,
+            warm=warm,
+            clusters=clusters,
+            strategy=settings.strategy,
+            taught=taught,
+            judge=influence.asked(settings, base),
         )
 
         history: list[dict[str, Facts]] = []
@@ -180,6 +186,7 @@ def one_round(
         extracted=extracted,
         strategy=settings.strategy,
         taught=taught,
+        judge=influence.asked(settings, before["train"]),
     )
     trained = before["train"]
     if settings.train == "rounds":

@@ -7,6 +7,7 @@ from tasks.loop.settings import EqualSettings
 from tasks.prepare.check import absolute_paths, check_corpus, fingerprints
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, in_one_line
+from tasks.select.bandit import WITH_PRIOR
 from tasks.train.checkpoint import check_student
 
 
@@ -44,5 +45,15 @@ def check_inputs(settings: EqualSettings) -> None:
         raise BadInput(
             "--align full needs a transformers encoder; LSA has no weights to train: use --align linear"
         )
+    if settings.reward == "influence":
+        if settings.train == "never":
+            raise BadInput(
+                "--reward influence is by a student: give --train rounds, or end for the one before any training"
+            )
+        if settings.strategy in WITH_PRIOR:
+            raise BadInput(
+                f"--strategy {settings.strategy} knows what to expect of transport or similarity, not of influence: "
+                "use ucb or linucb"
+            )
     if settings.train != "never":
         check_student(settings.student, lora=settings.lora)

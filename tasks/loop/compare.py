@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.loop import rounds, students
+from tasks.loop.influence import asked
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -101,15 +102,25 @@ def strategy(
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
     warm = extract_rows(run, at, settings, 0, warm_rows if name in BANDITS else [])
     state = rounds.start(
-        run, settings, warm=warm, clusters=clusters, strategy=name, folder=folder, taught=taught
+        run,
+        settings,
+        warm=warm,
+        clusters=clusters,
+        strategy=name,
+        folder=folder,
+        taught=taught,
+        judge=asked(settings, student),
     )
     plan = make_plan(corpus["documents"], clusters["clusters"], warm["documents"], name, settings)
     curve, read, trained = [], [warm], student
     for number in range(1, plan.rounds + 1):
         context: Facts = {"number": number, "strategy": name, "folder": folder}
+        judge = asked(settings, trained)
         chosen = rounds.choose(run, settings, plan=plan.as_dict(), before=state, **context)
         read.append(rounds.extract(run, settings, number=number, chosen=chosen, folder=folder))
-        state = rounds.reward(run, settings, before=state, extracted=read[-1], taught=taught, **context)
+        state = rounds.reward(
+            run, settings, before=state, extracted=read[-1], taught=taught, judge=judge, **context
+        )
         curve.append(
             {"cost": sum(part["cost"] for part in read), "transport_heldout": state["transport_heldout"]}
         )

@@ -43,6 +43,7 @@ def choose_pairs(
     number: int,
     strategy: Strategy,
     reductions: Reductions | None = None,
+    gain: np.ndarray | None = None,
 ) -> list[str]:
     """Keep the pairs of rounds 0..number that serve the reference best, and tell the strategy what documents gained.
 
@@ -51,6 +52,7 @@ def choose_pairs(
     Args:
         at: the run's folder, or that of a strategy it is compared with.
         reductions: asks the student; without one the nearest pairs are kept.
+        gain: what the strategy is told of each pair of rounds 0..number, (n,); by default what it saves of the transport cost.
 
     Returns:
         Names of the files it wrote in the round's folder.
@@ -83,7 +85,7 @@ def choose_pairs(
     save_array(here / KEPT, mask.astype(np.uint8))
     if strategy.name in BY_DOCUMENT:
         # One half against the other, whatever is kept, or few documents would ever have gained anything.
-        strategy.observe(*_gains(at, number, nearest(half)))
+        strategy.observe(*_gains(at, number, nearest(half).gain if gain is None else gain))
     return files
 
 
@@ -145,11 +147,11 @@ def _ask(at: Path, number: int, rows: np.ndarray, total: int, reductions: Reduct
     return known
 
 
-def _gains(at: Path, number: int, priced: Kept) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the documents read in rounds 0..number, and the sum of their pairs' gains."""
+def _gains(at: Path, number: int, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the documents read in rounds 0..number, and the sum of their pairs' gains (n,)."""
     rows: list[int] = []
     gains: list[float] = []
-    value: Iterator[float] = iter(priced.gain.tolist())
+    value: Iterator[float] = iter(gain.tolist())
     for n in range(number + 1):
         reads = iterate_rows(round_folder(at, n) / "reads.parquet", ["row", "document_id"])
         place = {}

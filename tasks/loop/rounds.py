@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
+from tasks.loop import influence
 from tasks.loop.asking import reductions_by
 from tasks.loop.keep import choose_pairs, kept_mask
 from tasks.loop.plan import Plan
@@ -22,11 +23,12 @@ from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import ARMS, PAIRS, read_json, read_rows, write_json, write_table
 from tasks.select.arms import Pull, Strategy
-from tasks.select.bandit import BANDITS, WITH_PRIOR, arms_of, cluster_prior, make_strategy
+from tasks.select.bandit import BANDITS, BY_DOCUMENT, WITH_PRIOR, arms_of, cluster_prior, make_strategy
 from tasks.select.cluster import kmeans
 from tasks.select.linucb import standardised
 from tasks.select.ranked import gumbel_scores, similarity_to
 from tasks.select.transport import (
+    InfluenceReward,
     Reward,
     SimilarityReward,
     TransportReward,
@@ -51,6 +53,7 @@ def start(
     strategy: str,
     folder: str = "",
     taught: Facts | None = None,
+    judge: Facts | None = None,
 ) -> Facts:
     """The arms before the first round: what the warm-up read counts as a pull of each arm it fell into.
 
@@ -58,6 +61,7 @@ def start(
         strategy: the run's own, or one it is compared with.
         folder: that strategy's folder below the run's.
         taught: the students who say what a pair teaches; see `asking.taught`.
+        judge: the student by whom influence is judged; see `influence.asked`.
     """
     at = run / folder
     save_array(round_folder(at, 0) / KNOWN, _known(run, settings, strategy))
@@ -66,7 +70,7 @@ def start(
     made.mark_read(read)
     labels = load_array(run / "stages/labels.npy")
     pulls = [Pull(arm, rows, 0.0, 0.0) for arm, rows in arms_of(read, labels).items()]
-    facts = _reward(run, settings, at, 0, made, pulls, pulled_before=0, taught=taught)
+    facts = _reward(run, settings, at, 0, made, pulls, pulled_before=0, taught=taught, judge=judge)
     return {**facts, "files": [*facts["files"], str((round_folder(at, 0) / KNOWN).relative_to(run))]}
 
 
@@ -117,12 +121,13 @@ def reward(
     strategy: str,
     folder: str = "",
     taught: Facts | None = None,
+    judge: Facts | None = None,
 ) -> Facts:
     """Reward the pulled arms for all their pairs so far, and tell the strategy."""
     at = run / folder
     made = _strategy(run, settings, strategy, at)
     made.restore(read_json(round_folder(at, number) / "pulls.json")["strategy"])
-    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"], taught)
+    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"], taught, judge)
 
 
 def judged_transport(parts: Sequence[np.ndarray], examples: np.ndarray, seed: int) -> float | None:
@@ -166,6 +171,7 @@ def _reward(
     pulls: Sequence[Pull],
     pulled_before: int,
     taught: Facts | None,
+    judge: Facts | None,
 ) -> Facts:
     here = round_folder(at, number)
     labels = load_array(run / "stages/labels.npy")
@@ -181,15 +187,22 @@ def _reward(
     pair_arms = labels[pair_rows] if len(pairs) else np.zeros(0, dtype=np.int64)
     nearest = (vectors @ reference.T).max(axis=1) if len(pairs) else np.zeros(0)
     # The arms' rewards of a compared strategy that does not choose by them are seen by nobody: the cheap ones do.
-    cheap = settings.reward == "similarity" or (at != run and strategy.name not in BANDITS)
-    rewards = _rewards(settings, reference, cheap)
+    kind = settings.reward if at == run or strategy.name in BANDITS + BY_DOCUMENT else "similarity"
+    files = list(_REWARD_FILES)
+    told, gain = vectors, None
+    if kind == "influence":
+        assert judge is not None
+        influence.pair_influence(run, settings, at=at, number=number, student=judge)
+        told, gain = load_array(here / influence.INFLUENCE), influence.gains(at, number)
+        files.append(influence.INFLUENCE)
+    rewards = _rewards(settings, reference, kind)
     counts = _restore(rewards, at, number, {pull.arm for pull in pulls})
     documents = {row["row"]: row for row in reads.values()}
 
     arms = []
     for order, pull in enumerate(pulls, start=pulled_before):
         own = np.flatnonzero(pair_arms == pull.arm)
-        rewards.add(pull.arm, vectors[own])
+        rewards.add(pull.arm, told[own])
         value = rewards.reward(pull.arm)
         strategy.update(pull.arm, value, pull.pulls)
         for position in own:
@@ -218,12 +231,12 @@ def _reward(
         )
     write_table(here / "pairs.parquet", pairs, PAIRS)
     write_table(here / "arms.parquet", arms, ARMS)
-    chosen = choose_pairs(run, settings, at, number, strategy, reductions_by(run, settings, taught))
+    chosen = choose_pairs(run, settings, at, number, strategy, reductions_by(run, settings, taught), gain)
     write_json(here / "state.json", strategy.state())
     write_json(here / "rewards.json", {str(pull.arm): rewards.state(pull.arm) for pull in pulls})
     kept = kept_vectors(at, number)
     return {
-        "files": [f"{here.relative_to(run)}/{name}" for name in (*_REWARD_FILES, *chosen)],
+        "files": [f"{here.relative_to(run)}/{name}" for name in (*files, *chosen)],
         "pulls": pulled_before + len(pulls),
         "pairs_total": sum(map(len, kept)),
         "reward_best": max((arm["reward"] for arm in arms), default=None),
@@ -231,9 +244,11 @@ def _reward(
     }
 
 
-def _rewards(settings: EqualSettings, reference: np.ndarray, cheap: bool) -> Reward:
-    if cheap:
+def _rewards(settings: EqualSettings, reference: np.ndarray, kind: str) -> Reward:
+    if kind == "similarity":
         return SimilarityReward(reference)
+    if kind == "influence":
+        return InfluenceReward()
     return TransportReward(reference, seed=integer(settings.seed, "reward"))
 
 

@@ -72,9 +72,12 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     """Documents read at each pull of an arm; by default so that half the budget would pull every arm once, 1 to 16.
     linucb chooses documents one by one."""
 
-    reward: Annotated[Literal["transport", "similarity"], Field(json_schema_extra=_SELECT)] = "transport"
-    """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, or mean similarity.
-    linucb learns from documents' gains instead, and an arm's reward is only reported."""
+    reward: Annotated[Literal["transport", "similarity", "influence"], Field(json_schema_extra=_SELECT)] = (
+        "transport"
+    )
+    """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, mean similarity, or the pairs'
+    influence on the student's loss on the reference, by the student of the round. linucb learns from documents' gains
+    instead, by transport or by influence, and an arm's reward is only reported."""
 
     align: Annotated[Literal["none", "linear", "full"], Field(json_schema_extra=_SELECT)] = "linear"
     """Contrastive alignment on the warm-up's (document, pair): a linear head, or the whole encoder.

@@ -37,6 +37,11 @@ class Examples:
     def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
+    @property
+    def loss_lengths(self) -> Ints:
+        """Tokens of each sequence that bear loss: none of its prompt, and not its first, which nothing foretells."""
+        return np.maximum(self.lengths - np.maximum(self.prompts, 1), 0)
+
 
 def from_sequences(sequences: Sequence[Sequence[int] | Ints], prompts: Sequence[int]) -> Examples:
     """Examples from lists of token ids and the number of prompt tokens in each."""
@@ -52,11 +57,6 @@ def concatenated(parts: Sequence[Examples]) -> Examples:
         np.concatenate([getattr(part, name) for part in parts]) for name in ("tokens", "lengths", "prompts")
     )
     return Examples(tokens, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), prompts)
-
-
-def loss_tokens(examples: Examples) -> int:
-    """How many tokens bear loss: none of the prompts, and no sequence's first, which nothing foretells."""
-    return int((examples.lengths - examples.prompts.clip(min=1)).clip(min=0).sum())
 
 
 def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], sequence_tokens: int) -> Examples:

@@ -54,6 +54,30 @@ def test_with_a_transformers_encoder_its_alignment_and_a_model_that_trains_at_th
     assert all(-1 <= row["reward"] <= 1 for row in read_rows(run / "arms.parquet"))
 
 
+def test_influence_by_the_student_of_the_round_rewards_arms_and_tells_what_documents_gained(
+    prefect_server, settings, tmp_path, without_dask
+):
+    from flows.equal import equal
+
+    equal(settings(tmp_path, "influence", strategy="ucb", reward="influence", compare=["linucb", "random"]))
+    run = tmp_path / "equal/influence"
+    for number in range(4):
+        here = run / f"rounds/{number:02d}"
+        found, pairs = np.load(here / "influence.npy"), read_rows(here / "pairs.parquet")
+        assert len(found) == len(pairs)
+    arms, sums = read_rows(run / "arms.parquet"), {}
+    for number in range(4):
+        here = run / f"rounds/{number:02d}"
+        clusters = [row["cluster"] for row in read_rows(here / "pairs.parquet")]
+        for cluster, own in zip(clusters, np.load(here / "influence.npy"), strict=True):
+            sums[cluster] = sums.get(cluster, np.zeros(2)) + own
+        for arm in (row for row in arms if row["round"] == number):
+            influence, tokens = sums.get(arm["arm"], np.zeros(2))
+            assert arm["reward"] == pytest.approx(influence / tokens if tokens else 0.0)
+    assert (run / "compare/linucb/rounds/03/influence.npy").exists()
+    assert not (run / "compare/random/rounds/03/influence.npy").exists()  # seen by nobody
+
+
 def test_without_training_or_alignment_nothing_of_either_is_made(
     prefect_server, settings, tmp_path, without_dask
 ):

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment, linprog
 
-from tasks.select.transport import Reward, SimilarityReward, TransportReward, transport_cost
+from tasks.select.transport import (
+    InfluenceReward,
+    Reward,
+    SimilarityReward,
+    TransportReward,
+    transport_cost,
+)
 
 
 def unit(n: int, d: int, seed: int) -> np.ndarray:
@@ -121,6 +127,18 @@ def test_similarity_is_the_mean_of_all_cosines() -> None:
     reward.add(0, pairs[:4])
     reward.add(0, pairs[4:])
     assert reward.reward(0) == pytest.approx(float((pairs @ reference.T).mean()), abs=1e-6)
+
+
+def test_influence_is_for_each_token_and_goes_on_from_its_sums() -> None:
+    reward, after = InfluenceReward(), InfluenceReward()
+    reward.add(0, np.array([[6.0, 10], [-1.0, 15]]))
+    reward.add(1, np.zeros((0, 2)))
+    assert reward.reward(0) == pytest.approx(0.2)
+    assert reward.reward(1) == reward.reward(5) == 0.0
+    after.restore(0, json.loads(json.dumps(reward.state(0))), np.zeros((0, 2)))
+    for one in (reward, after):
+        one.add(0, np.array([[5.0, 25]]))
+    assert after.reward(0) == reward.reward(0) == pytest.approx(0.2)
 
 
 def test_a_large_reference_is_sampled_by_seed() -> None:

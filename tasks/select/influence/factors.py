@@ -20,7 +20,7 @@ from tasks.records import BadInput
 from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
-from tasks.train.format import Examples, Ints, loss_tokens
+from tasks.train.format import Examples, Ints
 
 DAMPING = 0.1  # times the mean of Lambda, where no damping is given (Grosse et al., section 2.2)
 MEMORY = 1 << 30  # bytes that the fitting holds at once beside the model and its activations: 1 GiB
@@ -125,7 +125,7 @@ def fit_factors(
         BadInput: no such layers, or no example that bears loss.
     """
     modules = linear_layers(model, layers, bias, projection)
-    if not loss_tokens(examples):
+    if not examples.loss_lengths.any():
         raise BadInput("influence: no text of at least two tokens to take the curvature from")
     found: dict[str, LayerFactors] = {}
     for group in _groups(modules, memory // 2):

@@ -21,7 +21,7 @@ from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.factors import MEMORY, Factors, fingerprint, fit_factors
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
-from tasks.train.format import Examples, Ints, loss_tokens
+from tasks.train.format import Examples, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def reference_direction(
     gradient = mean_gradient(model, reference, modules, batch_tokens)
     matrices = gradient if curvature.plain else _preconditioned(model, gradient, factors, curvature.damping)
     own = sum(float((gradient[name].double() * matrix).sum()) for name, matrix in matrices.items())
-    unit = own * len(reference) / max(1, loss_tokens(reference))
+    unit = own * len(reference) / max(1, int(reference.loss_lengths.sum()))
     return Direction(matrices, curvature.bias, curvature.projection, unit or 1.0)
 
 

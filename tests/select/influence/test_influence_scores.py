@@ -23,7 +23,7 @@ from tasks.select.influence.scores import (
     reference_direction,
     stream_scores,
 )
-from tasks.train.format import Examples, from_sequences, loss_tokens
+from tasks.train.format import Examples, from_sequences
 
 DAMPING = 1e-3
 
@@ -326,5 +326,5 @@ def test_the_unit_is_what_the_reference_does_for_itself() -> None:
     model, reference = make_model(), make_examples(12, 1, prompts=True)
     direction = reference_direction(model, reference, Curvature(), fit_factors(model, make_examples(30, 2)))
     own = stream_scores(model, direction, reference)
-    assert own.sum() / loss_tokens(reference) == pytest.approx(direction.unit, rel=1e-4)
+    assert own.sum() / reference.loss_lengths.sum() == pytest.approx(direction.unit, rel=1e-4)
     assert direction.unit > 0

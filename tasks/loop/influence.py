@@ -1,0 +1,82 @@
+"""Influence of a round's pairs on the reference, by the student as it is in that round (Quad's score, arXiv 2409.16986)."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from tasks.corpus.target import Target
+from tasks.loop.pulls import round_folder
+from tasks.loop.settings import EqualSettings
+from tasks.loop.students import Facts, example_pairs, on_worker, where
+from tasks.run.arrays import load_array, save_array
+from tasks.run.seeds import generator
+from tasks.run.tables import iterate_rows
+
+INFLUENCE = "influence.npy"
+_FITTED = 256  # pairs that the curvature is taken from
+
+
+def asked(settings: EqualSettings, student: Facts) -> Facts | None:
+    """What the reward needs to know of the student of a round; None where it does not look at one."""
+    if settings.reward != "influence":
+        return None
+    return {"student": student["student"], "digest": student.get("digest", "")}
+
+
+@on_worker
+def pair_influence(run: Path, settings: EqualSettings, at: Path, number: int, student: Facts) -> Facts:
+    """Score the pairs extracted in a round by their influence on the reference.
+
+    Writes influence.npy in the round's folder: float64 (n, 2), of each pair its influence, in tokens of the reference that
+    would do as much, and the tokens that did it, those of its answer.
+
+    Args:
+        at: the run's folder, or that of a strategy it is compared with.
+        student: whose gradients are compared, and from whose loss on the pairs so far the curvature is taken.
+    """
+    path = round_folder(at, number) / INFLUENCE
+    pairs = _pairs(at, number, number)
+    found = _scores(run, settings, _pairs(at, 0, number), pairs, student) if pairs else np.zeros((0, 2))
+    save_array(path, found)
+    return {"files": [str(path.relative_to(run))]}
+
+
+def gains(at: Path, number: int) -> np.ndarray:
+    """What the pairs of rounds 0..number do for the reference, (n,); nothing if they do harm, since they need not be kept."""
+    found = [load_array(round_folder(at, one) / INFLUENCE)[:, 0] for one in range(number + 1)]
+    return np.asarray(np.concatenate(found).clip(min=0.0))
+
+
+def _scores(
+    run: Path,
+    settings: EqualSettings,
+    so_far: list[tuple[str, str]],
+    pairs: list[tuple[str, str]],
+    student: Facts,
+) -> np.ndarray:
+    from tasks.select.influence.factors import fit_factors
+    from tasks.select.influence.scores import Curvature, reference_direction, stream_scores
+    from tasks.train.checkpoint import load_student
+    from tasks.train.format import encode_pairs
+
+    model, tokenizer = load_student(where(run, student["student"]))
+    drawn = generator(settings.seed, "influence").permutation(len(so_far))[:_FITTED]
+    reference = example_pairs(Target.load(run / "target").reference)
+    fitted, steering, candidates = (
+        encode_pairs(tokenizer, some, settings.sequence_tokens)
+        for some in ([so_far[row] for row in drawn], reference, pairs)
+    )
+    direction = reference_direction(model, steering, Curvature(), fit_factors(model, fitted))
+    scores = stream_scores(model, direction, candidates)
+    return np.column_stack([scores / direction.unit, candidates.loss_lengths])
+
+
+def _pairs(at: Path, first: int, last: int) -> list[tuple[str, str]]:
+    rows = chain.from_iterable(
+        iterate_rows(round_folder(at, number) / "extracted.parquet", ["question", "answer"])
+        for number in range(first, last + 1)
+    )
+    return [(row["question"], row["answer"]) for row in rows]
