@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop import alignment, asking, finish, keep, rounds, students
+from tasks.loop import alignment, asking, finish, influence, keep, rounds, students
 from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -28,10 +28,9 @@ Facts = dict[str, Any]
 
 
 ORACLE = "oracle"
-WITH_KEEP = (
-    "+keep"  # behind the name of a strategy that reads as it always does, and keeps pairs as linucb does
-)
 KEEP = 0.5  # at most: train_tokens hold fewer of these selections, which is what decides by default
+# Behind the name of a strategy: it reads as it always does and keeps pairs as linucb does, or influence is its reward.
+WITH: dict[str, Facts] = {"+keep": {"keep": KEEP}, "+influence": {"reward": "influence"}}
 
 
 def kept_path(out: Path, cell: Cell, budget: float, strategy: str, seed: int) -> Path:
@@ -51,15 +50,15 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
     student of that seed.
     """
     for group in (
-        [name for name in names if name.removesuffix(WITH_KEEP) not in BANDITS],
-        [name for name in names if name.removesuffix(WITH_KEEP) in BANDITS],
+        [name for name in names if plain(name) not in BANDITS],
+        [name for name in names if plain(name) in BANDITS],
     ):
         if not group:
             continue
         with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
             run = Path(temporary) / "run"
             link(cell, out, run)
-            first = group[0].removesuffix(WITH_KEEP)
+            first = plain(group[0])
             own = settings(
                 cell,
                 out,
@@ -89,8 +88,13 @@ def select(out: Path, cell: Cell, budget: float, seed: int, names: Sequence[str]
 
 
 def asks_student(name: str) -> bool:
-    """Whether a strategy of the benchmark chooses among its pairs, and so asks a student."""
-    return name.endswith(WITH_KEEP) or name in (*BY_DOCUMENT, ORACLE)
+    """Whether a strategy of the benchmark asks a student, about the pairs to keep or their influence."""
+    return plain(name) != name or name in (*BY_DOCUMENT, ORACLE)
+
+
+def plain(name: str) -> str:
+    """The strategy of a name without what stands behind it."""
+    return name.partition("+")[0]
 
 
 def learn_reference(run: Path, cell: Cell, out: Path, seed: int, own: EqualSettings) -> Facts:
@@ -125,9 +129,9 @@ def select_one(
     taught: Facts | None,
 ) -> Facts:
     """A strategy through all its rounds, in a folder of its own below the run's, which has its name."""
-    at, name = name, name.removesuffix(WITH_KEEP)
+    at, name = name, plain(name)
     # A store of its own: out of one that others have filled, extraction takes no time.
-    changes: Facts = {"strategy": name, "runs_dir": str(run / at), "keep": KEEP if at != name else None}
+    changes: Facts = {"strategy": name, "runs_dir": str(run / at), **WITH.get(at.removeprefix(name), {})}
     # A ranked strategy's order is fixed before its first round; one round reads the same documents as twelve.
     own = own.model_copy(update={**changes, "rounds": 1} if name in RANKED else changes)
     clock = {"choosing": shared, "extracting": 0.0}
@@ -140,16 +144,17 @@ def select_one(
 
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
     read = [timed("extracting", extract_rows, run, run / at, own, 0, warm_rows)]
-    arms: Facts = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at, "taught": taught}
+    # Students are trained at the end, so the one before any training judges.
+    judge = influence.asked(own, {"student": students.BASE})
+    asked: Facts = {"taught": taught, "judge": judge}
+    arms: Facts = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at, **asked}
     state = timed("choosing", rounds.start, run, own, **arms)
     plan = make_plan(facts(cell, out)["corpus"]["documents"], clusters, len(warm_rows), name, own)
     for number in range(1, plan.rounds + 1):
         where: Facts = {"number": number, "strategy": name, "folder": at}
         chosen = timed("choosing", rounds.choose, run, own, plan=plan.as_dict(), before=state, **where)
         read.append(timed("extracting", rounds.extract, run, own, number=number, chosen=chosen, folder=at))
-        state = timed(
-            "choosing", rounds.reward, run, own, before=state, extracted=read[-1], taught=taught, **where
-        )
+        state = timed("choosing", rounds.reward, run, own, before=state, extracted=read[-1], **asked, **where)
     return {
         **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
         "transport_heldout": state["transport_heldout"],
