@@ -2,13 +2,13 @@
 # make test   lint, types and tests, from a bare checkout
 # make ui     a Prefect server on loopback with the deployments, started and watched in the browser
 # make bench  every measured comparison;  make bench-equal  those of EQUAL;  make bench-bandit  those of the default strategy
-#              bench-batcher  those of entity resolution;  bench-llm  those of asking a model
+#              bench-batcher  those of entity resolution;  bench-llm  those of asking a model;  bench-quad  those of influence
 
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) $(shell command -v python3))
 BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm ui clean
+.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm bench-quad ui clean
 
 demo: .venv/installed
 	$(BIN)/sluice equal --config data/demo.yaml
@@ -21,7 +21,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-equal bench-bandit bench-batcher bench-llm
+bench: bench-equal bench-bandit bench-batcher bench-llm bench-quad
 
 bench-equal: .venv/installed
 	$(BIN)/python -m tests.bench.equal
@@ -34,6 +34,9 @@ bench-batcher: .venv/installed
 
 bench-llm: .venv/installed
 	$(BIN)/python -m tests.bench.llm
+
+bench-quad: .venv/installed
+	$(BIN)/python -m tests.bench.quad
 
 ui: .venv/installed
 	deployments/ui.sh

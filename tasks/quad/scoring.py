@@ -19,7 +19,7 @@ from tasks.train.threads import threads_for
 if TYPE_CHECKING:
     from tasks.select.influence.scores import Direction
 
-DOCUMENTS_PER_JOB = 32
+DOCUMENTS_PER_JOB = 16  # so few that a round has work for several workers
 _ONE_AT_A_TIME = (
     Lock()
 )  # hooks sit on the one model of a process, and a scheduler's workers may have several threads

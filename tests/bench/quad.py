@@ -1,11 +1,11 @@
 """What a student learns from Quad's selection, beside random documents, similar ones, and the most influential of all.
 
-    python -m tests.bench.quad [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad] [--table]
+    python -m tests.bench.quad [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad] [--table] [--workers]
 
 Corpus: the first documents of the shared mixture in random order. Reference: GSM8K's training part; the loss is measured on its test
 part, of which no strategy sees anything. Every strategy selects as many tokens, and a copy of the same model (one a seed) is trained on
 them for one pass. "quad blocks" buys whole visits, as the paper does. "full influence" scores every document, which Quad's visits avoid; its top documents are taken whatever their clusters.
-One core; a stopped run continues.
+One core; a stopped run continues. --workers measures rounds of visits on two Dask workers beside one, and needs the machine alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from tasks.quad import curvature, finish, rounds, students
 from tasks.quad.scoring import score_documents
 from tasks.quad.settings import QuadSettings
 from tasks.run.arrays import load_array, save_array
+from tasks.run.parallel import workers
 from tasks.run.seeds import generator
 from tasks.run.tables import read_column, read_json, write_json, write_text
 from tests.bench import results, targets
@@ -36,6 +38,7 @@ from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
 
+REPEATS = 6  # rounds that are timed
 STRATEGIES = ("random", "similarity", "quad blocks", "quad", "full influence")
 _STAGES = ("vectors.npy", "stages", "students", "target")
 
@@ -187,6 +190,35 @@ def measure(given: argparse.Namespace) -> None:
             print(f"seed {seed}, {budget:.0%}, {strategy}: {trained['nll_after']:.3f}", flush=True)
 
 
+def speedup(given: argparse.Namespace) -> str:
+    """Seconds of a round of visits on one Dask worker and on two, of the first rounds of seed 0.
+
+    The start of the workers and a round that loads the model are left out. Both visit the same clusters.
+    """
+    own = settings_of(given.out, given.documents, 0, max(given.budgets))
+    at, facts = prepared(given.out, own, given.documents)
+    timed: dict[int, list[float]] = {}
+    scored: dict[int, int] = {}
+    for count in (1, 2):
+        with workers(count, ""), TemporaryDirectory(dir=at) as folder:
+            made = place_of(at, Path(folder).name)
+            so_far = rounds.nothing_yet(facts["corpus"])
+            for number in range(1 + REPEATS):
+                plan = {"number": number + 1, "visits": own.visits, "documents": facts["corpus"]["documents"]}
+                began = time.perf_counter()
+                so_far = rounds.visit(
+                    made, own, plan, clusters={}, curvature={"mark": str(own.seed)}, before=so_far
+                )
+                if number:
+                    timed.setdefault(count, []).append(time.perf_counter() - began)
+            scored[count] = so_far["scored"]
+    assert scored[1] == scored[2]
+    one, two = (sum(timed[count]) for count in (1, 2))
+    cells = [f"{mean(timed[count]):.1f} ± {stdev(timed[count]):.1f}" for count in (1, 2)]
+    head = ["rounds", "documents scored", "1 worker, s a round", "2 workers, s a round", "ratio"]
+    return table(head, [[str(REPEATS), f"{scored[1]:,}", *cells, f"{one / two:.2f}"]])
+
+
 def markdown(given: argparse.Namespace) -> str:
     """A table of what is measured."""
     found = results.load(given.out)
@@ -254,6 +286,9 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--budgets", type=words(float), default=[0.05, 0.1])
     parser.add_argument("--strategies", type=words(str), default=list(STRATEGIES))
     parser.add_argument("--out", type=Path, default=Path("runs/bench-quad"))
+    parser.add_argument(
+        "--workers", action="store_true", help="only time rounds of visits on two workers beside one"
+    )
     parser.add_argument("--table", action="store_true", help="only print the table of what is measured")
     return parser.parse_args(arguments)
 
@@ -265,6 +300,10 @@ def main() -> int:
         print(f"left out: its data is not in {targets.SHARED}")
         return 0
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.workers:
+        write_inputs(given.out, given.documents)
+        print(speedup(given))
+        return 0
     if not given.table:
         measure(given)
     print(markdown(given))
