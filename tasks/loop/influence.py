@@ -62,7 +62,9 @@ def _scores(
     from tasks.train.checkpoint import load_student
     from tasks.train.format import encode_pairs
 
-    model, tokenizer = load_student(where(run, student["student"]))
+    model, tokenizer = load_student(where(run, student["student"]), lora=settings.lora, seed=settings.seed)
+    if settings.lora:
+        model = model.merge_and_unload()  # the layers as adapted, of which influence knows nothing
     drawn = generator(settings.seed, "influence").permutation(len(so_far))[:_FITTED]
     reference = example_pairs(Target.load(run / "target").reference)
     fitted, steering, candidates = (

@@ -32,9 +32,9 @@ def extracted(run: Path, number: int, pairs: list[tuple[str, str]]) -> None:
     write_table(round_folder(run, number) / "extracted.parquet", rows, PAIRS)
 
 
-def asked(run: Path, number: int, student: dict[str, Any] = BASE, **fields: Any) -> np.ndarray:
+def asked(run: Path, number: int, judge: dict[str, Any] = BASE, **fields: Any) -> np.ndarray:
     own = settings(reward="influence", **fields)
-    facts = influence.pair_influence(run, own, at=run, number=number, student=student)
+    facts = influence.pair_influence(run, own, at=run, number=number, student=judge)
     assert facts["files"] == [f"rounds/{number:02d}/influence.npy"]
     return np.asarray(load_array(round_folder(run, number) / "influence.npy"))
 
@@ -83,3 +83,12 @@ def test_pairs_of_the_targets_kind_are_worth_more_than_others(run: Path) -> None
     found = asked(run, 0, {"student": "students/knows", "digest": "k"})
     per_token = found[:, 0] / found[:, 1]
     assert per_token[:10].mean() > per_token[10:].mean()
+
+
+def test_adapters_count_as_the_layers_that_they_adapt(run: Path) -> None:
+    """Students of other kinds than the tiny one, here a folder's, are asked here; new adapters change nothing."""
+    extracted(run, 0, KEPT[:8])
+    own = str(run / students.BASE)
+    plain = asked(run, 0, {"student": own, "digest": ""}, student=own)
+    adapted = asked(run, 0, {"student": own, "digest": ""}, student=own, lora=True)
+    assert adapted == pytest.approx(plain, rel=1e-3)
