@@ -95,7 +95,7 @@ def equal(settings: EqualSettings) -> Facts:
             clusters=clusters,
             strategy=settings.strategy,
             taught=taught,
-            judge=influence.asked(settings, base),
+            judge=influence.judge_of(settings, base),
         )
 
         history: list[dict[str, Facts]] = []
@@ -186,7 +186,7 @@ def one_round(
         extracted=extracted,
         strategy=settings.strategy,
         taught=taught,
-        judge=influence.asked(settings, before["train"]),
+        judge=influence.judge_of(settings, before["train"]),
     )
     trained = before["train"]
     if settings.train == "rounds":

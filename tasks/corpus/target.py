@@ -71,7 +71,7 @@ def read_target(
     test_share: float = 0.5,
     question_field: str = "question",
     answer_field: str = "answer",
-    text_field: str = "",
+    text_fields: Sequence[str] = (),
     seed: int = 0,
     ngram: int = 13,
     flag: str = "--target",
@@ -84,7 +84,8 @@ def read_target(
         test_share: share of the target that judges when `test` is empty; groups stay whole.
         question_field: field of the question; "body+question" joins several.
         answer_field: field of the answer.
-        text_field: field of the text of an item without a question, where examples may be plain texts; "" if they may not.
+        text_fields: fields that may hold the text of an item without question and answer, the first that is there; none where
+            examples may not be plain texts. A file is all of one kind.
         seed: of the draw.
         ngram: a reference example that shares this many words in a row with a test example is dropped, as is one with
             the same question.
@@ -95,7 +96,7 @@ def read_target(
             part, or fewer than two examples on either side.
     """
     rejects: list[Reject] = []
-    fields = _Fields(question_field, answer_field, text_field)
+    fields = _Fields(question_field, answer_field, tuple(text_fields))
     with given_with(flag):
         reference = _read(target, fields, rejects.append)
     if test:
@@ -125,7 +126,7 @@ def check_target(
     *,
     question_field: str = "question",
     answer_field: str = "answer",
-    text_field: str = "",
+    text_fields: Sequence[str] = (),
     flag: str = "--target",
 ) -> None:
     """What can be found wrong with a target in a moment: missing files, unknown kinds, wrong field names.
@@ -143,16 +144,16 @@ def check_target(
                 continue
             path = _path(name)
             records = list(first_records(path, PATIENCE))
-            _are_texts(name, records, _Fields(question_field, answer_field, text_field))
+            _text_field(name, records, _Fields(question_field, answer_field, tuple(text_fields)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """Where the question, the answer and the text of an item are; `text` is "" where items may not be texts."""
+    """Where the question and the answer of an item are, or else its text; `texts` is empty where items may not be texts."""
 
     question: str
     answer: str
-    text: str
+    texts: tuple[str, ...]
 
 
 def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[Example]:
@@ -172,11 +173,14 @@ def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[
             records.append((number, record))
     if not records:
         raise BadInput(f"{name}: no examples in this file")
-    texts = _are_texts(name, [record for _, record in records], fields)
-    found = (_texts if texts else _examples)(label, place, records, fields, reject)
+    text = _text_field(name, [record for _, record in records], fields)
+    if text is None:
+        found = _examples(label, place, records, fields, reject)
+    else:
+        found = _texts(label, place, records, text, reject)
     examples = list(_distinct(found, reject))
     if not examples:
-        wanted = "a text" if texts else "a question and an answer"
+        wanted = "a question and an answer" if text is None else "a text"
         raise BadInput(f"{name}: none of its {len(records)} items has {wanted}")
     return examples
 
@@ -201,13 +205,13 @@ def _texts(
     label: str,
     place: str,
     records: Sequence[tuple[int, Record]],
-    fields: _Fields,
+    field: str,
     reject: Callable[[Reject], None],
 ) -> Iterator[Example]:
     """A text is an answer to no question."""
     for number, record in records:
         id = f"{label}:{number}"
-        if text := _value(record, fields.text):
+        if text := _value(record, field):
             yield Example(id, "", text, storable(str(record.get("group") or id)))
         else:
             reject(Reject("target", "no text", id, f"{place}:{number}"))
@@ -257,19 +261,29 @@ def _without_overlap(
     return kept
 
 
-def _are_texts(name: str, records: Sequence[Record], fields: _Fields) -> bool:
-    """Whether the items are texts, and not questions with answers; items that have both count as the latter."""
+def _text_field(name: str, records: Sequence[Record], fields: _Fields) -> str | None:
+    """The field of the items' texts, or None where they are questions with answers, as are those that have all three.
+
+    Raises:
+        BadInput: they are neither.
+    """
     known = dict.fromkeys(str(key) for record in records for key in record)
-
-    def is_there(wanted: str) -> bool:
-        return wanted in known or all(part in known for part in wanted.split("+"))
-
-    if fields.text in known and not is_there(fields.question):
-        return True
-    for option, wanted in (("--question-field", fields.question), ("--answer-field", fields.answer)):
-        if known and not is_there(wanted):
-            raise BadInput(f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}")
-    return False
+    options = (("--question-field", fields.question), ("--answer-field", fields.answer))
+    missing = [
+        (option, wanted)
+        for option, wanted in options
+        if known and wanted not in known and any(part not in known for part in wanted.split("+"))
+    ]
+    if len(missing) == len(options):
+        for text in fields.texts:
+            if text in known:
+                return text
+    for option, wanted in missing:
+        or_text = ", or --text-field if they are texts" if fields.texts else ""
+        raise BadInput(
+            f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}{or_text}"
+        )
+    return None
 
 
 def _value(record: Record, name: str) -> str:

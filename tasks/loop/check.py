@@ -50,10 +50,10 @@ def check_inputs(settings: EqualSettings) -> None:
             raise BadInput(
                 "--reward influence is by a student: give --train rounds, or end for the one before any training"
             )
-        if settings.strategy in WITH_PRIOR:
-            raise BadInput(
-                f"--strategy {settings.strategy} knows what to expect of transport or similarity, not of influence: "
-                "use ucb or linucb"
-            )
+        for flag, names in (("--strategy", [settings.strategy]), ("--compare", settings.compare)):
+            for name in set(names) & set(WITH_PRIOR):
+                raise BadInput(
+                    f"{flag} {name} knows what to expect of transport or similarity, not of influence: use ucb or linucb"
+                )
     if settings.train != "never":
         check_student(settings.student, lora=settings.lora)

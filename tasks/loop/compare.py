@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.loop import rounds, students
-from tasks.loop.influence import asked
+from tasks.loop.influence import judge_of
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -109,13 +109,13 @@ def strategy(
         strategy=name,
         folder=folder,
         taught=taught,
-        judge=asked(settings, student),
+        judge=judge_of(settings, student),
     )
     plan = make_plan(corpus["documents"], clusters["clusters"], warm["documents"], name, settings)
     curve, read, trained = [], [warm], student
     for number in range(1, plan.rounds + 1):
         context: Facts = {"number": number, "strategy": name, "folder": folder}
-        judge = asked(settings, trained)
+        judge = judge_of(settings, trained)
         chosen = rounds.choose(run, settings, plan=plan.as_dict(), before=state, **context)
         read.append(rounds.extract(run, settings, number=number, chosen=chosen, folder=folder))
         state = rounds.reward(

@@ -10,7 +10,7 @@ import numpy as np
 from tasks.corpus.target import Target
 from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.loop.students import Facts, example_pairs, on_worker, where
+from tasks.loop.students import Facts, example_pairs, on_worker, training_of, where
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator
 from tasks.run.tables import iterate_rows
@@ -19,7 +19,7 @@ INFLUENCE = "influence.npy"
 _FITTED = 256  # pairs that the curvature is taken from
 
 
-def asked(settings: EqualSettings, student: Facts) -> Facts | None:
+def judge_of(settings: EqualSettings, student: Facts) -> Facts | None:
     """What the reward needs to know of the student of a round; None where it does not look at one."""
     if settings.reward != "influence":
         return None
@@ -64,15 +64,18 @@ def _scores(
 
     model, tokenizer = load_student(where(run, student["student"]), lora=settings.lora, seed=settings.seed)
     if settings.lora:
-        model = model.merge_and_unload()  # the layers as adapted, of which influence knows nothing
+        # The layers as they are adapted; in float32, or rounding takes most of what little an adapter changes.
+        model = model.float().merge_and_unload()
     drawn = generator(settings.seed, "influence").permutation(len(so_far))[:_FITTED]
     reference = example_pairs(Target.load(run / "target").reference)
     fitted, steering, candidates = (
         encode_pairs(tokenizer, some, settings.sequence_tokens)
         for some in ([so_far[row] for row in drawn], reference, pairs)
     )
-    direction = reference_direction(model, steering, Curvature(), fit_factors(model, fitted))
-    scores = stream_scores(model, direction, candidates)
+    batch = training_of(settings, None).rates(model)[1]
+    factors = fit_factors(model, fitted, batch_tokens=batch)
+    direction = reference_direction(model, steering, Curvature(), factors, batch_tokens=batch)
+    scores = stream_scores(model, direction, candidates, batch_tokens=batch)
     return np.column_stack([scores / direction.unit, candidates.loss_lengths])
 
 

@@ -61,7 +61,7 @@ def start(
         strategy: the run's own, or one it is compared with.
         folder: that strategy's folder below the run's.
         taught: the students who say what a pair teaches; see `asking.taught`.
-        judge: the student by whom influence is judged; see `influence.asked`.
+        judge: the student by whom influence is judged; see `influence.judge_of`.
     """
     at = run / folder
     save_array(round_folder(at, 0) / KNOWN, _known(run, settings, strategy))
@@ -187,7 +187,10 @@ def _reward(
     pair_arms = labels[pair_rows] if len(pairs) else np.zeros(0, dtype=np.int64)
     nearest = (vectors @ reference.T).max(axis=1) if len(pairs) else np.zeros(0)
     # The arms' rewards of a compared strategy that does not choose by them are seen by nobody: the cheap ones do.
-    kind = settings.reward if at == run or strategy.name in BANDITS + BY_DOCUMENT else "similarity"
+    chooses_by_it = strategy.name in BANDITS or (
+        settings.reward == "influence" and strategy.name in BY_DOCUMENT
+    )
+    kind = settings.reward if at == run or chooses_by_it else "similarity"
     files = list(_REWARD_FILES)
     told, gain = vectors, None
     if kind == "influence":

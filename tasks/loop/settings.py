@@ -76,8 +76,9 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
         "transport"
     )
     """Reward of an arm: 1 - optimal transport cost between its pairs and the reference, mean similarity, or the pairs'
-    influence on the student's loss on the reference, by the student of the round. linucb learns from documents' gains
-    instead, by transport or by influence, and an arm's reward is only reported."""
+    influence on the student's loss on the reference per token, 1 being what the reference does for itself, by the student
+    of the round (with --train end the one before any training). linucb learns from documents' gains instead, by transport or
+    by influence (harm counts as nothing), and an arm's reward is only reported. Which pairs are kept does not depend on it."""
 
     align: Annotated[Literal["none", "linear", "full"], Field(json_schema_extra=_SELECT)] = "linear"
     """Contrastive alignment on the warm-up's (document, pair): a linear head, or the whole encoder.

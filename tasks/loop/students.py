@@ -62,12 +62,26 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
     if settings.student == "tiny":
         make_base(run, settings)
     student = BASE if settings.student == "tiny" else settings.student
+    if settings.reward == "influence":
+        _check_layers(run, settings, student)
     return {
         "files": [BASE] if settings.student == "tiny" else [],
         "student": student,
         "tokens": 0,
         **_score(run, settings, student, round_test(run, settings)),
     }
+
+
+def _check_layers(run: Path, settings: EqualSettings, student: str) -> None:
+    """Whether the student has what influence is measured on.
+
+    Raises:
+        BadInput: it has not, which would else show when documents are paid for.
+    """
+    from tasks.select.influence.layers import linear_layers
+    from tasks.train.checkpoint import load_student
+
+    linear_layers(load_student(where(run, student), lora=settings.lora, seed=settings.seed)[0])
 
 
 def judge(run: Path, settings: EqualSettings, students: Sequence[Facts]) -> Facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -75,13 +75,12 @@ class CorpusSettings(ParallelSettings):
         return str(getattr(self, self.examples_field))
 
     @property
-    def example_fields(self) -> dict[str, str]:
+    def example_fields(self) -> dict[str, Any]:
         """Where what of an example is, as `tasks.corpus.target` names it."""
-        text = self.text_field if self.examples_may_be_texts else ""
         return {
             "question_field": self.question_field,
             "answer_field": self.answer_field,
-            "text_field": text,
+            "text_fields": (self.text_field, "text") if self.examples_may_be_texts else (),
         }
 
     @property

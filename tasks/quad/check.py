@@ -21,8 +21,10 @@ def absolute(settings: QuadSettings) -> QuadSettings:
 
 def input_fingerprints(settings: QuadSettings) -> dict[str, str]:
     """Fingerprint of everything that a run reads, by name."""
-    checkpoints = " ".join(model_fingerprint(checkpoint) for checkpoint in settings.checkpoints)
-    return {**fingerprints(settings, student="model"), "checkpoints": checkpoints}
+    found = fingerprints(settings, student="model")
+    if settings.checkpoints:
+        found["checkpoints"] = " ".join(map(model_fingerprint, settings.checkpoints))
+    return found
 
 
 @in_one_line()

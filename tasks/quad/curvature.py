@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,20 +64,19 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
         document["text"] for document in read_documents(run, rows[: settings.curvature_documents].tolist())
     ]
     reference = Target.load(run / "target").reference
+    sizes: list[dict[str, int]] = []
     for number, path in enumerate(model_paths(run, settings)):
+        mark = f"{model['model']} {model_fingerprint(path)}"
         with threads_for(settings.model):
-            direction = _direction(run, settings, number, load_model(path, model["model"]), texts, reference)
-        direction.save(direction_path(run, number))
-    made = [
-        path(run, number)
-        for number in range(1 + len(settings.checkpoints))
-        for path in (factors_path, direction_path)
-    ]
+            made = _direction(run, settings, number, load_model(path, mark), texts, reference)
+        made.save(direction_path(run, number))
+        sizes.append({name: matrix.numel() for name, matrix in made.matrices.items()})
+    files = [[path(run, number) for number in range(len(sizes))] for path in (factors_path, direction_path)]
     return {
-        "files": [str(path.relative_to(run)) for path in made],
-        "mark": " ".join(digest(path) for path in made[1::2]),
-        "layers": len(direction.matrices),
-        "parameters": sum(matrix.numel() for matrix in direction.matrices.values()),
+        "files": [str(path.relative_to(run)) for path in chain(*files)],
+        "mark": " ".join(map(digest, files[1])),
+        "layers": len(sizes[0]),
+        "parameters": sum(sizes[0].values()),
     }
 
 

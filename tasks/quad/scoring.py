@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from threading import Lock
@@ -88,7 +87,7 @@ def scores_of(job: ScoringJob) -> list[float]:
         direction = _direction(job.direction, job.model, job.mark)
         scores = stream_scores(model, direction, parts, batch_tokens=job.batch_tokens)
     sums = np.bincount(owners, scores, len(job.texts))
-    tokens = np.bincount(owners, parts.lengths, len(job.texts))
+    tokens = np.bincount(owners, parts.loss_lengths, len(job.texts))
     found: list[float] = (sums / np.maximum(1, tokens) / direction.unit).tolist()
     return found
 
@@ -108,17 +107,30 @@ def chunks(tokenizer: Any, texts: Sequence[str], sequence_tokens: int) -> tuple[
     return from_sequences(sequences, [0] * len(sequences)), np.array(owners, dtype=np.int64)
 
 
-@lru_cache(maxsize=1)
+_held: dict[str, tuple[tuple[str, ...], Any]] = {}
+
+
+def _hold(kind: str, key: tuple[str, ...], load: Callable[[], Any]) -> Any:
+    """What is loaded, kept while the same is asked for: a worker has many jobs. The one before goes first, to make room."""
+    if kind not in _held or _held[kind][0] != key:
+        _held.pop(kind, None)
+        _held[kind] = key, load()
+    return _held[kind][1]
+
+
 def load_model(path: str, mark: str) -> tuple[Any, Any]:
-    """A model and its tokenizer, kept while the same is asked for: a worker has many jobs."""
+    """A model and its tokenizer; one is held at a time."""
     from tasks.train.checkpoint import load_student
 
-    found: tuple[Any, Any] = load_student(path, flag="--model")
+    found: tuple[Any, Any] = _hold("model", (path, mark), lambda: load_student(path, flag="--model"))
     return found
 
 
-@lru_cache(maxsize=1)
 def _direction(path: str, model: str, mark: str) -> Direction:
     from tasks.select.influence.scores import Direction
 
-    return Direction.load(Path(path), next(load_model(model, mark)[0].parameters()).device)
+    def load() -> Direction:
+        return Direction.load(Path(path), next(load_model(model, mark)[0].parameters()).device)
+
+    found: Direction = _hold("direction", (path, mark), load)
+    return found

@@ -44,7 +44,8 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     """The model that the data is for: "tiny", which is made here, or name or path of a causal language model."""
 
     checkpoints: Annotated[list[str], Field(json_schema_extra=_MODEL)] = []
-    """Earlier checkpoints of --model, as folders or names; a document's score is then the mean over it and them."""
+    """Earlier checkpoints of --model, as folders or names; a document's score is then the mean over it and them. One of them
+    is in memory at a time, so each is loaded anew in every round."""
 
     layers: Annotated[Literal["attention", "mlp", "all"], Field(json_schema_extra=_MODEL)] = "attention"
     """Linear layers that influence is measured on; attention's projections as in the paper."""
@@ -54,10 +55,11 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
 
     projection: Annotated[int | None, Field(ge=2, json_schema_extra=_MODEL)] = None
     """Project the inputs and outputs of those layers to so many dimensions, at random: for models whose layers are so wide
-    that their curvature does not fit; a few hundred keep the order of the scores."""
+    that their curvature does not fit. Scores are then estimates."""
 
     memory: Annotated[float, Field(gt=0, json_schema_extra=_MODEL)] = 1.0
-    """GiB to hold at once while the curvature is taken, beside the model and a batch; less takes longer, and changes no score."""
+    """GiB to hold at once while the curvature is taken, beside the model, a batch and what is kept of the layers (some three
+    matrices of each); less takes longer, and changes no score."""
 
     curvature_documents: Annotated[int, Field(ge=2, json_schema_extra=_MODEL)] = 256
     """Random documents that the curvature is taken from."""

@@ -87,6 +87,7 @@ def _content(run: Path) -> dict[str, Any]:
         "asked": any(sums["requests"] for sums in stages.values()),
         "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
         "settings": settings_of(run),
+        "reward": saved_settings(run).get("reward"),
     }
 
 

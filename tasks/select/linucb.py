@@ -2,8 +2,9 @@
 
 Every document is an arm with features (Li et al., A contextual-bandit approach, WWW 2010, algorithm 1): two scores that are
 free to know, its similarity to the reference and its importance weight, and its vector. The reward of a document is what
-its pairs save of the transport cost between the nearest half of all pairs and the reference (`tasks.select.keep`), so a
-document that gives none, or many that others have given better, is worth nothing however near it looks. One Bayesian
+it gave: in EQUAL what its pairs save of the transport cost between the nearest half of all pairs and the reference
+(`tasks.select.keep`), so that a document that gives none, or many that others have given better, is worth nothing however
+near it looks; or its influence. One Bayesian
 linear regression over all documents foretells it; how far free scores, vectors and noise are to be trusted is decided by
 the evidence (MacKay, 1992), anew in every round. Nothing has to be read at random before.
 """

@@ -70,7 +70,7 @@ def write_inputs(out: Path, documents: int) -> None:
 def prepared(out: Path, own: QuadSettings, documents: int) -> tuple[Path, Facts]:
     """A folder with corpus, vectors, clusters, model, curvature and the scores of all documents; made once for a seed."""
     at = out / f"mixed-{documents}-seed-{own.seed}"
-    if (at / "facts.json").exists():
+    if (at / "facts.json").exists() and curvature.direction_path(at, 0).exists():
         return at, read_json(at / "facts.json")
     target = prepare.target(at, own, source={})
     corpus = prepare.corpus(at, own, source={}, target=target)

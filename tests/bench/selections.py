@@ -131,7 +131,11 @@ def select_one(
     """A strategy through all its rounds, in a folder of its own below the run's, which has its name."""
     at, name = name, plain(name)
     # A store of its own: out of one that others have filled, extraction takes no time.
-    changes: Facts = {"strategy": name, "runs_dir": str(run / at), **WITH.get(at.removeprefix(name), {})}
+    changes: Facts = {
+        "strategy": name,
+        "runs_dir": str(run / at),
+        **(WITH[at.removeprefix(name)] if at != name else {}),
+    }
     # A ranked strategy's order is fixed before its first round; one round reads the same documents as twelve.
     own = own.model_copy(update={**changes, "rounds": 1} if name in RANKED else changes)
     clock = {"choosing": shared, "extracting": 0.0}
@@ -145,7 +149,7 @@ def select_one(
     warm_rows = [row["row"] for row in read_rows(round_folder(run, 0) / "reads.parquet", ["row"])]
     read = [timed("extracting", extract_rows, run, run / at, own, 0, warm_rows)]
     # Students are trained at the end, so the one before any training judges.
-    judge = influence.asked(own, {"student": students.BASE})
+    judge = influence.judge_of(own, {"student": students.BASE})
     asked: Facts = {"taught": taught, "judge": judge}
     arms: Facts = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at, **asked}
     state = timed("choosing", rounds.start, run, own, **arms)

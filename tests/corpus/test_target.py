@@ -196,8 +196,8 @@ TEXTS = [{"text": f"The story of the number {n} is told in so many words of its 
 
 def test_examples_may_be_texts_where_a_field_of_texts_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [*TEXTS, {"text": " "}])
-    check_target(path, text_field="text")
-    target = read_target(path, text_field="text")
+    check_target(path, text_fields=["text"])
+    target = read_target(path, text_fields=["text"])
     assert len(target.reference) == len(target.test) == 6  # no question is the same as another's
     assert all(example.question == "" for example in target.reference)
     assert {example.answer for example in target.reference + target.test} == {item["text"] for item in TEXTS}
@@ -209,13 +209,22 @@ def test_examples_may_be_texts_where_a_field_of_texts_is_named(tmp_path: Path) -
 
 def test_items_with_a_question_are_asked_though_they_have_a_text(tmp_path: Path) -> None:
     items = [{**item, "text": "a page"} for item in ITEMS]
-    target = read_target(write(tmp_path / "t.jsonl", items), text_field="text")
+    target = read_target(write(tmp_path / "t.jsonl", items), text_fields=["text"])
     assert all(example.question for example in target.reference)
+
+
+def test_a_wrong_name_of_a_field_makes_no_texts_of_questions(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [{**item, "text": "a page"} for item in ITEMS])
+    with pytest.raises(BadInput, match=r"field qestion; .*set --question-field, or --text-field"):
+        read_target(path, question_field="qestion", text_fields=["text"])
+    (tmp_path / "t.csv").write_text(",prompt,answer\n1,What?,That.\n2,Who?,She.\n")  # an index without a name
+    with pytest.raises(BadInput, match="no item has the field question"):
+        read_target(str(tmp_path / "t.csv"))
 
 
 def test_a_text_of_the_test_part_keeps_its_like_out_of_the_reference(tmp_path: Path) -> None:
     test = write(tmp_path / "test.jsonl", TEXTS[:4])
     longer = [{"text": f"{item['text']} And more of it."} for item in TEXTS[2:]]
-    target = read_target(write(tmp_path / "t.jsonl", longer), test, text_field="text")
+    target = read_target(write(tmp_path / "t.jsonl", longer), test, text_fields=["text"])
     assert len(target.reference) == 8
     assert [reject.reason for reject in target.rejects] == ["overlaps the test part"] * 2

@@ -120,7 +120,7 @@ def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_o
     def kills_a_worker(*arguments: Any, **named: Any) -> Any:
         if not killed:
             client = default_client()
-            killer = Thread(target=lambda: killed.append(kill_a_busy_worker(client)))
+            killer = Thread(target=lambda: killed.append(kill_a_busy_worker(client)), daemon=True)
             killer.start()
             found = list(real(*arguments, **named))
             killer.join()
@@ -137,7 +137,10 @@ def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_o
 
 def kill_a_busy_worker(client: Any) -> bool:
     """Kill the process of a worker that has documents to score, as soon as there is one."""
-    while not (busy := [worker for worker, jobs in client.processing().items() if jobs]):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (
+        busy := [worker for worker, jobs in client.processing().items() if jobs]
+    ):
         time.sleep(0.01)
     (pid,) = client.run(os.getpid, workers=busy[:1]).values()
     working = bool(client.processing()[busy[0]])

@@ -23,7 +23,9 @@ from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
 from tasks.train.format import Examples, Ints
 
 DAMPING = 0.1  # times the mean of Lambda, where no damping is given (Grosse et al., section 2.2)
-MEMORY = 1 << 30  # bytes that the fitting holds at once beside the model and its activations: 1 GiB
+MEMORY = (
+    1 << 30
+)  # bytes that the fitting holds at once, beside the model, its activations and what is fitted: 1 GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,9 @@ def fit_factors(
         examples: n sequences of the text that the model is (to be) trained on; some hundred give stable factors.
         layers, bias, projection: which, and how; see `linear_layers`.
         batch_tokens: of a batch, padding included; what its activations take is not part of `memory`.
-        memory: bytes to hold at once, half of them for matrices of layers (a single layer that needs more has a group of its
-            own), half for gradients of single sequences (one at least). It changes the time, and no factor.
+        memory: bytes to hold at once beside the finished factors, half of them for matrices of layers (a single layer that
+            needs more has a group of its own), half for gradients of single sequences (one at least). It changes the time, and
+            no factor.
 
     Raises:
         BadInput: no such layers, or no example that bears loss.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -51,7 +53,11 @@ class LinearLayer:
 
 
 def linear_layers(
-    model: Any, which: Layers = "attention", bias: bool = False, projection: int | None = None
+    model: Any,
+    which: Layers = "attention",
+    bias: bool = False,
+    projection: int | None = None,
+    among: Container[str] | None = None,
 ) -> dict[str, LinearLayer]:
     """Linear layers by their names, in the model's order.
 
@@ -65,6 +71,7 @@ def linear_layers(
         bias: whether biases take part, of the layers that have one.
         projection: project inputs and output gradients of a layer to so many dimensions each, where they have more. The
             projection of a layer is the same whenever it is asked for, so both sides of a dot product have the same.
+        among: only layers of these names.
 
     Raises:
         BadInput: the model has no such layer.
@@ -78,11 +85,12 @@ def linear_layers(
     found = {
         name: _layer(name, module, bias and module.bias is not None, projection)
         for name, module in linear.items()
-        if which == "all" or (which == "attention") == bool(_ATTENTION.search(name))
+        if (which == "all" or (which == "attention") == bool(_ATTENTION.search(name)))
+        and (among is None or name in among)
     }
     if not found:
         names = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
-        raise BadInput(f"--layers {which}: the model has no such linear layer (it has: {names})")
+        raise BadInput(f"influence on {which}: the model has no such linear layer (it has: {names})")
     return found
 
 
@@ -104,6 +112,7 @@ def _sides(module: Any, bias: bool) -> tuple[int, int]:
     return inputs + bias, outputs
 
 
+@lru_cache(maxsize=1024)  # of a model's layers; scoring asks for them again and again
 def _rademacher(name: str, size: int, dimensions: int, device: torch.device) -> torch.Tensor:
     """Random signs (size, dimensions) over the root of the dimensions: dot products stay as they are on average.
 

@@ -133,14 +133,16 @@ def reference_direction(
     """The reference's mean gradient, preconditioned: what candidates are compared with.
 
     Raises:
-        BadInput: the model has none of the layers, or the factors are of others.
+        BadInput: the model has none of the layers, the factors are of others, or no example of the reference bears loss.
     """
+    tokens = int(reference.loss_lengths.sum())
+    if not tokens:
+        raise BadInput("influence: no example of the reference has a token to foretell; give longer ones")
     modules = linear_layers(model, curvature.layers, curvature.bias, curvature.projection)
     gradient = mean_gradient(model, reference, modules, batch_tokens)
     matrices = gradient if curvature.plain else _preconditioned(model, gradient, factors, curvature.damping)
     own = sum(float((gradient[name].double() * matrix).sum()) for name, matrix in matrices.items())
-    unit = own * len(reference) / max(1, int(reference.loss_lengths.sum()))
-    return Direction(matrices, curvature.bias, curvature.projection, unit or 1.0)
+    return Direction(matrices, curvature.bias, curvature.projection, own * len(reference) / tokens)
 
 
 def _preconditioned(
@@ -185,11 +187,9 @@ def stream_scores(
         float64 (n,).
     """
     matrices = direction.matrices
-    modules = {
-        name: layer
-        for name, layer in linear_layers(model, "all", direction.bias, direction.projection).items()
-        if name in matrices
-    }
+    if not matrices:
+        return np.zeros(len(candidates))
+    modules = linear_layers(model, "all", direction.bias, direction.projection, among=matrices)
     scores = np.zeros(len(candidates))
     parts: list[torch.Tensor] = []
 

@@ -45,7 +45,7 @@ def test_all_is_both_and_never_the_output(kind: str) -> None:
 def test_a_model_without_such_a_layer_is_bad_input() -> None:
     model = make_model()
     model.model.layers = torch.nn.ModuleList()
-    with pytest.raises(BadInput, match="--layers mlp: the model has no such linear layer"):
+    with pytest.raises(BadInput, match="influence on mlp: the model has no such linear layer"):
         linear_layers(model, "mlp")
 
 
