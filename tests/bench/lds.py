@@ -5,8 +5,8 @@
 The tiny student is pre-trained on 1,000 documents of the shared mixture and then trained on random halves of 200 others. The scores
 of a half's documents, summed, foretell how far a query's loss falls; the LDS of a query is Spearman's correlation over the halves of
 what was foretold and what came (Park et al., arXiv 2303.14186). Queries are held-out documents of the mixture, and answers of GSM8K.
-Scores are taken once, at the model trained on all 200 documents. PEER is the folder that kronfluence is in; see influence.py.
-One core; a stopped run continues.
+Scores are taken once, at the model trained on all 200 documents. What the order of the documents does by itself is measured by training
+on each half again. PEER is the folder that kronfluence is in; see influence.py. One core; a stopped run continues.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,9 +44,9 @@ BATCH_TOKENS = 4096  # where nothing is learnt
 RESAMPLES = 2_000
 
 OURS, PEER = "EK-FAC, attention + MLP", "kronfluence, attention + MLP"
-ATTENTION, PLAIN = "EK-FAC, attention", "dot product of gradients"
-LENGTH, RANDOM = "tokens of the document", "random"
-SCORES = (OURS, PEER, ATTENTION, PLAIN, LENGTH, RANDOM)
+ATTENTION, MLP, PLAIN = "EK-FAC, attention", "EK-FAC, MLP", "dot product of gradients"
+SIMILAR, RANDOM = "similarity of texts", "random"
+SCORES = (OURS, PEER, ATTENTION, MLP, PLAIN, SIMILAR, RANDOM)
 
 
 # --- what is trained on, and what is asked
@@ -121,8 +122,6 @@ def retrain(out: Path, retrainings: int, repeats: int, train: Callable[[Ints, in
 
 def trained(base: Path, documents: Examples, queries: Examples, seed: int) -> tuple[Any, Any, Facts]:
     """A copy of the base trained on documents, its tokenizer, and what came of it."""
-    from dataclasses import replace
-
     from tasks.train.checkpoint import load_student
     from tasks.train.finetune import fit
 
@@ -169,32 +168,36 @@ def outcomes(out: Path, retrainings: int, repeats: int) -> tuple[Ints, np.ndarra
     numbers = [number for number, row in enumerate(rows[0]) if row]
     missing = [math.nan] * (2 * QUERIES)
     losses = [[row["losses"] if (row := own[number]) else missing for number in numbers] for own in rows]
-    return np.array(numbers, np.int64), np.array(losses).reshape(repeats, len(numbers), -1)
+    return np.array(numbers, np.int64), np.array(losses).reshape(repeats, len(numbers), 2 * QUERIES)
 
 
 # --- scores
 
 
-def score(name: str, model: Any, documents: Examples, queries: Examples, factors: Any) -> np.ndarray:
-    """Scores of all documents for each query, larger is better, (q, n).
+def scorers(
+    model: Any, tokenizer: Any, documents: Examples, queries: Examples, corpus: Sequence[str]
+) -> dict[str, Callable[[], np.ndarray]]:
+    """What makes each of the scores of all documents for each query, larger is better, (q, n).
 
     Args:
-        factors: of all the model's linear layers, fitted on the documents.
+        corpus: texts that similarity learns from.
     """
+    from tasks.select.influence.factors import fit_factors
     from tasks.select.influence.scores import Curvature
 
-    if name == RANDOM:
-        return generator(0, "bench", "lds", "random").normal(size=(len(queries), len(documents)))
-    if name == LENGTH:
-        return np.tile(documents.lengths.astype(float), (len(queries), 1))
-    if name == PEER:
-        return peer_score(model, documents, queries)
-    curvature = {
-        OURS: Curvature("all"),
-        ATTENTION: Curvature("attention"),
-        PLAIN: Curvature("all", plain=True),
+    def influences(curvature: Curvature) -> np.ndarray:
+        return pairwise_scores(model, documents, queries, curvature, factors)
+
+    factors = fit_factors(model, documents, "all", batch_tokens=BATCH_TOKENS)
+    return {
+        OURS: lambda: influences(Curvature("all")),
+        PEER: lambda: peer_scores(model, documents, queries),
+        ATTENTION: lambda: influences(Curvature("attention")),
+        MLP: lambda: influences(Curvature("mlp")),
+        PLAIN: lambda: influences(Curvature("all", plain=True)),
+        SIMILAR: lambda: similarities(tokenizer, documents, queries, corpus),
+        RANDOM: lambda: generator(0, "bench", "lds", "random").normal(size=(len(queries), len(documents))),
     }
-    return pairwise_scores(model, documents, queries, curvature[name], factors)
 
 
 def pairwise_scores(
@@ -231,7 +234,7 @@ def pairwise_scores(
     return found
 
 
-def peer_score(model: Any, documents: Examples, queries: Examples) -> np.ndarray:
+def peer_scores(model: Any, documents: Examples, queries: Examples) -> np.ndarray:
     """kronfluence's scores, with its factors of the same layers and documents, (q, n)."""
     from tasks.select.influence.layers import linear_layers
 
@@ -243,6 +246,17 @@ def peer_score(model: Any, documents: Examples, queries: Examples) -> np.ndarray
         analyzer = influence.peer_analyzer(model, list(linear_layers(model, "all")), Path(folder))
         influence.peer_fit(analyzer, given)
         return influence.peer_pairwise(analyzer, asked, given, False, None)
+
+
+def similarities(tokenizer: Any, documents: Examples, queries: Examples, corpus: Sequence[str]) -> np.ndarray:
+    """Cosines of the texts by the product's own encoder, (q, n): what is free to know."""
+    from tasks.select.lsa import LSAEncoder
+
+    encoder = LSAEncoder.fit(corpus, dimensions=256, seed=0)
+    of_queries, of_documents = (
+        encoder.encode([tokenizer.decode(one) for one in sequences_of(part)]) for part in (queries, documents)
+    )
+    return np.asarray(of_queries @ of_documents.T, float)
 
 
 # --- the linear datamodelling score
@@ -332,7 +346,7 @@ def measure(given: argparse.Namespace) -> None:
             tokens = {name: loss_tokens(take(queries, range(2 * QUERIES)[at])) for name, at in KINDS.items()}
             write_json(out / "facts.json", {**facts, "before": before, "query_tokens": tokens})
             save_student(own, tokenizer, whole)
-        make_scores(given, load_student(whole)[0], documents, queries)
+        make_scores(given, *load_student(whole), documents, queries, [*for_base, *for_training])
         retrain(
             out,
             given.retrainings,
@@ -345,20 +359,20 @@ def scores_path(out: Path, name: str) -> Path:
     return out / "scores" / f"{name.replace(',', '').replace(' ', '-')}.npy"
 
 
-def make_scores(given: argparse.Namespace, model: Any, documents: Examples, queries: Examples) -> None:
-    """Scores that are not there yet; kronfluence's only if it is given."""
-    from tasks.select.influence.factors import fit_factors
-
+def make_scores(given: argparse.Namespace, *of: Any) -> None:
+    """Scores that are not there yet, kronfluence's only if it is given; see `scorers`."""
     names = [name for name in SCORES if name != PEER or given.peer]
     if missing := [name for name in names if not scores_path(given.out, name).exists()]:
-        factors = fit_factors(model, documents, "all", batch_tokens=BATCH_TOKENS)
+        makers = scorers(*of)
         for name in missing:
-            save_array(scores_path(given.out, name), score(name, model, documents, queries, factors))
+            save_array(scores_path(given.out, name), makers[name]())
 
 
 def markdown(given: argparse.Namespace) -> str:
     """Tables of what is measured."""
     numbers, losses = outcomes(given.out, given.retrainings, given.repeats)
+    if not len(numbers):
+        return "Nothing is measured yet."
     facts = read_json(given.out / "facts.json")
     halves = [half(number) for number in numbers]
     sums = {
@@ -367,15 +381,13 @@ def markdown(given: argparse.Namespace) -> str:
         if scores_path(given.out, name).exists()
     }
     trainings = [training_row(kind, losses[:, :, columns], facts, columns) for kind, columns in KINDS.items()]
-    rows = [
-        row
-        for kind, columns in KINDS.items()
-        for row in lds_rows(
-            kind,
-            np.nanmean(losses, axis=0)[:, columns],
-            {name: own[:, columns] for name, own in sums.items()},
-        )
-    ]
+    after = np.nanmean(losses, axis=0)
+    rows: list[list[str]] = []
+    for kind, columns in KINDS.items():
+        rows += lds_rows(kind, after[:, columns], {name: own[:, columns] for name, own in sums.items()})
+    for kind, columns in KINDS.items():  # what selection steers by is the mean loss of a reference
+        means = {name: own[:, columns].mean(axis=1, keepdims=True) for name, own in sums.items()}
+        rows += lds_rows(f"mean of {kind}", after[:, columns].mean(axis=1, keepdims=True), means)
     head = ["queries", "tokens", "loss before", "after a half", "after all", "trainings agree", "ceiling"]
     scores_head = ["queries", "scores", "LDS", "95 %", f"{OURS} − these", "95 %"]
     measured = int((~np.isnan(losses[:, :, 0])).sum())

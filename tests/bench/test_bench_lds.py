@@ -78,7 +78,7 @@ def test_pairwise_scores_are_those_of_the_product() -> None:
         for count, seed, prompt in ((20, 1, 0), (3, 2, 4))
     )
     factors = fit_factors(model, documents, "all")
-    found = lds.score(lds.OURS, model, documents, queries, factors)
+    found = lds.pairwise_scores(model, documents, queries, Curvature("all"), factors)
     direction = reference_direction(model, lds.take(queries, [1]), Curvature("all"), factors)
     assert np.abs(found[1] - stream_scores(model, direction, documents)).max() < 1e-5 * np.abs(found).max()
 
