@@ -148,10 +148,10 @@ def peer_fit(analyzer: Any, data: list[dict[str, Any]]) -> None:
     )
 
 
-def peer_scores(
+def peer_pairwise(
     analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None
 ) -> np.ndarray:
-    """Mean over the references of the pairwise scores."""
+    """Scores of each candidate for each reference, (r, n); for their sum if `summed`, (1, n)."""
     from kronfluence.arguments import ScoreArguments
 
     analyzer.compute_pairwise_scores(
@@ -164,8 +164,14 @@ def peer_scores(
         score_args=ScoreArguments(damping_factor=damping, aggregate_query_gradients=summed),
         overwrite_output_dir=True,
     )
-    found = analyzer.load_pairwise_scores("s")["all_modules"]
-    return np.asarray(found.double().sum(0) / len(references))
+    return np.asarray(analyzer.load_pairwise_scores("s")["all_modules"].double())
+
+
+def peer_scores(
+    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None
+) -> np.ndarray:
+    """Mean over the references of the pairwise scores."""
+    return peer_pairwise(analyzer, references, candidates, summed, damping).sum(0) / len(references)
 
 
 def agreement() -> bool:
