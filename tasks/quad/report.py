@@ -35,7 +35,7 @@ def write_report(run: Path, summary: Facts) -> Path:
 def _content(run: Path, summary: Facts) -> Facts:
     scores, visits = read_rows(run / SCORES_TABLE), read_rows(run / ARMS)
     terms = read_json(run / "stages/terms.json")
-    clusters = _clusters(visits, terms)
+    clusters = _clusters(visits, terms, drawn=summary["strategy"] == "neighbours")
     ranked = sorted(scores, key=lambda row: -row["score"])
     return {
         "name": run.name,
@@ -56,8 +56,13 @@ def _content(run: Path, summary: Facts) -> Facts:
     }
 
 
-def _clusters(visits: Sequence[Facts], terms: Sequence[Sequence[str]]) -> list[Facts]:
-    """Visited clusters, the best mean first, each with its interval after its last visit."""
+def _clusters(visits: Sequence[Facts], terms: Sequence[Sequence[str]], drawn: bool) -> list[Facts]:
+    """Visited clusters, the best mean first, each with its interval after its last visit.
+
+    Args:
+        drawn: the documents scored were drawn from their cluster, so that their mean is an estimate of its mean; else that is
+            the middle of the interval.
+    """
     by_cluster: dict[int, list[Facts]] = defaultdict(list)
     for visit in visits:
         by_cluster[visit["cluster"]].append(visit)
@@ -67,6 +72,8 @@ def _clusters(visits: Sequence[Facts], terms: Sequence[Sequence[str]]) -> list[F
         mean = sum(visit["mean"] * visit["documents"] for visit in own) / scored
         last = own[-1]
         sure = bool(np.isfinite(last["low"]))
+        if not drawn and sure:
+            mean = (last["low"] + last["high"]) / 2
         found.append(
             {
                 "cluster": cluster,

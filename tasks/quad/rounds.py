@@ -1,10 +1,12 @@
-"""A round: clusters are chosen, a block of each is scored, and bought where its mean is above the threshold."""
+"""A round: documents are chosen, one by one or as blocks of clusters, and scored; what helps is bought."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,12 @@ from tasks.quad.scoring import score_documents
 from tasks.quad.settings import QuadSettings
 from tasks.run import terminal
 from tasks.run.arrays import load_array
-from tasks.run.seeds import integer
+from tasks.run.seeds import generator, integer
 from tasks.run.tables import read_json, read_rows, write_json, write_table
+from tasks.select.arms import Arms
+from tasks.select.linucb import LinUCB, standardised
 from tasks.select.neighbours import NeighbourBandit, Visit, find_neighbours, interval
+from tasks.select.ranked import similarity_to
 
 Facts = dict[str, Any]
 
@@ -43,7 +48,10 @@ VISITS = pa.schema(
         ("documents", pa.int32()),  # scored in this visit
         ("tokens", pa.int64()),  # of these
         ("mean", pa.float64()),  # of their scores
-        ("low", pa.float64()),  # interval of the cluster's mean, of all its documents scored so far
+        (
+            "low",
+            pa.float64(),
+        ),  # interval of the mean of all of the cluster's documents, by what is scored so far
         ("high", pa.float64()),
         ("tau", pa.float64()),
         ("reward", pa.float64()),  # mean - tau
@@ -73,43 +81,117 @@ def round_folder(run: Path, number: int) -> Path:
 def visit(
     run: Path, settings: QuadSettings, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
 ) -> Facts:
-    """Choose clusters, score their documents, decide what is bought, and tell the bandit.
-
-    A visit whose interval has the threshold inside scores further blocks, while the settings allow. The threshold is from all
-    scores so far, those of this round among them.
+    """Choose documents or clusters, score documents, decide what is bought, and tell the strategy.
 
     Args:
-        plan: of the round, by `finish.next_round`; the last visit's first block may go beyond its documents.
+        plan: of the round, by `finish.next_round`; with neighbours the last visit's first block may go beyond its documents.
     """
     number = plan["number"]
     at = round_folder(run, number)
-    bandit = _bandit(run, settings, before)
     earlier = [row for before_it in range(1, number) for row in _scores(run, before_it)]
+    play = _by_regression if settings.strategy == "linucb" else _by_neighbours
+    scores, told, state = play(run, settings, plan, curvature["mark"], before, earlier)
+    write_table(at / "scores.parquet", scores, SCORES)
+    write_table(at / "visits.parquet", told, VISITS)
+    write_json(at / "state.json", state)
+    name = at.relative_to(run)
+    bought = [row for row in scores if row["bought"]]
+    if settings.strategy == "linucb":  # of all so far: what is bought changes with what is seen
+        bought = affordable([*earlier, *scores], plan["budget"])
+        before = {**before, "bought": 0, "bought_tokens": 0}
+    return {
+        "files": [f"{name}/scores.parquet", f"{name}/visits.parquet", f"{name}/state.json"],
+        "scored": len(earlier) + len(scores),
+        "bought": before["bought"] + len(bought),
+        "bought_tokens": before["bought_tokens"] + sum(row["tokens"] for row in bought),
+        "tau": told[0]["tau"],
+        "left": before["left"] - len(scores),
+        "number": number,
+    }
+
+
+def within(order: Sequence[Facts], budget: int) -> list[Facts]:
+    """The first documents whose tokens fit a budget, and one at least: if it is dearer than all of it, it is better than none."""
+    total = np.cumsum([row["tokens"] for row in order])
+    return list(order[: max(1, int(np.searchsorted(total, budget, side="right")))])
+
+
+def affordable(scores: Sequence[Facts], budget: int) -> list[Facts]:
+    """The best of the scored documents that fit a budget, the best first."""
+    return within(sorted(scores, key=lambda row: -row["score"]), budget)
+
+
+def _by_regression(
+    run: Path, settings: QuadSettings, plan: Facts, mark: str, before: Facts, earlier: list[Facts]
+) -> tuple[list[Facts], list[Facts], Facts]:
+    """Score the documents with the largest upper confidence bounds. The threshold is what the budget's last document has.
+
+    Returns:
+        Rows of the scores and of the visits, one of each cluster that a document is of, and the strategy's state. A cluster's
+        interval is the regression's, of all its documents: those scored were chosen, and their mean says little of the rest.
+    """
+    vectors = load_array(run / "vectors.npy")
+    labels = load_array(run / "stages/labels.npy")
+    order = generator(settings.seed, "visits").permutation(len(labels))
+    similarity = similarity_to(load_array(run / "stages/reference.npy"), vectors)
+    strategy = LinUCB("linucb", Arms(labels, order), standardised([similarity]), vectors)
+    if before["number"]:
+        strategy.restore(read_json(round_folder(run, before["number"]) / "state.json"))
+    made = [
+        Scored(Visit(pull.arm, pull.rows, pull.exploit, pull.bonus))
+        for pull in strategy.choose(plan["documents"], 1)
+    ]
+    _score(run, settings, mark, [(one, one.visit.rows) for one in made], 0)
+    known = earlier + [document for one in made for document in one.documents]
+    strategy.observe(np.array([row["row"] for row in known]), np.array([row["score"] for row in known]))
+    for one in made:
+        strategy.update(one.visit.cluster, float(one.scores.mean()))
+    tau = affordable(known, plan["budget"])[-1]["score"]
+    mean, deviation = strategy.expected()
+    width = NormalDist().inv_cdf((1 + settings.confidence) / 2) * deviation
+    sizes = np.bincount(labels, minlength=len(mean))
+    scores: list[Facts] = []
+    told: list[Facts] = []
+    for one in made:
+        cluster = one.visit.cluster
+        own = _rows_of(one, plan["number"], one.scores >= tau)
+        scores += own
+        told.append(
+            {
+                **_told(one, plan["number"], tau, own),
+                "size": int(sizes[cluster]),
+                "remaining": strategy.remaining(cluster),
+                "visits": strategy.pulls(cluster),
+                "low": float(mean[cluster] - width[cluster]),
+                "high": float(mean[cluster] + width[cluster]),
+            }
+        )
+    return scores, told, strategy.state()
+
+
+def _by_neighbours(
+    run: Path, settings: QuadSettings, plan: Facts, mark: str, before: Facts, earlier: list[Facts]
+) -> tuple[list[Facts], list[Facts], Facts]:
+    """Score blocks of the clusters that the paper's bandit visits; further ones of a visit whose interval has the threshold inside.
+
+    The threshold is from all scores so far, those of this round among them.
+
+    Returns:
+        Rows of the scores and of the visits, and the bandit's state.
+    """
+    bandit = _bandit(run, settings, before)
     made = [Scored(one) for one in bandit.choose(plan["visits"], settings.block)]
     pending = [(one, one.visit.rows) for one in made]
     for further in range(settings.more_blocks, -1, -1):
-        _score(run, settings, curvature["mark"], pending, _count(made))
+        _score(run, settings, mark, pending, _count(made))
         seen = np.concatenate([[row["score"] for row in earlier], *(one.scores for one in made)])
         owners = [row["cluster"] for row in earlier]
         owners += [one.visit.cluster for one in made for _ in one.documents]
-        tau = threshold(seen, np.array(owners), bandit.sizes, settings.tau_quantile)
+        tau = threshold(seen, np.array(owners), bandit.sizes, plan["tau_quantile"])
         pending = _further(made, tau, bandit, settings, plan["documents"]) if further else []
     spread = float(np.std(seen)) if len(seen) > 1 else 1.0
-    scores, told = _decide(number, made, tau, bandit, settings)
-    write_table(at / "scores.parquet", scores, SCORES)
-    write_table(at / "visits.parquet", told, VISITS)
-    write_json(at / "state.json", {**bandit.state(), "spread": spread})
-    name = at.relative_to(run)
-    bought = [row for row in scores if row["bought"]]
-    return {
-        "files": [f"{name}/scores.parquet", f"{name}/visits.parquet", f"{name}/state.json"],
-        "scored": before["scored"] + len(scores),
-        "bought": before["bought"] + len(bought),
-        "bought_tokens": before["bought_tokens"] + sum(row["tokens"] for row in bought),
-        "tau": tau,
-        "left": int(bandit.left.sum()),
-        "number": number,
-    }
+    scores, told = _decide(plan["number"], made, tau, bandit, settings)
+    return scores, told, {**bandit.state(), "spread": spread}
 
 
 def nothing_yet(corpus: Facts) -> Facts:
@@ -211,36 +293,45 @@ def _decide(
         cluster = one.visit.cluster
         reward = bandit.observe(cluster, one.scores, tau)
         low, high = bandit.interval(cluster, settings.confidence)
-        own = [
-            {
-                **document,
-                "cluster": cluster,
-                "round": number,
-                "bought": (reward > 0) if settings.buy == "blocks" else document["score"] > tau,
-            }
-            for document in one.documents
-        ]
+        whole = np.full(len(one.documents), reward > 0)
+        own = _rows_of(one, number, whole if settings.buy == "blocks" else one.scores > tau)
         scores += own
         visits.append(
             {
-                "round": number,
-                "cluster": cluster,
+                **_told(one, number, tau, own),
                 "size": bandit.size(cluster),
                 "remaining": int(bandit.left[cluster]),
                 "visits": int(bandit.visits[cluster]),
-                "documents": len(own),
-                "tokens": sum(row["tokens"] for row in own),
-                "mean": float(np.mean(one.scores)),
                 "low": low,
                 "high": high,
-                "tau": tau,
-                "reward": reward,
-                "bought": sum(row["bought"] for row in own),
-                "exploit": one.visit.exploit,
-                "bonus": one.visit.bonus,
             }
         )
     return scores, visits
+
+
+def _rows_of(one: Scored, number: int, bought: np.ndarray) -> list[Facts]:
+    """Rows of the scores of a visit's documents."""
+    return [
+        {**document, "cluster": one.visit.cluster, "round": number, "bought": bool(own)}
+        for document, own in zip(one.documents, bought, strict=True)
+    ]
+
+
+def _told(one: Scored, number: int, tau: float, own: Sequence[Facts]) -> Facts:
+    """What the row of a visit says of its documents."""
+    mean = float(np.mean(one.scores))
+    return {
+        "round": number,
+        "cluster": one.visit.cluster,
+        "documents": len(own),
+        "tokens": sum(row["tokens"] for row in own),
+        "mean": mean,
+        "tau": tau,
+        "reward": mean - tau,
+        "bought": sum(row["bought"] for row in own),
+        "exploit": one.visit.exploit,
+        "bonus": one.visit.bonus,
+    }
 
 
 def threshold(scores: np.ndarray, clusters: np.ndarray, sizes: np.ndarray, quantile: float) -> float:

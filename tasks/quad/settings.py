@@ -35,9 +35,9 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     budget_tokens: Annotated[int | None, Field(ge=1, json_schema_extra=_BUDGET)] = None
     """Tokens to select, as the corpus counts them; wins over the share."""
 
-    scored: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.5
-    """Share of the documents that may be scored. What is missing of the budget then comes from the best blocks that were
-    not bought."""
+    scored: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = None
+    """Share of the documents to score with linucb, by default four times the budget's share; with neighbours the share that
+    may be scored, by default half, and what is then missing of the budget comes from the best of what was not bought."""
 
     # --- model and influence
     model: Annotated[str, Field(min_length=1, json_schema_extra=_MODEL)] = "tiny"
@@ -71,6 +71,11 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Tokens of a batch when documents are scored, padding included; bounds the memory and changes no score."""
 
     # --- visits
+    strategy: Annotated[Literal["linucb", "neighbours"], Field(json_schema_extra=_VISITS)] = "linucb"
+    """Which documents are scored. linucb: those that one regression over all documents expects most of, or knows least of; bought
+    are then the best of all. neighbours: blocks of the clusters that the paper's bandit visits, where a visit tells clusters
+    near by; bought is what is above a threshold (the settings below)."""
+
     radius: Annotated[float | None, Field(gt=0, le=2, json_schema_extra=_VISITS)] = None
     """Clusters nearer than this (1 - cosine of centroids) learn from each other's visits; by default so that half of them
     have a neighbour."""
@@ -79,7 +84,7 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Weight of the bonus for clusters that little is known of, in standard deviations of the scores seen so far."""
 
     visits: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 16
-    """Clusters that a round visits."""
+    """Clusters that a round visits; a round of linucb scores as many documents, in twelve rounds at least."""
 
     block: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 8
     """Documents of a cluster that are scored first; what is scored is what is bought."""
@@ -94,9 +99,9 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     confidence: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.9
     """Confidence of that interval, and of those in the report."""
 
-    tau_quantile: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = 0.7
-    """The threshold tau, as a quantile of the documents' scores, estimated from those scored so far: a visit is bought whose
-    mean score is above it."""
+    tau_quantile: Annotated[float | None, Field(gt=0, lt=1, json_schema_extra=_VISITS)] = None
+    """The threshold tau, as a quantile of all documents' scores, estimated from those scored so far; by default so that twice
+    the budget is above it."""
 
     # --- train
     train: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True

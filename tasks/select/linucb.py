@@ -4,14 +4,13 @@ Every document is an arm with features (Li et al., A contextual-bandit approach,
 free to know, its similarity to the reference and its importance weight, and its vector. The reward of a document is what
 it gave: in EQUAL what its pairs save of the transport cost between the nearest half of all pairs and the reference
 (`tasks.select.keep`), so that a document that gives none, or many that others have given better, is worth nothing however
-near it looks; or its influence. One Bayesian
-linear regression over all documents foretells it; how far free scores, vectors and noise are to be trusted is decided by
+near it looks; or its influence. One Bayesian linear regression over all documents foretells it; how far free scores, vectors and noise are to be trusted is decided by
 the evidence (MacKay, 1992), anew in every round. Nothing has to be read at random before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -100,14 +99,52 @@ class LinUCB(Armed):
         self.arms.mark(rows)
         return pulls_of(rows, self.arms.labels, mean, bonus)
 
+    def expected(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean reward of each arm's documents, read or not, and its standard deviation by the posterior, (k,) each.
+
+        An arm's mean is linear in its documents' features, so it is what the regression says at their mean.
+        """
+        fit = self._fit()
+        if fit is None:
+            return np.full(self.arms.count, self._offset()), np.zeros(self.arms.count)
+        posterior, features, spread = fit
+        labels = self.arms.labels
+        sums: np.ndarray | float = 0.0
+        for piece in self._pieces():
+            own = features(piece)
+            total = np.zeros((self.arms.count, own.shape[1]))
+            np.add.at(total, labels[piece], own)
+            sums = sums + total
+        sizes = np.bincount(labels, minlength=self.arms.count)
+        mean, deviation = posterior.predict(np.asarray(sums) / np.maximum(1, sizes)[:, None])
+        return self._offset() + spread * mean, spread * deviation
+
     def _bound(self) -> tuple[np.ndarray, np.ndarray]:
         """Expected reward of each document and what not knowing it adds, (n,) each."""
-        spread = float(self._gains.std()) if len(self._gains) else 0.0
-        if spread < 1e-6:  # all alike, but for rounding
+        fit = self._fit()
+        if fit is None:
             return self._free.sum(axis=1), np.zeros(len(self._free))
+        posterior, features, spread = fit
         from threadpoolctl import threadpool_limits
 
-        # One thread: blocked sums differ with their number.
+        with threadpool_limits(1):  # one thread: blocked sums differ with their number
+            parts = [posterior.predict(features(piece)) for piece in self._pieces()]
+        mean, deviation = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return self._offset() + spread * mean, WIDTH * spread * deviation
+
+    def _offset(self) -> float:
+        return float(self._gains.mean()) if len(self._gains) else 0.0
+
+    def _fit(self) -> tuple[Posterior, Callable[[Any], np.ndarray], float] | None:
+        """The regression of the rewards so far, standardised; the features of rows; and the rewards' spread.
+
+        None before there is anything to learn from.
+        """
+        spread = float(self._gains.std()) if len(self._gains) else 0.0
+        if spread < 1e-6 * max(1.0, abs(self._offset())):  # all alike, but for rounding
+            return None
+        from threadpoolctl import threadpool_limits
+
         with threadpool_limits(1):
             centre = self._vectors.mean(axis=0, dtype=np.float64)
             radius = np.sqrt(max(1e-12, 1.0 - float(centre @ centre)))
@@ -116,13 +153,10 @@ class LinUCB(Armed):
                 own = (np.asarray(self._vectors[rows], dtype=np.float64) - centre) / radius
                 return np.column_stack([np.ones(len(own)), self._free[rows], own])
 
-            offset = float(self._gains.mean())
             free, d = self._free.shape[1], self._vectors.shape[1]
             scales = [np.repeat([1.0, one, other], [1, free, d]) for one, other in product(_FREE, _VECTOR)]
-            posterior = regress(features(self._rows), (self._gains - offset) / spread, scales)
-            parts = [posterior.predict(features(piece)) for piece in self._pieces()]
-        mean, deviation = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return offset + spread * mean, WIDTH * spread * deviation
+            posterior = regress(features(self._rows), (self._gains - self._offset()) / spread, scales)
+        return posterior, features, spread
 
     def _pieces(self) -> Iterator[slice]:
         for start in range(0, len(self._free), _CHUNK):

@@ -99,7 +99,6 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
         ({"encoder": "./nowhere"}, r"--encoder .*nowhere.*no such folder"),
         ({"reward": "influence"}, r"--reward influence is by a student: give --train rounds"),
         ({"reward": "influence", "train": "end", "strategy": "thompson"}, r"--strategy thompson knows"),
-        ({"reward": "influence", "train": "end", "compare": "ucb-prior"}, r"--compare ucb-prior knows"),
         ({"align": "full"}, r"--align full.*transformers encoder"),
         ({"config": "nowhere.yaml"}, r"--config nowhere\.yaml: No such file"),
         ({"config": "list.yaml"}, r"--config list\.yaml: expected lines"),

@@ -48,6 +48,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     write_table(tmp_path / CORPUS, rows, SCHEMA)
     save_array(tmp_path / "stages/labels.npy", LABELS)
+    random = np.random.default_rng(1)
+    vectors = unit_rows(np.eye(len(SIZES), 8)[LABELS] + 0.05 * random.normal(size=(DOCUMENTS, 8)))
+    save_array(tmp_path / "vectors.npy", vectors)
+    save_array(tmp_path / "stages/reference.npy", unit_rows(random.normal(size=(4, 8))))
     save_array(tmp_path / "stages/centroids.npy", unit_rows(np.random.default_rng(0).normal(size=(5, 8))))
     write_json(tmp_path / "stages/terms.json", [[f"term{number}"] for number in range(5)])
     return tmp_path
@@ -56,7 +60,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def settings() -> Callable[..., QuadSettings]:
     def make(**changes: Any) -> QuadSettings:
-        given = {"visits": 2, "block": 3, "budget": 0.25, "scored": 1.0, "buy": "blocks", **changes}
+        paper: dict[str, Any] = {"strategy": "neighbours", "buy": "blocks", "tau_quantile": 0.7}
+        given = {"visits": 2, "block": 3, "budget": 0.25, "scored": 1.0, **paper, **changes}
         return QuadSettings(corpus=["c"], reference="r", **given)
 
     return make
@@ -127,7 +132,7 @@ def test_the_threshold_is_the_corpus_quantile_however_uneven_the_visits_are() ->
 
 def test_an_interval_with_the_threshold_inside_takes_another_block(run: Path, settings: Any) -> None:
     own = settings(more_blocks=3, confidence=0.99999)
-    plan = {"number": 1, "visits": 5, "documents": DOCUMENTS}
+    plan = {"number": 1, "visits": 5, "documents": DOCUMENTS, "tau_quantile": 0.7, "budget": 10**6}
     before = rounds.nothing_yet(FACTS)
     rounds.visit(run, own, plan, clusters={}, curvature={"mark": ""}, before=before)
     documents = {
@@ -178,3 +183,64 @@ def test_documents_are_bought_by_their_own_score_where_it_is_asked_for(run: Path
     bought = [row["document_id"] for row in scores if row["bought"]]
     assert [row["id"] for row in selected(run)][: len(bought)] == bought[: facts["documents"]]
     assert {visit["bought"] for visit in read_rows(run / "arms.parquet")} - {0, 3, 6}  # parts of blocks
+
+
+def test_the_threshold_that_is_not_given_has_twice_the_budget_above_it(settings: Any) -> None:
+    before = rounds.nothing_yet(FACTS)
+    for budget, quantile in ((0.05, 0.9), (0.1, 0.8), (0.6, 0.5)):
+        plan = finish.next_round(settings(budget=budget, tau_quantile=None), FACTS, before)
+        assert plan is not None
+        assert plan["tau_quantile"] == pytest.approx(quantile, abs=0.01)
+
+
+# --- linucb
+
+
+def test_linucb_learns_where_the_best_documents_are_and_takes_the_best_of_what_it_scored(
+    run: Path, settings: Any
+) -> None:
+    own = settings(strategy="linucb", budget=0.2, scored=0.5)
+    last = all_rounds(run, own)
+    facts = finish.select(run, own, corpus=FACTS, last=last)
+    scores = read_rows(run / "scores.parquet")
+    assert last["scored"] == len(scores) == -(-DOCUMENTS // 2)
+    assert last["number"] >= 12
+    rows, bought = selected(run), {row["document_id"] for row in scores if row["bought"]}
+    assert {row["id"] for row in rows} == bought
+    assert min(row["score"] for row in rows) >= max(row["score"] for row in scores if not row["bought"])
+    assert facts["tokens"] <= 0.2 * FACTS["tokens"] + 1
+    assert facts["filled"] == 0
+    # Of half the documents, all of the three good clusters, which hold two fifths.
+    counts = np.bincount([row["cluster"] for row in scores], minlength=5)
+    assert counts[1] == 3
+    assert counts[4] == 1
+    assert counts[3] > 20
+
+
+def test_visits_of_linucb_say_what_was_bought_in_the_end_and_what_is_expected_of_the_whole_cluster(
+    run: Path, settings: Any
+) -> None:
+    own = settings(strategy="linucb", budget=0.2, scored=0.5)
+    finish.select(run, own, corpus=FACTS, last=all_rounds(run, own))
+    visits, scores = read_rows(run / "arms.parquet"), read_rows(run / "scores.parquet")
+    assert sum(visit["documents"] for visit in visits) == len(scores)
+    assert sum(visit["bought"] for visit in visits) == sum(row["bought"] for row in scores)
+    for cluster in set(LABELS.tolist()):
+        last = [visit for visit in visits if visit["cluster"] == cluster][-1:]
+        for visit in last:
+            truth = np.mean([score_of(f"text {row}") for row in np.flatnonzero(cluster == LABELS)])
+            assert visit["low"] - 0.3 <= truth <= visit["high"] + 0.3
+            assert visit["size"] == SIZES[cluster]
+
+
+def test_linucb_scores_four_times_the_budget_by_default(settings: Any) -> None:
+    for strategy, budget, share in (("linucb", 0.05, 0.2), ("linucb", 0.5, 1.0), ("neighbours", 0.05, 0.5)):
+        own = settings(strategy=strategy, budget=budget, scored=None)
+        assert finish.documents_to_score(own, FACTS) == pytest.approx(share * DOCUMENTS, abs=2)
+
+
+def test_what_a_budget_holds_is_one_document_at_least() -> None:
+    rows = [{"tokens": tokens, "score": score} for tokens, score in ((5, 1.0), (4, 3.0), (3, 2.0))]
+    assert [row["score"] for row in rounds.affordable(rows, 8)] == [3.0, 2.0]
+    assert [row["score"] for row in rounds.affordable(rows, 7)] == [3.0, 2.0]
+    assert [row["score"] for row in rounds.affordable(rows, 1)] == [3.0]

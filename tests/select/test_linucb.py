@@ -54,6 +54,24 @@ def sites() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return vectors, looks, gains
 
 
+def test_what_is_expected_of_an_arm_is_the_mean_of_what_is_expected_of_its_documents(
+    sites: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    vectors, looks, gains = sites
+    labels = np.repeat([0, 1, 2], 100)
+    order = np.random.default_rng(2).permutation(300)
+    strategy = LinUCB("linucb", Arms(labels, order), standardised([looks]), vectors)
+    assert strategy.expected()[0].tolist() == [0.0] * 3
+    strategy.observe(order[:60], gains[order[:60]])
+    mean, deviation = strategy.expected()
+    documents = strategy._bound()[0]
+    assert mean == pytest.approx([documents[labels == arm].mean() for arm in range(3)])
+    truth = np.array([gains[labels == arm].mean() for arm in range(3)])
+    assert (np.abs(mean - truth) < 4 * deviation).all()
+    # An arm's mean is surer than any of its documents.
+    assert deviation.max() < strategy._bound()[1].min()
+
+
 def test_looks_that_deceive_are_seen_through(sites: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     vectors, looks, gains = sites
     order = np.random.default_rng(2).permutation(300)
