@@ -1,13 +1,14 @@
 """What a student learns from Quad's selection, beside random documents, similar ones, and the most influential of all.
 
-    python -m tests.bench.quad [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad] [--table] [--workers]
+    python -m tests.bench.quad [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad] [--table] [--frontier] [--workers]
 
 Corpus: the first documents of the shared mixture in random order. Reference: GSM8K's training part; the loss is measured on its test
 part, of which no strategy sees anything. Every strategy selects as many tokens, and a copy of the same model (one a seed) is trained on
 them for one pass. "quad" chooses documents by regression, the default; "neighbours" visits clusters by the paper's bandit and buys
 documents, "neighbours, blocks" whole visits as the paper does. "full influence" scores every document, which Quad avoids; its top documents are
 taken whatever their clusters. The others look up their scores there, and their seconds are their share of its.
-One core; a stopped run continues. --workers measures rounds of visits on two Dask workers beside one, and needs the machine alone.
+One core; a stopped run continues. --frontier trains nothing: how much of full influence is had for how
+many scored documents, by strategy and setting; no test example has a part in it. --workers measures rounds of visits on two Dask workers beside one, and needs the machine alone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
 
+_SHARES, _QUANTILES = (0.1, 0.15, 0.2, 0.3, 0.4), (0.7, 0.8, 0.9, 0.95)  # of --frontier
 REPEATS = 6  # rounds that are timed
 STRATEGIES = ("random", "similarity", "neighbours, blocks", "neighbours", "quad", "full influence")
 _CHANGES: dict[str, Facts] = {
@@ -144,8 +146,8 @@ def known_scores(at: Path) -> Iterator[None]:
 def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts) -> Facts:
     """Write selected.jsonl. Returns how many documents were selected and how many had to be scored, and CPU seconds of the rest."""
     began = time.process_time()
-    if strategy in _CHANGES:
-        own = own.model_copy(update=_CHANGES[strategy])
+    if strategy in (*_CHANGES, "linucb"):  # "neighbours" and "linucb" are settings' own names as well
+        own = own.model_copy(update=_CHANGES.get(strategy, {}))
         so_far = rounds.nothing_yet(corpus)
         with known_scores(at):
             while plan := finish.next_round(own, corpus, so_far):
@@ -210,6 +212,66 @@ def measure(given: argparse.Namespace) -> None:
                 },
             )
             print(f"seed {seed}, {budget:.0%}, {strategy}: {trained['nll_after']:.3f}", flush=True)
+
+
+def frontier(given: argparse.Namespace) -> str:
+    """Gain of selections that score different shares of the documents: their mean influence per token, 0 being that of all
+    documents and 1 that of the most influential of all."""
+    found: dict[tuple[float, str], list[tuple[float, float]]] = {}
+    for budget, seed in product(given.budgets, range(given.seeds)):
+        own = settings_of(given.out, given.documents, seed, budget)
+        at, facts = prepared(given.out, own, given.documents)
+        for name, scored, gain in gains(at, own, facts["corpus"]):
+            found.setdefault((budget, name), []).append((scored, gain))
+    rows = [
+        [f"{budget:.0%}", name, f"{mean(one[0] for one in own):.1%}", f"{mean(one[1] for one in own):.2f}"]
+        for (budget, name), own in sorted(found.items())
+    ]
+    return table(["budget", "scored are", "scored", "gain"], rows)
+
+
+def gains(at: Path, own: QuadSettings, corpus: Facts) -> Iterator[tuple[str, float, float]]:
+    """Of one seed and budget: what is scored, its share of the documents, and the gain."""
+    scores, tokens = (
+        np.asarray(load_array(at / "stages/all-scores.npy")),
+        np.asarray(read_column(at / CORPUS, "tokens")),
+    )
+    rows_of = {id: row for row, id in enumerate(read_column(at / CORPUS, "id").tolist())}
+    budget = finish.budget_tokens(own, corpus)
+
+    def best_of(rows: np.ndarray) -> np.ndarray:
+        order = rows[np.argsort(-scores[rows], kind="stable")]
+        return order[np.cumsum(tokens[order]) <= budget]
+
+    everything = np.arange(len(scores))
+    low, high = (
+        float(np.average(scores[rows], weights=tokens[rows])) for rows in (everything, best_of(everything))
+    )
+
+    def gain(rows: np.ndarray) -> float:
+        return (float(np.average(scores[rows], weights=tokens[rows])) - low) / (high - low)
+
+    def by_quad(**changes: Any) -> tuple[float, float]:
+        scored, ids = chosen(at, own.model_copy(update=changes), corpus)
+        return scored / len(scores), gain(np.array([rows_of[id] for id in ids]))
+
+    for share in _SHARES:
+        for name in ("random", "similarity"):
+            first = ordered(at, name, own.seed)[: round(share * len(scores))]
+            yield f"{name}, {share:.0%}", share, gain(best_of(first))
+        yield (f"linucb, {share:.0%}", *by_quad(strategy="linucb", scored=share))
+    for quantile in _QUANTILES:
+        changes = {"strategy": "neighbours", "tau_quantile": quantile, "scored": 1.0}
+        yield (f"neighbours, tau at {quantile:g}", *by_quad(**changes))
+
+
+def chosen(at: Path, own: QuadSettings, corpus: Facts) -> tuple[int, list[str]]:
+    """What Quad selects with some settings: how many documents it scores, and the ids of those it takes."""
+    with TemporaryDirectory(dir=at) as folder:
+        made = place_of(at, Path(folder).name)
+        picked = select(at, made, own, own.strategy, corpus)
+        lines = (made / finish.SELECTED).read_text(encoding="utf-8").splitlines()
+    return picked["scored"], [json.loads(line)["id"] for line in lines]
 
 
 def speedup(given: argparse.Namespace) -> str:
@@ -309,6 +371,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--budgets", type=words(float), default=[0.05, 0.1])
     parser.add_argument("--strategies", type=words(str), default=list(STRATEGIES))
     parser.add_argument("--out", type=Path, default=Path("runs/bench-quad"))
+    parser.add_argument("--frontier", action="store_true", help="only the gain of scores by their number")
     parser.add_argument(
         "--workers", action="store_true", help="only time rounds of visits on two workers beside one"
     )
@@ -323,9 +386,9 @@ def main() -> int:
         print(f"left out: its data is not in {targets.SHARED}")
         return 0
     given.out.mkdir(parents=True, exist_ok=True)
-    if given.workers:
+    if given.workers or given.frontier:
         write_inputs(given.out, given.documents)
-        print(speedup(given))
+        print(speedup(given) if given.workers else frontier(given))
         return 0
     if not given.table:
         measure(given)
