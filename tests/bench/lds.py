@@ -28,7 +28,7 @@ from tasks.quad.scoring import chunks
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import read_json, write_json
-from tasks.train.format import Examples, Ints, encode_pairs, from_sequences, loss_tokens
+from tasks.train.format import Examples, Ints, encode_pairs, from_sequences
 from tasks.train.training import Training
 from tests.bench import influence, results, targets
 from tests.bench.markdown import table
@@ -343,7 +343,10 @@ def measure(given: argparse.Namespace) -> None:
         if not whole.exists():
             before = query_losses(model, queries).tolist()
             own, tokenizer, facts = trained(base, documents, queries, integer(0, "bench", "lds", "whole"))
-            tokens = {name: loss_tokens(take(queries, range(2 * QUERIES)[at])) for name, at in KINDS.items()}
+            tokens = {
+                name: int(take(queries, range(2 * QUERIES)[at]).loss_lengths.sum())
+                for name, at in KINDS.items()
+            }
             write_json(out / "facts.json", {**facts, "before": before, "query_tokens": tokens})
             save_student(own, tokenizer, whole)
         make_scores(given, *load_student(whole), documents, queries, [*for_base, *for_training])
