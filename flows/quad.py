@@ -9,6 +9,7 @@ from prefect import flow, runtime
 from tasks.prepare import stages as prepare
 from tasks.quad import curvature, finish, report, rounds, students
 from tasks.quad.check import check_inputs, input_fingerprints
+from tasks.quad.plan import next_round
 from tasks.quad.settings import QuadSettings
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
@@ -52,7 +53,7 @@ def quad(settings: QuadSettings) -> Facts:
         taken = take_curvature(run, settings, corpus=corpus, target=target, model=model)
 
         so_far = rounds.nothing_yet(corpus)
-        while plan := finish.next_round(settings, corpus, so_far):
+        while plan := next_round(settings, corpus, so_far):
             this_round = one_round.with_options(flow_run_name=f"round {plan['number']}")
             so_far = this_round(settings, str(run), plan, clusters, taken, so_far)
             terminal.current().note(finish.round_line(so_far, settings, corpus))

@@ -174,11 +174,7 @@ def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[
     if not records:
         raise BadInput(f"{name}: no examples in this file")
     text = _text_field(name, [record for _, record in records], fields)
-    if text is None:
-        found = _examples(label, place, records, fields, reject)
-    else:
-        found = _texts(label, place, records, text, reject)
-    examples = list(_distinct(found, reject))
+    examples = list(_distinct(_examples(label, place, records, fields, text, reject), reject))
     if not examples:
         wanted = "a question and an answer" if text is None else "a text"
         raise BadInput(f"{name}: none of its {len(records)} items has {wanted}")
@@ -190,31 +186,19 @@ def _examples(
     place: str,
     records: Sequence[tuple[int, Record]],
     fields: _Fields,
+    text: str | None,
     reject: Callable[[Reject], None],
 ) -> Iterator[Example]:
+    """Examples of records that are questions with answers, or texts in the field `text`: an answer to no question."""
     for number, record in records:
         id = f"{label}:{number}"
-        question, answer = _value(record, fields.question), _value(record, fields.answer)
-        if question and answer:
+        question = "" if text else _value(record, fields.question)
+        answer = _value(record, text or fields.answer)
+        if answer and (question or text):
             yield Example(id, question, answer, storable(str(record.get("group") or id)))
         else:
-            reject(Reject("target", "no answer" if question else "no question", id, f"{place}:{number}"))
-
-
-def _texts(
-    label: str,
-    place: str,
-    records: Sequence[tuple[int, Record]],
-    field: str,
-    reject: Callable[[Reject], None],
-) -> Iterator[Example]:
-    """A text is an answer to no question."""
-    for number, record in records:
-        id = f"{label}:{number}"
-        if text := _value(record, field):
-            yield Example(id, "", text, storable(str(record.get("group") or id)))
-        else:
-            reject(Reject("target", "no text", id, f"{place}:{number}"))
+            missing = "text" if text else "answer" if question else "question"
+            reject(Reject("target", f"no {missing}", id, f"{place}:{number}"))
 
 
 def _distinct(examples: Iterable[Example], reject: Callable[[Reject], None]) -> Iterator[Example]:

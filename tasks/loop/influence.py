@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from tasks.corpus.target import Target
-from tasks.loop.pulls import round_folder
+from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.students import Facts, example_pairs, on_worker, training_of, where
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator
-from tasks.run.tables import iterate_rows
 
 INFLUENCE = "influence.npy"
 _FITTED = 256  # pairs that the curvature is taken from
@@ -38,8 +36,8 @@ def pair_influence(run: Path, settings: EqualSettings, at: Path, number: int, st
         student: whose gradients are compared, and from whose loss on the pairs so far the curvature is taken.
     """
     path = round_folder(at, number) / INFLUENCE
-    pairs = _pairs(at, number, number)
-    found = _scores(run, settings, _pairs(at, 0, number), pairs, student) if pairs else np.zeros((0, 2))
+    earlier, pairs = list(extracted_pairs(at, 0, number - 1)), list(extracted_pairs(at, number, number))
+    found = _scores(run, settings, earlier + pairs, pairs, student) if pairs else np.zeros((0, 2))
     save_array(path, found)
     return {"files": [str(path.relative_to(run))]}
 
@@ -77,11 +75,3 @@ def _scores(
     direction = reference_direction(model, steering, Curvature(), factors, batch_tokens=batch)
     scores = stream_scores(model, direction, candidates, batch_tokens=batch)
     return np.column_stack([scores / direction.unit, candidates.loss_lengths])
-
-
-def _pairs(at: Path, first: int, last: int) -> list[tuple[str, str]]:
-    rows = chain.from_iterable(
-        iterate_rows(round_folder(at, number) / "extracted.parquet", ["question", "answer"])
-        for number in range(first, last + 1)
-    )
-    return [(row["question"], row["answer"]) for row in rows]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.loop.pulls import round_folder
+from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
@@ -134,15 +134,7 @@ def _ask(at: Path, number: int, rows: np.ndarray, total: int, reductions: Reduct
     missing = set(rows[np.isnan(known[rows, 0])].tolist())
     if not missing:
         return known
-    pairs = [
-        (row["question"], row["answer"])
-        for place, row in enumerate(
-            row
-            for n in range(number + 1)
-            for row in iterate_rows(round_folder(at, n) / "extracted.parquet", ["question", "answer"])
-        )
-        if place in missing
-    ]
+    pairs = [pair for place, pair in enumerate(extracted_pairs(at, 0, number)) if place in missing]
     known[sorted(missing)] = np.column_stack(reductions(pairs))
     return known
 

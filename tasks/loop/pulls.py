@@ -94,6 +94,14 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
     }
 
 
+def extracted_pairs(folder: Path, first: int, last: int) -> Iterator[tuple[str, str]]:
+    """(question, answer) of the pairs that rounds first..last of a folder extracted, in order."""
+    for number in range(first, last + 1):
+        path = round_folder(folder, number) / "extracted.parquet"
+        for row in iterate_rows(path, ["question", "answer"]):
+            yield row["question"], row["answer"]
+
+
 def _extract(
     run: Path, settings: EqualSettings, at: Path, documents: Iterator[tuple[str, str]]
 ) -> Iterator[ExtractedDocument]:

@@ -25,10 +25,10 @@ from tasks.run.tables import ARMS, PAIRS, read_json, read_rows, write_json, writ
 from tasks.select.arms import Pull, Strategy
 from tasks.select.bandit import BANDITS, BY_DOCUMENT, WITH_PRIOR, arms_of, cluster_prior, make_strategy
 from tasks.select.cluster import kmeans
+from tasks.select.influence.reward import InfluenceReward
 from tasks.select.linucb import standardised
 from tasks.select.ranked import gumbel_scores, similarity_to
 from tasks.select.transport import (
-    InfluenceReward,
     Reward,
     SimilarityReward,
     TransportReward,

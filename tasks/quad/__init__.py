@@ -4,7 +4,11 @@ settings.py   what a run is told
 check.py      the cheap checks before anything starts
 curvature.py  the model, its curvature, and the reference's preconditioned gradient
 scoring.py    influence of documents, on Dask workers
-rounds.py     visits: clusters are chosen, a block of each is scored, and bought or not
+plan.py       what may be scored and selected, and what the next round does of it
+rounds.py     a round, by one of two strategies:
+regression.py   documents chosen one by one, by one regression over all
+neighbours.py   clusters visited by the paper's bandit
+visits.py     documents scored together, and the rows that tables have of them
 finish.py     what is selected, tables, figures
 students.py   continued pre-training on the selection, judged on held-out examples
 report.py     the page

@@ -1,197 +1,19 @@
-"""A round: documents are chosen, one by one or as blocks of clusters, and scored; what helps is bought."""
+"""A round: documents are chosen, as the strategy does it, and scored; what helps is bought."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from tasks.prepare.documents import read_documents
-from tasks.quad.curvature import direction_path, model_paths
-from tasks.quad.scoring import score_documents
+from tasks.quad import neighbours, regression
 from tasks.quad.settings import QuadSettings
-from tasks.run import terminal
-from tasks.run.arrays import load_array
-from tasks.run.seeds import generator, integer
-from tasks.run.tables import read_json, read_rows, write_json, write_table
-from tasks.select.arms import Arms
-from tasks.select.linucb import LinUCB, standardised
-from tasks.select.neighbours import NeighbourBandit, Visit, find_neighbours, interval
-from tasks.select.ranked import similarity_to
+from tasks.quad.visits import SCORES, VISITS, all_scores, round_folder
+from tasks.run.tables import write_json, write_table
 
 Facts = dict[str, Any]
 
-SCORES = pa.schema(
-    [
-        ("row", pa.int64()),  # of the corpus table
-        ("document_id", pa.string()),
-        ("score", pa.float64()),  # influence per token, 1 as much as of the reference's own; larger is better
-        ("cluster", pa.int32()),
-        ("round", pa.int32()),
-        ("tokens", pa.int64()),
-        ("bought", pa.bool_()),
-    ]
-)
-VISITS = pa.schema(
-    [
-        ("round", pa.int32()),
-        ("cluster", pa.int32()),
-        ("size", pa.int32()),  # documents of the cluster
-        ("remaining", pa.int32()),  # not scored, after this visit
-        ("visits", pa.int32()),  # of this cluster, after this one
-        ("documents", pa.int32()),  # scored in this visit
-        ("tokens", pa.int64()),  # of these
-        ("mean", pa.float64()),  # of their scores
-        (
-            "low",
-            pa.float64(),
-        ),  # interval of the mean of all of the cluster's documents, by what is scored so far
-        ("high", pa.float64()),
-        ("tau", pa.float64()),
-        ("reward", pa.float64()),  # mean - tau
-        ("bought", pa.int32()),  # of its documents
-        ("exploit", pa.float64()),  # the two terms of the score it was chosen by
-        ("bonus", pa.float64()),
-    ]
-)
-
-
-@dataclass(slots=True)
-class Scored:
-    """A visit with what came of it."""
-
-    visit: Visit
-    documents: list[Facts] = field(default_factory=list)  # row, document_id, tokens and score of each
-
-    @property
-    def scores(self) -> np.ndarray:
-        return np.array([document["score"] for document in self.documents])
-
-
-def round_folder(run: Path, number: int) -> Path:
-    return run / f"rounds/{number:03d}"
-
-
-def visit(
-    run: Path, settings: QuadSettings, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
-) -> Facts:
-    """Choose documents or clusters, score documents, decide what is bought, and tell the strategy.
-
-    Args:
-        plan: of the round, by `finish.next_round`; with neighbours the last visit's first block may go beyond its documents.
-    """
-    number = plan["number"]
-    at = round_folder(run, number)
-    earlier = [row for before_it in range(1, number) for row in _scores(run, before_it)]
-    play = _by_regression if settings.strategy == "linucb" else _by_neighbours
-    scores, told, state = play(run, settings, plan, curvature["mark"], before, earlier)
-    write_table(at / "scores.parquet", scores, SCORES)
-    write_table(at / "visits.parquet", told, VISITS)
-    write_json(at / "state.json", state)
-    name = at.relative_to(run)
-    bought = [row for row in scores if row["bought"]]
-    if settings.strategy == "linucb":  # of all so far: what is bought changes with what is seen
-        bought = affordable([*earlier, *scores], plan["budget"])
-        before = {**before, "bought": 0, "bought_tokens": 0}
-    return {
-        "files": [f"{name}/scores.parquet", f"{name}/visits.parquet", f"{name}/state.json"],
-        "scored": len(earlier) + len(scores),
-        "bought": before["bought"] + len(bought),
-        "bought_tokens": before["bought_tokens"] + sum(row["tokens"] for row in bought),
-        "tau": told[0]["tau"],
-        "left": before["left"] - len(scores),
-        "number": number,
-    }
-
-
-def within(order: Sequence[Facts], budget: int) -> list[Facts]:
-    """The first documents whose tokens fit a budget, and one at least: if it is dearer than all of it, it is better than none."""
-    total = np.cumsum([row["tokens"] for row in order])
-    return list(order[: max(1, int(np.searchsorted(total, budget, side="right")))])
-
-
-def affordable(scores: Sequence[Facts], budget: int) -> list[Facts]:
-    """The best of the scored documents that fit a budget, the best first."""
-    return within(sorted(scores, key=lambda row: -row["score"]), budget)
-
-
-def _by_regression(
-    run: Path, settings: QuadSettings, plan: Facts, mark: str, before: Facts, earlier: list[Facts]
-) -> tuple[list[Facts], list[Facts], Facts]:
-    """Score the documents with the largest upper confidence bounds. The threshold is what the budget's last document has.
-
-    Returns:
-        Rows of the scores and of the visits, one of each cluster that a document is of, and the strategy's state. A cluster's
-        interval is the regression's, of all its documents: those scored were chosen, and their mean says little of the rest.
-    """
-    vectors = load_array(run / "vectors.npy")
-    labels = load_array(run / "stages/labels.npy")
-    order = generator(settings.seed, "visits").permutation(len(labels))
-    similarity = similarity_to(load_array(run / "stages/reference.npy"), vectors)
-    strategy = LinUCB("linucb", Arms(labels, order), standardised([similarity]), vectors)
-    if before["number"]:
-        strategy.restore(read_json(round_folder(run, before["number"]) / "state.json"))
-    made = [
-        Scored(Visit(pull.arm, pull.rows, pull.exploit, pull.bonus))
-        for pull in strategy.choose(plan["documents"], 1)
-    ]
-    _score(run, settings, mark, [(one, one.visit.rows) for one in made], 0)
-    known = earlier + [document for one in made for document in one.documents]
-    strategy.observe(np.array([row["row"] for row in known]), np.array([row["score"] for row in known]))
-    for one in made:
-        strategy.update(one.visit.cluster, float(one.scores.mean()))
-    tau = affordable(known, plan["budget"])[-1]["score"]
-    mean, deviation = strategy.expected()
-    width = NormalDist().inv_cdf((1 + settings.confidence) / 2) * deviation
-    sizes = np.bincount(labels, minlength=len(mean))
-    scores: list[Facts] = []
-    told: list[Facts] = []
-    for one in made:
-        cluster = one.visit.cluster
-        own = _rows_of(one, plan["number"], one.scores >= tau)
-        scores += own
-        told.append(
-            {
-                **_told(one, plan["number"], tau, own),
-                "size": int(sizes[cluster]),
-                "remaining": strategy.remaining(cluster),
-                "visits": strategy.pulls(cluster),
-                "low": float(mean[cluster] - width[cluster]),
-                "high": float(mean[cluster] + width[cluster]),
-            }
-        )
-    return scores, told, strategy.state()
-
-
-def _by_neighbours(
-    run: Path, settings: QuadSettings, plan: Facts, mark: str, before: Facts, earlier: list[Facts]
-) -> tuple[list[Facts], list[Facts], Facts]:
-    """Score blocks of the clusters that the paper's bandit visits; further ones of a visit whose interval has the threshold inside.
-
-    The threshold is from all scores so far, those of this round among them.
-
-    Returns:
-        Rows of the scores and of the visits, and the bandit's state.
-    """
-    bandit = _bandit(run, settings, before)
-    made = [Scored(one) for one in bandit.choose(plan["visits"], settings.block)]
-    pending = [(one, one.visit.rows) for one in made]
-    for further in range(settings.more_blocks, -1, -1):
-        _score(run, settings, mark, pending, _count(made))
-        seen = np.concatenate([[row["score"] for row in earlier], *(one.scores for one in made)])
-        owners = [row["cluster"] for row in earlier]
-        owners += [one.visit.cluster for one in made for _ in one.documents]
-        tau = threshold(seen, np.array(owners), bandit.sizes, plan["tau_quantile"])
-        pending = _further(made, tau, bandit, settings, plan["documents"]) if further else []
-    spread = float(np.std(seen)) if len(seen) > 1 else 1.0
-    scores, told = _decide(plan["number"], made, tau, bandit, settings)
-    return scores, told, {**bandit.state(), "spread": spread}
+STRATEGIES: dict[str, Any] = {"linucb": regression, "neighbours": neighbours}
+"""Each has `play`, which chooses and scores the documents of a round, and says which are `bought` so far and `selected` in the end."""
 
 
 def nothing_yet(corpus: Facts) -> Facts:
@@ -206,160 +28,30 @@ def nothing_yet(corpus: Facts) -> Facts:
     }
 
 
-def _bandit(run: Path, settings: QuadSettings, before: Facts) -> NeighbourBandit:
-    state = read_json(round_folder(run, before["number"]) / "state.json") if before["number"] else None
-    bandit = NeighbourBandit(
-        load_array(run / "stages/labels.npy"),
-        find_neighbours(load_array(run / "stages/centroids.npy"), settings.radius),
-        # In units of the scores, which have none that anybody knows beforehand.
-        alpha=settings.alpha * (state["spread"] if state else 0.0),
-        seed=integer(settings.seed, "visits"),
-    )
-    if state:
-        bandit.restore(state)
-    return bandit
-
-
-def _count(made: list[Scored]) -> int:
-    """Documents that were scored in this round."""
-    return sum(len(one.documents) for one in made)
-
-
-def _score(
-    run: Path,
-    settings: QuadSettings,
-    mark: str,
-    pending: list[tuple[Scored, np.ndarray]],
-    before: int,
-) -> None:
-    """Score the documents of visits, all together, and add them to the visits; `before` were scored in this round."""
-    rows = [row for _, own in pending for row in own.tolist()]
-    documents = list(read_documents(run, rows))
-    scores = score_documents(
-        [document["text"] for document in documents],
-        models=[
-            (model, str(direction_path(run, number)))
-            for number, model in enumerate(model_paths(run, settings))
-        ],
-        student=settings.model,
-        mark=mark,
-        sequence_tokens=settings.sequence_tokens,
-        batch_tokens=settings.batch_tokens,
-    )
-    found = zip(rows, documents, scores, strict=True)
-    for one, own in pending:
-        for row, document, score in islice(found, len(own)):
-            known = {"row": row, "document_id": document["id"], "tokens": document["tokens"]}
-            one.documents.append({**known, "score": score})
-        before += len(own)
-        terminal.current().progress("documents scored", before)
-
-
-def _further(
-    made: list[Scored], tau: float, bandit: NeighbourBandit, settings: QuadSettings, most: int
-) -> list[tuple[Scored, np.ndarray]]:
-    """Another block of each visit that is still open, while `most` documents of the round are not reached."""
-    room = most - _count(made)
-    pending = []
-    for one in made:
-        if room >= settings.block and _is_open(one, tau, bandit, settings.confidence):
-            rows = bandit.next_rows(one.visit.cluster, settings.block)
-            room -= len(rows)
-            if len(rows):
-                pending.append((one, rows))
-    return pending
-
-
-def _is_open(one: Scored, tau: float, bandit: NeighbourBandit, confidence: float) -> bool:
-    """Whether what is scored of a visit does not tell yet on which side of tau its cluster is."""
-    cluster, scores = one.visit.cluster, one.scores
-    low, high = interval(
-        bandit.scored[cluster] + len(scores),
-        bandit.sums[cluster] + scores.sum(),
-        bandit.squares[cluster] + np.square(scores).sum(),
-        bandit.size(cluster),
-        confidence,
-    )
-    return low <= tau <= high
-
-
-def _decide(
-    number: int, made: list[Scored], tau: float, bandit: NeighbourBandit, settings: QuadSettings
-) -> tuple[list[Facts], list[Facts]]:
-    """Rows of the two tables of a round."""
-    scores: list[Facts] = []
-    visits: list[Facts] = []
-    for one in made:
-        cluster = one.visit.cluster
-        reward = bandit.observe(cluster, one.scores, tau)
-        low, high = bandit.interval(cluster, settings.confidence)
-        whole = np.full(len(one.documents), reward > 0)
-        own = _rows_of(one, number, whole if settings.buy == "blocks" else one.scores > tau)
-        scores += own
-        visits.append(
-            {
-                **_told(one, number, tau, own),
-                "size": bandit.size(cluster),
-                "remaining": int(bandit.left[cluster]),
-                "visits": int(bandit.visits[cluster]),
-                "low": low,
-                "high": high,
-            }
-        )
-    return scores, visits
-
-
-def _rows_of(one: Scored, number: int, bought: np.ndarray) -> list[Facts]:
-    """Rows of the scores of a visit's documents."""
-    return [
-        {**document, "cluster": one.visit.cluster, "round": number, "bought": bool(own)}
-        for document, own in zip(one.documents, bought, strict=True)
-    ]
-
-
-def _told(one: Scored, number: int, tau: float, own: Sequence[Facts]) -> Facts:
-    """What the row of a visit says of its documents."""
-    mean = float(np.mean(one.scores))
-    return {
-        "round": number,
-        "cluster": one.visit.cluster,
-        "documents": len(own),
-        "tokens": sum(row["tokens"] for row in own),
-        "mean": mean,
-        "tau": tau,
-        "reward": mean - tau,
-        "bought": sum(row["bought"] for row in own),
-        "exploit": one.visit.exploit,
-        "bonus": one.visit.bonus,
-    }
-
-
-def threshold(scores: np.ndarray, clusters: np.ndarray, sizes: np.ndarray, quantile: float) -> float:
-    """A quantile of the scores of all documents in the clusters that were visited, estimated from those that were scored.
-
-    Good clusters are visited more often. Each scored document stands for as many as its cluster has for every one that was
-    scored; without that the threshold would rise with what the bandit has learnt, and shut out the good clusters in the end.
+def visit(
+    run: Path, settings: QuadSettings, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
+) -> Facts:
+    """Choose documents or clusters, score documents, decide what is bought, and tell the strategy.
 
     Args:
-        scores, clusters: of the scored documents, (n,).
-        sizes: documents of each cluster, (k,).
+        plan: of the round, by `plan.next_round`; with neighbours the last visit's first block may go beyond its documents.
     """
-    weights = sizes[clusters] / np.bincount(clusters, minlength=len(sizes))[clusters]
-    return float(np.quantile(scores, quantile, weights=weights, method="inverted_cdf"))
-
-
-def all_scores(run: Path, rounds: int) -> list[Facts]:
-    """Every scored document, in the order of the visits."""
-    return [row for number in range(1, rounds + 1) for row in _scores(run, number)]
-
-
-def _scores(run: Path, number: int) -> list[Facts]:
-    return read_rows(round_folder(run, number) / "scores.parquet")
-
-
-def all_visits(run: Path, rounds: int) -> list[Facts]:
-    return [
-        row
-        for number in range(1, rounds + 1)
-        for row in read_rows(round_folder(run, number) / "visits.parquet")
-    ]
+    number = plan["number"]
+    at = round_folder(run, number)
+    strategy = STRATEGIES[settings.strategy]
+    earlier = all_scores(run, number - 1)
+    scores, told, state = strategy.play(run, settings, plan, curvature["mark"], before, earlier)
+    write_table(at / "scores.parquet", scores, SCORES)
+    write_table(at / "visits.parquet", told, VISITS)
+    write_json(at / "state.json", state)
+    name = at.relative_to(run)
+    bought = strategy.bought([*earlier, *scores], plan["budget"])
+    return {
+        "files": [f"{name}/scores.parquet", f"{name}/visits.parquet", f"{name}/state.json"],
+        "scored": len(earlier) + len(scores),
+        "bought": len(bought),
+        "bought_tokens": sum(row["tokens"] for row in bought),
+        "tau": told[0]["tau"],
+        "left": before["left"] - len(scores),
+        "number": number,
+    }

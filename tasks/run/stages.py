@@ -37,7 +37,7 @@ _LASTING = (
     NameError,
     AssertionError,
     ImportError,
-    NotImplementedError,
+    NotImplementedError,  # torch's, of an operation that a device lacks
     KeyboardInterrupt,
 )
 

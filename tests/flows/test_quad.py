@@ -83,11 +83,11 @@ def test_a_run_that_was_stopped_ends_with_the_tables_of_one_that_was_not(
     prefect_server, make, tmp_path, serial, monkeypatch
 ):
     from flows.quad import quad
-    from tasks.quad import rounds
+    from tasks.quad import visits
 
     given = {"train": False, "more_blocks": 0, "visits": 2}
     quad(make("whole", **given))
-    real, calls = rounds.score_documents, 0
+    real, calls = visits.score_documents, 0
 
     def fails_once(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
@@ -96,7 +96,7 @@ def test_a_run_that_was_stopped_ends_with_the_tables_of_one_that_was_not(
             raise OSError("the disk went away")
         return real(*arguments, **named)
 
-    monkeypatch.setattr(rounds, "score_documents", fails_once)
+    monkeypatch.setattr(visits, "score_documents", fails_once)
     with pytest.raises(OSError, match="went away"):
         quad(make("stopped", **given))
     quad(make("stopped", **given, resume=True))
@@ -111,11 +111,11 @@ def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_o
     prefect_server, make, tmp_path, serial, monkeypatch
 ):
     import flows.quad
-    from tasks.quad import rounds
+    from tasks.quad import visits
     from tasks.run.parallel import workers
 
     flows.quad.quad(make("here", train=False))
-    real, killed = rounds.score_documents, []
+    real, killed = visits.score_documents, []
 
     def kills_a_worker(*arguments: Any, **named: Any) -> Any:
         if not killed:
@@ -127,7 +127,7 @@ def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_o
             return found
         return real(*arguments, **named)
 
-    monkeypatch.setattr(rounds, "score_documents", kills_a_worker)
+    monkeypatch.setattr(visits, "score_documents", kills_a_worker)
     monkeypatch.setattr(flows.quad, "workers", workers)
     flows.quad.quad(make("there", train=False, workers=2))
     assert killed == [True]

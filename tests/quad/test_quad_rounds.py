@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from tasks.prepare.documents import CORPUS
-from tasks.quad import finish, rounds
+from tasks.quad import finish, neighbours, rounds
+from tasks.quad import plan as plan_of
+from tasks.quad import visits as visits_of
 from tasks.quad.settings import QuadSettings
 from tasks.run.arrays import save_array
 from tasks.run.tables import CORPUS as SCHEMA
@@ -41,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert len(set(asked)) == len(asked)  # nothing is scored twice
         return iter([score_of(text) for text in texts])
 
-    monkeypatch.setattr(rounds, "score_documents", scored)
+    monkeypatch.setattr(visits_of, "score_documents", scored)
     rows = (
         {"id": f"d{row}", "text": f"text {row}", "source": "s", "tokens": TOKENS[row]}
         for row in range(DOCUMENTS)
@@ -69,7 +71,7 @@ def settings() -> Callable[..., QuadSettings]:
 
 def all_rounds(run: Path, settings: QuadSettings) -> dict[str, Any]:
     so_far = rounds.nothing_yet(FACTS)
-    while plan := finish.next_round(settings, FACTS, so_far):
+    while plan := plan_of.next_round(settings, FACTS, so_far):
         so_far = rounds.visit(run, settings, plan, clusters={}, curvature={"mark": ""}, before=so_far)
     return so_far
 
@@ -112,7 +114,7 @@ def test_every_visit_is_a_row_with_its_interval_and_its_threshold(run: Path, set
         seen += [row for row in scores if row["round"] == number]
         (tau,) = {visit["tau"] for visit in visits if visit["round"] == number}
         clusters = np.array([row["cluster"] for row in seen])
-        wanted = rounds.threshold(
+        wanted = neighbours.threshold(
             np.array([row["score"] for row in seen]), clusters, np.array(SIZES), own.tau_quantile
         )
         assert tau == pytest.approx(wanted)
@@ -125,7 +127,7 @@ def test_the_threshold_is_the_corpus_quantile_however_uneven_the_visits_are() ->
     wanted = np.quantile(np.concatenate(scores), 0.7)
     taken = [scores[0][:200], scores[1][:800]]  # the good cluster was visited most
     clusters = np.repeat([0, 1], [200, 800])
-    found = rounds.threshold(np.concatenate(taken), clusters, sizes, 0.7)
+    found = neighbours.threshold(np.concatenate(taken), clusters, sizes, 0.7)
     assert found == pytest.approx(wanted, abs=0.15)
     assert np.quantile(np.concatenate(taken), 0.7) > wanted + 1
 
@@ -188,7 +190,7 @@ def test_documents_are_bought_by_their_own_score_where_it_is_asked_for(run: Path
 def test_the_threshold_that_is_not_given_has_twice_the_budget_above_it(settings: Any) -> None:
     before = rounds.nothing_yet(FACTS)
     for budget, quantile in ((0.05, 0.9), (0.1, 0.8), (0.6, 0.5)):
-        plan = finish.next_round(settings(budget=budget, tau_quantile=None), FACTS, before)
+        plan = plan_of.next_round(settings(budget=budget, tau_quantile=None), FACTS, before)
         assert plan is not None
         assert plan["tau_quantile"] == pytest.approx(quantile, abs=0.01)
 
@@ -236,11 +238,11 @@ def test_visits_of_linucb_say_what_was_bought_in_the_end_and_what_is_expected_of
 def test_linucb_scores_four_times_the_budget_by_default(settings: Any) -> None:
     for strategy, budget, share in (("linucb", 0.05, 0.2), ("linucb", 0.5, 1.0), ("neighbours", 0.05, 0.5)):
         own = settings(strategy=strategy, budget=budget, scored=None)
-        assert finish.documents_to_score(own, FACTS) == pytest.approx(share * DOCUMENTS, abs=2)
+        assert plan_of.documents_to_score(own, FACTS) == pytest.approx(share * DOCUMENTS, abs=2)
 
 
 def test_what_a_budget_holds_is_one_document_at_least() -> None:
     rows = [{"tokens": tokens, "score": score} for tokens, score in ((5, 1.0), (4, 3.0), (3, 2.0))]
-    assert [row["score"] for row in rounds.affordable(rows, 8)] == [3.0, 2.0]
-    assert [row["score"] for row in rounds.affordable(rows, 7)] == [3.0, 2.0]
-    assert [row["score"] for row in rounds.affordable(rows, 1)] == [3.0]
+    assert [row["score"] for row in visits_of.affordable(rows, 8)] == [3.0, 2.0]
+    assert [row["score"] for row in visits_of.affordable(rows, 7)] == [3.0, 2.0]
+    assert [row["score"] for row in visits_of.affordable(rows, 1)] == [3.0]

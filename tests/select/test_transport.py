@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment, linprog
 
+from tasks.select.influence.reward import InfluenceReward
 from tasks.select.transport import (
-    InfluenceReward,
     Reward,
     SimilarityReward,
     TransportReward,

@@ -1,0 +1,95 @@
+"""Documents chosen one by one, by one regression over all of them: those that promise most, or that least is known of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from tasks.quad.settings import QuadSettings
+from tasks.quad.visits import Scored, affordable, round_folder, rows_of, score_visits, told_of
+from tasks.run.arrays import load_array
+from tasks.run.seeds import generator
+from tasks.run.tables import read_json
+from tasks.select.arms import Arms
+from tasks.select.linucb import LinUCB, standardised
+from tasks.select.neighbours import Visit
+from tasks.select.ranked import similarity_to
+
+Facts = dict[str, Any]
+
+
+def play(
+    run: Path, settings: QuadSettings, plan: Facts, mark: str, before: Facts, earlier: list[Facts]
+) -> tuple[list[Facts], list[Facts], Facts]:
+    """Score the documents with the largest upper confidence bounds. The threshold is what the budget's last document has.
+
+    Returns:
+        Rows of the scores and of the visits, one of each cluster that a document is of, and the strategy's state. A cluster's
+        interval is the regression's, of all its documents: those scored were chosen, and their mean says little of the rest.
+    """
+    vectors = load_array(run / "vectors.npy")
+    labels = load_array(run / "stages/labels.npy")
+    order = generator(settings.seed, "visits").permutation(len(labels))
+    similarity = similarity_to(load_array(run / "stages/reference.npy"), vectors)
+    strategy = LinUCB("linucb", Arms(labels, order), standardised([similarity]), vectors)
+    if before["number"]:
+        strategy.restore(read_json(round_folder(run, before["number"]) / "state.json"))
+    made = [
+        Scored(Visit(pull.arm, pull.rows, pull.exploit, pull.bonus))
+        for pull in strategy.choose(plan["documents"], 1)
+    ]
+    score_visits(run, settings, mark, [(one, one.visit.rows) for one in made], 0)
+    known = earlier + [document for one in made for document in one.documents]
+    strategy.observe(np.array([row["row"] for row in known]), np.array([row["score"] for row in known]))
+    for one in made:
+        strategy.update(one.visit.cluster, float(one.scores.mean()))
+    tau = affordable(known, plan["budget"])[-1]["score"]
+    mean, deviation = strategy.expected()
+    width = NormalDist().inv_cdf((1 + settings.confidence) / 2) * deviation
+    sizes = np.bincount(labels, minlength=len(mean))
+    scores: list[Facts] = []
+    told: list[Facts] = []
+    for one in made:
+        cluster = one.visit.cluster
+        own = rows_of(one, plan["number"], one.scores >= tau)
+        scores += own
+        told.append(
+            {
+                **told_of(one, plan["number"], tau, own),
+                "size": int(sizes[cluster]),
+                "remaining": strategy.remaining(cluster),
+                "visits": strategy.pulls(cluster),
+                "low": float(mean[cluster] - width[cluster]),
+                "high": float(mean[cluster] + width[cluster]),
+            }
+        )
+    return scores, told, strategy.state()
+
+
+def bought(scores: Sequence[Facts], budget: int) -> list[Facts]:
+    """Of all that is scored so far the best: what is bought changes with what is seen."""
+    return affordable(scores, budget)
+
+
+def selected(
+    scores: Sequence[Facts], visits: Sequence[Facts], settings: QuadSettings, budget: int
+) -> tuple[list[Facts], int]:
+    """The best of what was scored, which is marked as bought, here and in the visits: till the end it could not be known.
+
+    Returns:
+        Rows of the scores, the best first; and how many were not bought: none.
+    """
+    chosen = affordable(scores, budget)
+    rows = {row["row"] for row in chosen}
+    counts: Counter[tuple[int, int]] = Counter()
+    for row in scores:
+        row["bought"] = row["row"] in rows
+        counts[row["round"], row["cluster"]] += row["bought"]
+    for visit in visits:
+        visit["bought"] = counts[visit["round"], visit["cluster"]]
+    return chosen, 0
