@@ -37,6 +37,7 @@ bench-llm: .venv/installed
 
 bench-quad: .venv/installed
 	$(BIN)/python -m tests.bench.quad
+	$(BIN)/python -m tests.bench.frontier
 
 ui: .venv/installed
 	deployments/ui.sh

@@ -22,16 +22,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from tasks.quad.scoring import chunks
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import read_json, write_json
-from tasks.train.format import Examples, Ints, encode_pairs, from_sequences
+from tasks.train.format import Examples, Ints, concatenated, encode_pairs, from_sequences
 from tasks.train.training import Training
 from tests.bench import influence, results, targets
+from tests.bench.datamodels import agreement, foretold, interval, lds, resampled
 from tests.bench.markdown import table
+from tests.bench.measure import parser_of, run_on_mixture
 
 Facts = dict[str, Any]
 
@@ -41,7 +42,6 @@ TRAINING = Training(
     sequence_tokens=256
 )  # else the product's defaults: 2 epochs, rate 1e-3, batches of 1,024 tokens
 BATCH_TOKENS = 4096  # where nothing is learnt
-RESAMPLES = 2_000
 
 OURS, PEER = "EK-FAC, attention + MLP", "kronfluence, attention + MLP"
 ATTENTION, MLP, PLAIN = "EK-FAC, attention", "EK-FAC, MLP", "dot product of gradients"
@@ -70,9 +70,9 @@ def first_parts(tokenizer: Any, documents: Sequence[str]) -> Examples:
 def questions(tokenizer: Any, documents: Sequence[str]) -> Examples:
     """All queries, in the order of KINDS: all tokens of a document bear loss, and those of an answer."""
     pairs = [(one["question"], one["answer"]) for one in targets.gsm8k()[0][:QUERIES]]
-    parts = (first_parts(tokenizer, documents), encode_pairs(tokenizer, pairs, TRAINING.sequence_tokens))
-    sequences = [sequence for part in parts for sequence in sequences_of(part)]
-    return from_sequences(sequences, np.concatenate([part.prompts for part in parts]).tolist())
+    return concatenated(
+        [first_parts(tokenizer, documents), encode_pairs(tokenizer, pairs, TRAINING.sequence_tokens)]
+    )
 
 
 def sequences_of(examples: Examples) -> list[Ints]:
@@ -139,19 +139,9 @@ def trained(base: Path, documents: Examples, queries: Examples, seed: int) -> tu
 
 def query_losses(model: Any, queries: Examples) -> np.ndarray:
     """Loss of each query, summed over its tokens, nats (q,)."""
-    import torch
+    from tasks.train.evaluate import example_losses
 
-    from tasks.train.finetune import answer_losses
-    from tasks.train.format import IGNORED, pad, plan_batches
-
-    found = np.zeros(len(queries))
-    with torch.inference_mode():
-        for rows in plan_batches(queries.lengths, BATCH_TOKENS):
-            input_ids, labels = pad(queries, rows, 0)
-            losses, _ = answer_losses(model, input_ids, labels, next(model.parameters()).device)
-            owners = np.nonzero(labels[:, 1:] != IGNORED)[0]
-            found[rows] = np.bincount(owners, losses.double().cpu().numpy(), len(rows))
-    return found
+    return example_losses(model, queries, BATCH_TOKENS).loss
 
 
 def outcomes(out: Path, retrainings: int, repeats: int) -> tuple[Ints, np.ndarray]:
@@ -257,70 +247,6 @@ def similarities(tokenizer: Any, documents: Examples, queries: Examples, corpus:
         encoder.encode([tokenizer.decode(one) for one in sequences_of(part)]) for part in (queries, documents)
     )
     return np.asarray(of_queries @ of_documents.T, float)
-
-
-# --- the linear datamodelling score
-
-
-def foretold(scores: np.ndarray, halves: Sequence[Ints]) -> np.ndarray:
-    """Sums of scores (q, n) over the documents of each of s halves, (s, q)."""
-    return np.stack([scores[:, rows].sum(axis=1) for rows in halves])
-
-
-def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's, of each column of two arrays (s, q), (q,); 0 where one of them does not vary."""
-    ranks = [rankdata(values, axis=0) for values in (first, second)]
-    one, other = (own - own.mean(axis=0) for own in ranks)
-    scale = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    return np.divide((one * other).sum(axis=0), scale, out=np.zeros(len(scale)), where=scale > 0)
-
-
-def lds(losses: np.ndarray, sums: np.ndarray) -> float:
-    """Linear datamodelling score of queries' losses (s, q) after trainings and of what was foretold of them (s, q): their mean."""
-    return float(correlations(-losses, sums).mean())
-
-
-def resampled(
-    losses: np.ndarray, sums: Mapping[str, np.ndarray], resamples: int = RESAMPLES
-) -> dict[str, np.ndarray]:
-    """LDS of several scores on the same bootstrap samples, which draw both halves and queries, (resamples,) each."""
-    random = generator(0, "bench", "lds", "bootstrap")
-    count, queries = losses.shape
-    found: dict[str, list[float]] = {name: [] for name in sums}
-    for _ in range(resamples):
-        drawn = np.ix_(random.integers(count, size=count), random.integers(queries, size=queries))
-        for name, own in sums.items():
-            found[name].append(lds(losses[drawn], own[drawn]))
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Percentiles that hold 95 % of a bootstrap."""
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def agreement(losses: np.ndarray) -> tuple[float, float]:
-    """How far the order of the documents, and not which they are, decides: what bounds the LDS of any scores.
-
-    Args:
-        losses: (2 or more repeats, s, q) after trainings; nan where a repeat is missing.
-
-    Returns:
-        Mean correlation of two trainings' losses over the halves that have both, and the correlation that perfect scores would have
-        with the mean of all repeats: the root of its reliability, by Spearman and Brown's formula. nan without repeats.
-    """
-    both = ~np.isnan(losses[:, :, 0]).any(axis=0)
-    if len(losses) < 2 or both.sum() < 3:
-        return math.nan, math.nan
-    repeats = len(losses)
-    found = [
-        correlations(losses[one][both], losses[other][both]).mean()
-        for other in range(repeats)
-        for one in range(other)
-    ]
-    one = max(0.0, float(np.mean(found)))
-    return one, math.sqrt(repeats * one / (1 + (repeats - 1) * one))
 
 
 # --- the run
@@ -432,30 +358,18 @@ def _shown(between: tuple[float, float], form: str) -> str:
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.lds", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = parser_of("lds", (__doc__ or "").split("\n")[0], Path("runs/bench-lds"))
     parser.add_argument("--peer", type=Path, help="folder that kronfluence is installed in; left out without")
     parser.add_argument("--retrainings", type=int, default=48, help="random halves to train on")
     parser.add_argument("--repeats", type=int, default=2, help="trainings on each half")
-    parser.add_argument("--out", type=Path, default=Path("runs/bench-lds"))
-    parser.add_argument("--table", action="store_true", help="only print the tables of what is measured")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
     given = options()
-    given.out = given.out.resolve()
-    if not targets.MIXED.exists():
-        print(f"left out: its data is not in {targets.SHARED}")
-        return 0
-    given.out.mkdir(parents=True, exist_ok=True)
     if given.peer:
         sys.path.append(str(given.peer.resolve()))
-    if not given.table:
-        measure(given)
-    print(markdown(given))
-    return 0
+    return run_on_mixture(given, measure, markdown)
 
 
 if __name__ == "__main__":

@@ -132,13 +132,38 @@ def shares(text: str) -> list[float]:
     return [float(word) for word in words(text)]
 
 
+def parser_of(program: str, description: str, out: Path) -> argparse.ArgumentParser:
+    """A parser with what every benchmark that keeps its measurements has."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{program}", description=description)
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--table", action="store_true", help="only print the tables of what is measured")
+    return parser
+
+
+def run_on_mixture(
+    options: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], None],
+    markdown: Callable[[argparse.Namespace], str],
+) -> int:
+    """Measure on the shared mixture what is missing, unless only tables are asked for, and print them. Returns the exit code."""
+    options.out = options.out.resolve()
+    if not targets.MIXED.exists():
+        print(f"left out: its data is not in {targets.SHARED}")
+        return 0
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not options.table:
+        measure(options)
+    print(markdown(options))
+    return 0
+
+
 def options_of(program: str, description: str, **defaults: Any) -> argparse.ArgumentParser:
     """The options that every comparison has.
 
     Args:
         defaults: budgets, strategies, seeds, student_seeds, kinds, out.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{program}", description=description)
+    parser = parser_of(program, description, Path())
     parser.add_argument("--corpora", type=words, default=[], help="by default all")
     parser.add_argument("--targets", type=words, default=[], help="by default all")
     parser.add_argument("--budgets", type=shares)
@@ -148,8 +173,6 @@ def options_of(program: str, description: str, **defaults: Any) -> argparse.Argu
     parser.add_argument("--kinds", type=words, help="of students")
     parser.add_argument("--train-tokens", type=int, default=60_000, help="of a student on a selection")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--table", action="store_true", help="only print the tables of what is measured")
     parser.set_defaults(**defaults)
     return parser
 

@@ -1,14 +1,13 @@
 """What a student learns from Quad's selection, beside random documents, similar ones, and the most influential of all.
 
-    python -m tests.bench.quad [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad] [--table] [--frontier] [--workers]
+    python -m tests.bench.quad [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad] [--table] [--workers]
 
 Corpus: the first documents of the shared mixture in random order. Reference: GSM8K's training part; the loss is measured on its test
 part, of which no strategy sees anything. Every strategy selects as many tokens, and a copy of the same model (one a seed) is trained on
 them for one pass. "quad" chooses documents by regression, the default; "neighbours" visits clusters by the paper's bandit and buys
-documents, "neighbours, blocks" whole visits as the paper does. "full influence" scores every document, which Quad avoids; its top documents are
+documents, "neighbours blocks" whole visits as the paper does. "full influence" scores every document, which Quad avoids; its top documents are
 taken whatever their clusters. The others look up their scores there, and their seconds are their share of its.
-One core; a stopped run continues. --frontier trains nothing: how much of full influence is had for how
-many scored documents, by strategy and setting; no test example has a part in it. --workers measures rounds of visits on two Dask workers beside one, and needs the machine alone.
+One core; a stopped run continues. --workers measures rounds of visits on two Dask workers beside one, and needs the machine alone.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -29,7 +28,8 @@ import numpy as np
 
 from tasks.prepare import stages as prepare
 from tasks.prepare.documents import CORPUS, read_documents
-from tasks.quad import curvature, finish, rounds, students
+from tasks.quad import curvature, finish, rounds, students, visits
+from tasks.quad.plan import budget_tokens, next_round
 from tasks.quad.scoring import score_documents
 from tasks.quad.settings import QuadSettings
 from tasks.run.arrays import load_array, save_array
@@ -38,15 +38,15 @@ from tasks.run.seeds import generator
 from tasks.run.tables import read_column, read_json, write_json, write_text
 from tests.bench import results, targets
 from tests.bench.markdown import table
+from tests.bench.measure import parser_of, run_on_mixture, shares, words
 from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
 
-_SHARES, _QUANTILES = (0.1, 0.15, 0.2, 0.3, 0.4), (0.7, 0.8, 0.9, 0.95)  # of --frontier
 REPEATS = 6  # rounds that are timed
-STRATEGIES = ("random", "similarity", "neighbours, blocks", "neighbours", "quad", "full influence")
+STRATEGIES = ("random", "similarity", "neighbours blocks", "neighbours", "quad", "full influence")
 _CHANGES: dict[str, Facts] = {
-    "neighbours, blocks": {"strategy": "neighbours", "buy": "blocks"},
+    "neighbours blocks": {"strategy": "neighbours", "buy": "blocks"},
     "neighbours": {"strategy": "neighbours"},
     "quad": {},
 }
@@ -65,7 +65,9 @@ def settings_of(out: Path, documents: int, seed: int, budget: float) -> QuadSett
     )
 
 
-def write_inputs(out: Path, documents: int) -> None:
+def write_inputs(given: argparse.Namespace) -> None:
+    """The corpus, and GSM8K's parts."""
+    out, documents = given.out, given.documents
     pages = targets.mixed()[0]
     order = generator(0, "bench", "quad").permutation(len(pages))[:documents]
     reference, test = targets.gsm8k()
@@ -134,13 +136,13 @@ def ordered(at: Path, strategy: str, seed: int) -> np.ndarray:
 @contextmanager
 def known_scores(at: Path) -> Iterator[None]:
     """Inside, rounds look up the scores of documents instead of making them again."""
-    made, texts = rounds.score_documents, read_column(at / CORPUS, "text").tolist()
+    made, texts = visits.score_documents, read_column(at / CORPUS, "text").tolist()
     scores = dict(zip(texts, load_array(at / "stages/all-scores.npy").tolist(), strict=True))
-    rounds.score_documents = lambda texts, **_: iter([scores[text] for text in texts])
+    visits.score_documents = lambda texts, **_: iter([scores[text] for text in texts])
     try:
         yield
     finally:
-        rounds.score_documents = made
+        visits.score_documents = made
 
 
 def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts) -> Facts:
@@ -150,7 +152,7 @@ def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts
         own = own.model_copy(update=_CHANGES.get(strategy, {}))
         so_far = rounds.nothing_yet(corpus)
         with known_scores(at):
-            while plan := finish.next_round(own, corpus, so_far):
+            while plan := next_round(own, corpus, so_far):
                 so_far = rounds.visit(
                     made, own, plan, clusters={}, curvature={"mark": str(own.seed)}, before=so_far
                 )
@@ -159,7 +161,7 @@ def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts
     else:
         tokens = np.asarray(read_column(at / CORPUS, "tokens"))
         order = ordered(at, strategy, own.seed)
-        rows = order[np.cumsum(tokens[order]) <= finish.budget_tokens(own, corpus)].tolist()
+        rows = order[np.cumsum(tokens[order]) <= budget_tokens(own, corpus)].tolist()
         lines = [
             json.dumps({"id": one["id"], "text": one["text"]}) + "\n" for one in read_documents(at, rows)
         ]
@@ -178,7 +180,7 @@ def measure(given: argparse.Namespace) -> None:
     """Measure what is not in the results yet."""
     from tasks.train.threads import one_thread
 
-    write_inputs(given.out, given.documents)
+    write_inputs(given)
     done = results.load(given.out)
     for seed, budget in product(range(given.seeds), given.budgets):
         own = settings_of(given.out, given.documents, seed, budget)
@@ -214,66 +216,6 @@ def measure(given: argparse.Namespace) -> None:
             print(f"seed {seed}, {budget:.0%}, {strategy}: {trained['nll_after']:.3f}", flush=True)
 
 
-def frontier(given: argparse.Namespace) -> str:
-    """Gain of selections that score different shares of the documents: their mean influence per token, 0 being that of all
-    documents and 1 that of the most influential of all."""
-    found: dict[tuple[float, str], list[tuple[float, float]]] = {}
-    for budget, seed in product(given.budgets, range(given.seeds)):
-        own = settings_of(given.out, given.documents, seed, budget)
-        at, facts = prepared(given.out, own, given.documents)
-        for name, scored, gain in gains(at, own, facts["corpus"]):
-            found.setdefault((budget, name), []).append((scored, gain))
-    rows = [
-        [f"{budget:.0%}", name, f"{mean(one[0] for one in own):.1%}", f"{mean(one[1] for one in own):.2f}"]
-        for (budget, name), own in sorted(found.items())
-    ]
-    return table(["budget", "scored are", "scored", "gain"], rows)
-
-
-def gains(at: Path, own: QuadSettings, corpus: Facts) -> Iterator[tuple[str, float, float]]:
-    """Of one seed and budget: what is scored, its share of the documents, and the gain."""
-    scores, tokens = (
-        np.asarray(load_array(at / "stages/all-scores.npy")),
-        np.asarray(read_column(at / CORPUS, "tokens")),
-    )
-    rows_of = {id: row for row, id in enumerate(read_column(at / CORPUS, "id").tolist())}
-    budget = finish.budget_tokens(own, corpus)
-
-    def best_of(rows: np.ndarray) -> np.ndarray:
-        order = rows[np.argsort(-scores[rows], kind="stable")]
-        return order[np.cumsum(tokens[order]) <= budget]
-
-    everything = np.arange(len(scores))
-    low, high = (
-        float(np.average(scores[rows], weights=tokens[rows])) for rows in (everything, best_of(everything))
-    )
-
-    def gain(rows: np.ndarray) -> float:
-        return (float(np.average(scores[rows], weights=tokens[rows])) - low) / (high - low)
-
-    def by_quad(**changes: Any) -> tuple[float, float]:
-        scored, ids = chosen(at, own.model_copy(update=changes), corpus)
-        return scored / len(scores), gain(np.array([rows_of[id] for id in ids]))
-
-    for share in _SHARES:
-        for name in ("random", "similarity"):
-            first = ordered(at, name, own.seed)[: round(share * len(scores))]
-            yield f"{name}, {share:.0%}", share, gain(best_of(first))
-        yield (f"linucb, {share:.0%}", *by_quad(strategy="linucb", scored=share))
-    for quantile in _QUANTILES:
-        changes = {"strategy": "neighbours", "tau_quantile": quantile, "scored": 1.0}
-        yield (f"neighbours, tau at {quantile:g}", *by_quad(**changes))
-
-
-def chosen(at: Path, own: QuadSettings, corpus: Facts) -> tuple[int, list[str]]:
-    """What Quad selects with some settings: how many documents it scores, and the ids of those it takes."""
-    with TemporaryDirectory(dir=at) as folder:
-        made = place_of(at, Path(folder).name)
-        picked = select(at, made, own, own.strategy, corpus)
-        lines = (made / finish.SELECTED).read_text(encoding="utf-8").splitlines()
-    return picked["scored"], [json.loads(line)["id"] for line in lines]
-
-
 def speedup(given: argparse.Namespace) -> str:
     """Seconds of a round of visits on one Dask worker and on two, of the first rounds of seed 0.
 
@@ -288,7 +230,7 @@ def speedup(given: argparse.Namespace) -> str:
             made = place_of(at, Path(folder).name)
             so_far = rounds.nothing_yet(facts["corpus"])
             for number in range(1 + REPEATS):
-                plan = finish.next_round(own, facts["corpus"], so_far)
+                plan = next_round(own, facts["corpus"], so_far)
                 assert plan is not None
                 began = time.perf_counter()
                 so_far = rounds.visit(
@@ -359,41 +301,25 @@ def _means(fields: Mapping[str, Mapping[int, float]]) -> list[str]:
     return [f"{mean(values.values()):,.0f}" for values in fields.values()]
 
 
-def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    def words(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-        return lambda text: [kind(word) for word in text.split(",") if word]
+def parser(program: str, description: str) -> argparse.ArgumentParser:
+    """Of the benchmarks of these corpora."""
+    made = parser_of(program, description, Path("runs/bench-quad"))
+    made.add_argument("--documents", type=int, default=6000)
+    made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--budgets", type=shares, default=[0.05, 0.1])
+    return made
 
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.quad", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--documents", type=int, default=6000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--budgets", type=words(float), default=[0.05, 0.1])
-    parser.add_argument("--strategies", type=words(str), default=list(STRATEGIES))
-    parser.add_argument("--out", type=Path, default=Path("runs/bench-quad"))
-    parser.add_argument("--frontier", action="store_true", help="only the gain of scores by their number")
-    parser.add_argument(
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    own = parser("quad", (__doc__ or "").split("\n")[0])
+    own.add_argument("--strategies", type=words, default=list(STRATEGIES))
+    own.add_argument(
         "--workers", action="store_true", help="only time rounds of visits on two workers beside one"
     )
-    parser.add_argument("--table", action="store_true", help="only print the table of what is measured")
-    return parser.parse_args(arguments)
-
-
-def main() -> int:
-    given = options()
-    given.out = given.out.resolve()
-    if not targets.MIXED.exists():
-        print(f"left out: its data is not in {targets.SHARED}")
-        return 0
-    given.out.mkdir(parents=True, exist_ok=True)
-    if given.workers or given.frontier:
-        write_inputs(given.out, given.documents)
-        print(speedup(given) if given.workers else frontier(given))
-        return 0
-    if not given.table:
-        measure(given)
-    print(markdown(given))
-    return 0
+    given = own.parse_args(arguments)
+    if given.workers:
+        return run_on_mixture(given, write_inputs, speedup)
+    return run_on_mixture(given, measure, markdown)
 
 
 if __name__ == "__main__":

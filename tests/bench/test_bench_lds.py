@@ -11,7 +11,7 @@ import pytest
 from tasks.select.influence.factors import fit_factors
 from tasks.select.influence.scores import Curvature, reference_direction, stream_scores
 from tasks.train.format import from_sequences
-from tests.bench import influence, lds
+from tests.bench import datamodels, influence, lds
 
 HALVES, QUERIES, DOCUMENTS = 40, 30, 60
 
@@ -21,21 +21,23 @@ def linear() -> tuple[np.ndarray, np.ndarray, list[Any]]:
     """True scores (q, n), losses (s, q) that fall by their sums exactly, and the halves."""
     scores = np.random.default_rng(0).normal(size=(QUERIES, DOCUMENTS))
     halves = [lds.half(number, DOCUMENTS) for number in range(HALVES)]
-    return scores, 100.0 - lds.foretold(scores, halves), halves
+    return scores, 100.0 - datamodels.foretold(scores, halves), halves
 
 
 def test_scores_that_losses_follow_have_an_lds_of_one(linear: Any) -> None:
     scores, losses, halves = linear
-    assert lds.lds(losses, lds.foretold(scores, halves)) == pytest.approx(1.0)
-    assert lds.lds(losses, lds.foretold(-scores, halves)) == pytest.approx(-1.0)
-    assert lds.lds(losses, lds.foretold(np.exp(scores), halves)) < 0.99  # sums are compared, not scores
+    assert datamodels.lds(losses, datamodels.foretold(scores, halves)) == pytest.approx(1.0)
+    assert datamodels.lds(losses, datamodels.foretold(-scores, halves)) == pytest.approx(-1.0)
+    assert (
+        datamodels.lds(losses, datamodels.foretold(np.exp(scores), halves)) < 0.99
+    )  # sums are compared, not scores
 
 
 def test_scores_that_know_nothing_have_an_lds_of_about_zero(linear: Any) -> None:
     scores, losses, halves = linear
     random = np.random.default_rng(1).normal(size=scores.shape)
-    assert abs(lds.lds(losses, lds.foretold(random, halves))) < 0.1
-    assert lds.lds(losses, lds.foretold(np.ones_like(scores), halves)) == 0.0
+    assert abs(datamodels.lds(losses, datamodels.foretold(random, halves))) < 0.1
+    assert datamodels.lds(losses, datamodels.foretold(np.ones_like(scores), halves)) == 0.0
 
 
 def test_halves_are_random_and_always_the_same() -> None:
@@ -50,25 +52,28 @@ def test_the_bootstrap_interval_holds_the_estimate_and_pairs_what_it_compares(li
     noise = np.random.default_rng(2).normal(size=losses.shape)
     losses = losses + 5 * noise
     half_right = scores + np.random.default_rng(3).normal(size=scores.shape)
-    sums = {"true": lds.foretold(scores, halves), "half right": lds.foretold(half_right, halves)}
-    drawn = lds.resampled(losses, sums, 300)
+    sums = {
+        "true": datamodels.foretold(scores, halves),
+        "half right": datamodels.foretold(half_right, halves),
+    }
+    drawn = datamodels.resampled(losses, sums, 300)
     for name, own in sums.items():
-        low, high = lds.interval(drawn[name])
-        assert low < lds.lds(losses, own) < high
+        low, high = datamodels.interval(drawn[name])
+        assert low < datamodels.lds(losses, own) < high
         assert high - low < 0.3
-    low, high = lds.interval(drawn["true"] - drawn["half right"])
-    assert 0 < low < lds.lds(losses, sums["true"]) - lds.lds(losses, sums["half right"]) < high
-    assert (lds.resampled(losses, sums, 300)["true"] == drawn["true"]).all()
+    low, high = datamodels.interval(drawn["true"] - drawn["half right"])
+    assert 0 < low < datamodels.lds(losses, sums["true"]) - datamodels.lds(losses, sums["half right"]) < high
+    assert (datamodels.resampled(losses, sums, 300)["true"] == drawn["true"]).all()
 
 
 def test_the_ceiling_is_what_perfect_scores_reach_in_spite_of_the_noise() -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(400, QUERIES))
     losses = truth + random.normal(size=(2, *truth.shape))  # half of the variance of a training is noise
-    agree, most = lds.agreement(losses)
+    agree, most = datamodels.agreement(losses)
     assert agree == pytest.approx(0.5, abs=0.05)
-    assert most == pytest.approx(lds.lds(losses.mean(axis=0), -truth), abs=0.03)
-    assert np.isnan(lds.agreement(losses[:1])).all()
+    assert most == pytest.approx(datamodels.lds(losses.mean(axis=0), -truth), abs=0.03)
+    assert np.isnan(datamodels.agreement(losses[:1])).all()
 
 
 def test_pairwise_scores_are_those_of_the_product() -> None:
