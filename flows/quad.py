@@ -1,4 +1,4 @@
-"""Quad (arXiv 2409.16986): cluster the corpus, visit clusters, score a few documents by influence, buy what helps, repeat."""
+"""Quad (arXiv 2409.16986): cluster the corpus, score the documents that promise most by influence, buy what helps, repeat."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def quad(settings: QuadSettings) -> Facts:
 def one_round(
     settings: QuadSettings, run: str, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
 ) -> Facts:
-    """One round: choose clusters, score blocks of each, buy what is above the threshold, tell the bandit."""
+    """One round: choose documents or clusters, score, buy what is above the threshold, tell the strategy."""
     so_far: Facts = visit(
         Path(run), settings, plan=plan, clusters=clusters, curvature=curvature, before=before
     )
