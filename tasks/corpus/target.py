@@ -10,6 +10,7 @@ from typing import Any
 
 from upath import UPath
 
+from tasks.corpus.conversations import Asked, form_of
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.docstrings import find_files
 from tasks.corpus.doctests import read_doctests
@@ -78,7 +79,8 @@ def read_target(
     """Reads a target and parts it.
 
     Args:
-        target: path of JSON (lines or an array), CSV or Parquet, or "doctest:MODULE,...".
+        target: path of JSON (lines or an array), CSV or Parquet, or "doctest:MODULE,..."; with the two fields, or in one of
+            the forms of `tasks.corpus.conversations`.
         test: the same, for the examples that judge; empty to draw them from the target.
         test_share: share of the target that judges when `test` is empty; groups stay whole.
         question_field: field of the question; "body+question" joins several.
@@ -139,7 +141,7 @@ def check_target(
                 continue
             path = _path(name)
             records = list(first_records(path, PATIENCE))
-            _check_fields(name, records, question_field, answer_field)
+            _form(name, records, question_field, answer_field)
 
 
 def _read(
@@ -161,8 +163,8 @@ def _read(
             records.append((number, record))
     if not records:
         raise BadInput(f"{name}: no examples in this file")
-    _check_fields(name, [record for _, record in records], question_field, answer_field)
-    examples = list(_distinct(_examples(label, place, records, question_field, answer_field, reject), reject))
+    asked = _form(name, [record for _, record in records], question_field, answer_field)
+    examples = list(_distinct(_examples(label, place, records, asked, reject), reject))
     if not examples:
         raise BadInput(f"{name}: none of its {len(records)} items has a question and an answer")
     return examples
@@ -172,13 +174,16 @@ def _examples(
     label: str,
     place: str,
     records: Sequence[tuple[int, Record]],
-    question_field: str,
-    answer_field: str,
+    asked: Asked,
     reject: Callable[[Reject], None],
 ) -> Iterator[Example]:
+    taken: set[str] = set()
     for number, record in records:
-        id = f"{label}:{number}"
-        question, answer = _value(record, question_field), _value(record, answer_field)
+        own, line = record.get("id"), f"{label}:{number}"
+        id = storable(str(own)) if isinstance(own, str | int) and str(own) else line
+        id = line if id in taken else id
+        taken.add(id)
+        question, answer = asked(record)
         if question and answer:
             yield Example(id, question, answer, storable(str(record.get("group") or id)))
         else:
@@ -229,11 +234,20 @@ def _without_overlap(
     return kept
 
 
-def _check_fields(name: str, records: Sequence[Record], question_field: str, answer_field: str) -> None:
+def _form(name: str, records: Sequence[Record], question_field: str, answer_field: str) -> Asked:
+    """How the records of a file are read: by the two fields where they are there, or as instruction data."""
     known = dict.fromkeys(str(key) for record in records for key in record)
-    for option, wanted in (("--question-field", question_field), ("--answer-field", answer_field)):
-        if known and wanted not in known and any(part not in known for part in wanted.split("+")):
-            raise BadInput(f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}")
+    missing = [
+        (option, wanted)
+        for option, wanted in (("--question-field", question_field), ("--answer-field", answer_field))
+        if known and wanted not in known and any(part not in known for part in wanted.split("+"))
+    ]
+    if missing:
+        if (form := form_of(known)) is not None:
+            return form
+        option, wanted = missing[0]
+        raise BadInput(f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}")
+    return lambda record: (_value(record, question_field), _value(record, answer_field))
 
 
 def _value(record: Record, name: str) -> str:

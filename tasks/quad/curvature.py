@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.corpus.target import Target
 from tasks.prepare.documents import read_documents
-from tasks.prepare.student import BASE, make_base
+from tasks.prepare.student import make_model, model_path
 from tasks.quad.scoring import chunks, load_model
 from tasks.quad.settings import QuadSettings
 from tasks.records import Example
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
 from tasks.run.tables import atomic_path
-from tasks.train.checkpoint import model_fingerprint
 from tasks.train.format import Examples, encode_pairs
 from tasks.train.threads import threads_for
 
@@ -26,18 +25,9 @@ Facts = dict[str, Any]
 FACTORS, DIRECTION = "stages/factors.safetensors", "stages/direction.safetensors"
 
 
-def model_path(run: Path, settings: QuadSettings) -> str:
-    """Folder, or name on a hub, of the model before the selection."""
-    return str(run / BASE) if settings.model == "tiny" else settings.model
-
-
 def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
     """The tiny model, made on the corpus's raw text; one that is given stays where it is."""
-    if settings.model != "tiny":
-        return {"files": [], "model": model_fingerprint(settings.model) or settings.model}
-    with threads_for(settings.model):
-        make_base(run, settings)
-    return {"files": [BASE], "model": digest(run / BASE)}
+    return make_model(run, settings, settings.model)
 
 
 def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, model: Facts) -> Facts:
@@ -47,7 +37,7 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
     from tasks.select.influence.factors import fit_factors
     from tasks.select.influence.scores import Curvature, reference_direction
 
-    path = model_path(run, settings)
+    path = model_path(run, settings.model)
     own, tokenizer = load_model(path, model["model"])
     rows = generator(settings.seed, "curvature").permutation(corpus["documents"])
     texts = [

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.prepare.documents import read_documents
-from tasks.quad.curvature import DIRECTION, model_path
+from tasks.prepare.student import model_path
+from tasks.quad.curvature import DIRECTION
 from tasks.quad.scoring import score_documents
 from tasks.quad.settings import QuadSettings
 from tasks.run import terminal
@@ -155,7 +156,7 @@ def _score(
     documents = list(read_documents(run, rows))
     scores = score_documents(
         [document["text"] for document in documents],
-        model=model_path(run, settings),
+        model=model_path(run, settings.model),
         student=settings.model,
         direction=str(run / DIRECTION),
         mark=mark,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.target import Target
-from tasks.quad.curvature import model_path
+from tasks.prepare.student import model_path
 from tasks.quad.finish import SELECTED
 from tasks.quad.settings import QuadSettings
 from tasks.run.seeds import generator, integer
@@ -35,7 +35,7 @@ def train(run: Path, settings: QuadSettings, selected: Facts, model: Facts, targ
     order = generator(settings.seed, "train").permutation(len(texts))
     test = [(example.question, example.answer) for example in Target.load(run / "target").test]
     with threads_for(settings.model):
-        own, tokenizer = load_student(model_path(run, settings))
+        own, tokenizer = load_student(model_path(run, settings.model))
         blocks = pack(
             encode_texts(tokenizer, [texts[row] for row in order]),
             tokenizer.eos_token_id,

@@ -81,7 +81,7 @@ def prepared(out: Path, own: QuadSettings, documents: int) -> tuple[Path, Facts]
     texts = [row["text"] for row in read_documents(at, range(corpus["documents"]))]
     found = score_documents(
         texts,
-        model=curvature.model_path(at, own),
+        model=curvature.model_path(at, own.model),
         student="tiny",
         direction=str(at / curvature.DIRECTION),
         mark=str(own.seed),
