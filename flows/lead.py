@@ -66,7 +66,7 @@ def lead(settings: LeadSettings) -> Facts:
         finish.save_summary(run, summary)
         report.write_report(run, summary)
         artifacts.figures_table("lead-result", finish.shown(summary), "What was selected, and what it taught")
-        checkpoint.discard_before(run, so_far["number"] + 1)
+        checkpoint.discard_all(run)
         return summary
 
 

@@ -99,6 +99,11 @@ def discard_before(run: Path, number: int) -> None:
             shutil.rmtree(at, ignore_errors=True)
 
 
+def discard_all(run: Path) -> None:
+    """Remove every checkpoint: what is left of the last one is the student."""
+    shutil.rmtree(run / FOLDER, ignore_errors=True)
+
+
 def _folder(run: Path, number: int) -> Path:
     return run / FOLDER / f"{number:05d}"
 

@@ -22,7 +22,7 @@ class LeadSettings(EncoderSettings, TinyStudentSettings):
     # --- data
     data: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)]
     """Instruction data to choose from: JSONL, JSON, CSV or Parquet with a question and an answer each (as the pairs of a run
-    of `sluice equal`), with messages, with ShareGPT's conversations, or in Alpaca's form."""
+    of `sluice equal`), with messages, with ShareGPT's conversations, or in Alpaca's form; or doctest:MODULE,..."""
 
     test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Examples that judge the model, in any of these forms; what overlaps them is dropped from the data. Without it a part of the

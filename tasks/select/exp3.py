@@ -37,7 +37,7 @@ class Exp3:
         live = np.ones(len(self.weights), dtype=bool) if is_open is None else is_open
         if not live.any():
             raise ValueError("no arm is open")
-        weights = np.where(live, np.exp(self.weights - self.weights[live].max()), 0.0)
+        weights = np.exp(np.where(live, self.weights - self.weights[live].max(), -math.inf))
         found: np.ndarray = np.where(
             live, (1 - self.gamma) * weights / weights.sum() + self.gamma / live.sum(), 0.0
         )
