@@ -66,9 +66,9 @@ class LeadSettings(EncoderSettings, TinyStudentSettings):
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""
 
-    change: Annotated[Literal["mixture", "first-order"], Field(json_schema_extra=_ROUNDS)] = "mixture"
-    """How the change of a loss by a step is foretold: by the shortest mixture of the example's gradient and the step's, as in the
-    paper, or by the product of both."""
+    change: Annotated[Literal["mixture", "first-order"], Field(json_schema_extra=_ROUNDS)] = "first-order"
+    """How the change of a loss is foretold: by the product of the example's gradient with every step's since its last visit; or, as in
+    the paper, by the shortest mixture of the example's gradient and that of the last step."""
 
     sketch: Annotated[int, Field(ge=2, le=256, json_schema_extra=_ROUNDS)] = 32
     """Side of the random projection of gradients that angles are taken from; it has sketch x sketch numbers."""

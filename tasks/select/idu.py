@@ -22,10 +22,18 @@ That m is the shortest vector of the segment between h_k and g (min-norm, Desid√
 <g, m> >= |m|^2: a step along it lowers the example's loss by at least eta |m|^2 whichever of the two is nearer to h. The
 change is never upwards, and never larger than eta min(d_k, d).
 
-**First order.** Taking h_k for h gives dL = -eta a, which can be upwards. It is what `change="first-order"` does.
+The formula has one step, the last, so it is taken once in a round, of the round's last step; what the steps between the visit and
+that one did is left out. Summed over all of them it would not do: nearly any step foretells a fall of almost eta d for nearly
+any example, as m is close to g where d_k is much larger than d, and losses would end far below 0.
 
-**Smoothing.** The estimate of a round is the last measured loss and all changes since. IDU_t = (1 - b)(loss + dL) + b IDU_{t-1}
-at the end of each round, so that of an estimate made r rounds ago the share b^r is left.
+**First order.** Taking h_k for h gives dL = -eta a, which can be upwards. Of all steps since the visit together that is the
+loss's whole change, to first order and as far as the gradient stays what it was, so here they are added up. It is the default,
+because it is nearer: after two runs of 11 and 12 rounds on the doctests of data/lead.yaml (300 examples trained on) IDU and real loss had
+a correlation of .95 and .95 and an error of .8 and .8 nats (root mean square); with the mixture .82 and .91, 1.5 and 1.0; the loss of the
+last visit as it was .82 and .90, 1.5 and 1.1. The held-out loss was the same with both. `tests/lead/test_lead_steps.py` has single steps.
+
+**Smoothing.** The estimate of a round is the last measured loss with its change, and no less than 0. IDU_t = (1 - b)(loss + dL) +
+b IDU_{t-1} at the end of each round, so that of an estimate made r rounds ago the share b^r is left.
 """
 
 from __future__ import annotations
@@ -53,7 +61,7 @@ def mixing(earlier: np.ndarray, last: np.ndarray | float, product: np.ndarray) -
 
 
 def loss_change(
-    earlier: np.ndarray, last: float, cosine: np.ndarray, rate: float, change: Change = "mixture"
+    earlier: np.ndarray, last: float, cosine: np.ndarray, rate: float, change: Change = "first-order"
 ) -> np.ndarray:
     """How much a step changes the losses of n examples, nats; see the module.
 
@@ -101,14 +109,15 @@ class Utilities:
     """
 
     def __init__(
-        self, losses: np.ndarray, dimensions: int, smoothing: float = 0.1, change: Change = "mixture"
+        self, losses: np.ndarray, dimensions: int, smoothing: float = 0.1, change: Change = "first-order"
     ) -> None:
         self.smoothing, self.change = smoothing, change
         self.idu = np.array(losses, dtype=np.float64)
         self.visits = np.zeros(len(self.idu), dtype=np.int64)
         self._rows = np.zeros(0, dtype=np.int64)  # those visited, with what their last visit showed:
-        self._losses = np.zeros(0)  # and all foretold changes since
+        self._losses = np.zeros(0)  # and, to first order, all foretold changes since
         self._squares = np.zeros(0)
+        self._last: Move | None = None
         self._sketches = np.zeros((0, dimensions), dtype=np.float32)
 
     def visit(self, rows: np.ndarray, losses: np.ndarray, squares: np.ndarray, sketches: np.ndarray) -> None:
@@ -127,18 +136,27 @@ class Utilities:
         self.visits[rows] += 1
 
     def move(self, move: Move) -> None:
-        """Foretell what a step did to the losses of all examples visited so far."""
+        """What a step did to the weights, and so to the losses of all examples visited so far."""
+        self._last = move
+        if self.change == "first-order":
+            self._losses += self._foretold(move)
+
+    def _foretold(self, move: Move) -> np.ndarray:
+        """Changes of the losses of the examples visited so far by a step."""
         lengths = np.linalg.norm(self._sketches, axis=1) * np.linalg.norm(move.sketch)
         product = self._sketches @ move.sketch
         cosine = np.clip(
             np.divide(product, lengths, out=np.zeros_like(lengths), where=lengths > 0), -1.0, 1.0
         )
-        self._losses += loss_change(self._squares, move.square, cosine, move.rate, self.change)
+        return loss_change(self._squares, move.square, cosine, move.rate, self.change)
 
     def settle(self) -> None:
         """The end of a round: the estimates are smoothed into the IDU of the examples visited so far."""
+        estimates = self._losses
+        if self.change == "mixture" and self._last is not None:
+            estimates = estimates + self._foretold(self._last)
         before = self.idu[self._rows]
-        self.idu[self._rows] = (1 - self.smoothing) * self._losses + self.smoothing * before
+        self.idu[self._rows] = (1 - self.smoothing) * np.maximum(0.0, estimates) + self.smoothing * before
 
     def state(self) -> dict[str, np.ndarray]:
         """All of it, as arrays by name."""

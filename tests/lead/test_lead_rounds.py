@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 
 
 def test_a_round_trains_on_the_least_sure_of_the_cluster_it_draws(prepared: Make) -> None:
-    one = prepared()
+    one = prepared(change="mixture")
     after = one.round()
     visits = read_rows(one.run / "rounds/001/visits.parquet")
     losses, labels = load_array(one.run / LOSSES), load_array(one.run / LABELS)
@@ -109,7 +109,7 @@ def test_rounds_pass_nothing_through_the_model_but_their_steps(
     assert peeked["forward_passes"] - peeked["steps"] == peeked["steps"] > 0
 
 
-@pytest.mark.parametrize("changes", [{}, {"change": "first-order", "gamma": 0.5}])
+@pytest.mark.parametrize("changes", [{}, {"change": "mixture", "gamma": 0.5}])
 def test_a_run_stopped_between_rounds_or_in_one_goes_on_bit_for_bit(
     prepared: Make, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:

@@ -36,7 +36,7 @@ def test_the_change_is_the_squared_length_of_the_mixture() -> None:
         d, e, a = h @ h, g @ g, h @ g
         beta = mixing(np.array([d]), e, np.array([a]))[0]
         mixed = beta * h + (1 - beta) * g
-        found = loss_change(np.array([d]), e, np.array([a / np.sqrt(d * e)]), 0.01)[0]
+        found = loss_change(np.array([d]), e, np.array([a / np.sqrt(d * e)]), 0.01, "mixture")[0]
         assert found == pytest.approx(-0.01 * mixed @ mixed, rel=1e-9, abs=1e-12 * min(d, e))
         # Either gradient goes down along the mixture at least as far.
         assert min(h @ mixed, g @ mixed) >= mixed @ mixed * (1 - 1e-9) - 1e-12
@@ -46,9 +46,9 @@ def test_the_change_is_the_squared_length_of_the_mixture() -> None:
 def test_of_two_equal_gradients_nothing_is_mixed_and_of_opposed_ones_nothing_is_left() -> None:
     square = np.array([4.0])
     assert mixing(square, 4.0, square)[0] == 0.5
-    assert loss_change(square, 4.0, np.array([1.0]), 0.1)[0] == pytest.approx(-0.4)
-    assert loss_change(square, 1.0, np.array([-1.0]), 0.1)[0] == pytest.approx(0.0, abs=1e-12)
-    assert loss_change(np.zeros(1), 0.0, np.zeros(1), 0.1)[0] == 0.0
+    assert loss_change(square, 4.0, np.array([1.0]), 0.1, "mixture")[0] == pytest.approx(-0.4)
+    assert loss_change(square, 1.0, np.array([-1.0]), 0.1, "mixture")[0] == pytest.approx(0.0, abs=1e-12)
+    assert loss_change(np.zeros(1), 0.0, np.zeros(1), 0.1, "mixture")[0] == 0.0
 
 
 def test_the_first_order_change_is_a_product_and_may_be_upwards() -> None:
@@ -60,7 +60,7 @@ def test_the_first_order_change_is_a_product_and_may_be_upwards() -> None:
 
 
 def test_a_round_by_hand() -> None:
-    known = Utilities(np.array([3.0, 2.0, 5.0]), dimensions=2, smoothing=0.1)
+    known = Utilities(np.array([3.0, 2.0, 5.0]), dimensions=2, smoothing=0.1, change="mixture")
     known.visit(
         np.array([2, 0]), np.array([4.0, 2.5]), np.array([4.0, 1.0]), np.array([[2.0, 0.0], [0.0, 1.0]])
     )
@@ -73,10 +73,19 @@ def test_a_round_by_hand() -> None:
     known.visit(np.array([1]), np.array([1.5]), np.array([1.0]), np.array([[0.0, 1.0]]))
     known.move(Move(square=1.0, sketch=np.array([0.0, 1.0]), rate=0.1))
     known.settle()
-    assert known.idu[0] == pytest.approx(0.9 * (2.4 - 0.1) + 0.1 * 2.46)
+    assert known.idu[0] == pytest.approx(0.9 * (2.5 - 0.1) + 0.1 * 2.46)
     assert known.idu[1] == pytest.approx(0.9 * (1.5 - 0.1) + 0.1 * 2.0)
-    assert known.idu[2] == pytest.approx(0.9 * (3.8 - 0.1 * 0.8) + 0.1 * 3.92)  # |m|^2 = 4 x 1 / (4 + 1)
+    assert known.idu[2] == pytest.approx(0.9 * (4.0 - 0.1 * 0.8) + 0.1 * 3.92)  # |m|^2 = 4 x 1 / (4 + 1)
     assert known.visits.tolist() == [1, 1, 1]
+
+
+def test_to_first_order_the_changes_of_all_steps_since_add_up_and_no_loss_is_negative() -> None:
+    known = Utilities(np.array([3.0, 2.0]), dimensions=2, smoothing=0.0)
+    known.visit(np.array([0, 1]), np.array([2.5, 0.1]), np.array([1.0, 4.0]), np.eye(2) * [[1.0], [2.0]])
+    known.move(Move(square=1.0, sketch=np.array([1.0, 0.0]), rate=0.2))
+    known.move(Move(square=1.0, sketch=np.array([-0.6, 0.8]), rate=0.1))
+    known.settle()
+    assert known.idu == pytest.approx([2.5 - 0.2 + 0.06, 0.0])
 
 
 def test_a_gradient_of_no_length_changes_nothing() -> None:
