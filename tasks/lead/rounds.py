@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from tasks.run.seeds import generator, integer
 from tasks.run.tables import read_json, read_rows, write_table
 from tasks.select.idu import Utilities, choose
 from tasks.train.threads import threads_for
+
+if TYPE_CHECKING:
+    from tasks.lead.checkpoint import Checkpoint
 
 Facts = dict[str, Any]
 
@@ -130,20 +133,7 @@ def train(
             scaled = bandit.scaled(raw)
             bandit.update(arm, scaled, float(probabilities[arm]), int(is_open.sum()))
         mark = found.save(run, number)
-    ids = [document["id"] for document in read_documents(run, rows.tolist(), ["id"])]
-    visits = [
-        {
-            "round": number,
-            "row": int(row),
-            "id": id,
-            "cluster": arm,
-            "visits": int(utilities.visits[row]),
-            **seen[int(row)],
-            "idu_before": float(old),
-            "idu_after": float(utilities.idu[row]),
-        }
-        for row, id, old in zip(rows, ids, idu_before, strict=True)
-    ]
+    visits = _visits(run, number, arm, rows, idu_before, seen, utilities)
     arms = _arms(run, number, labels, utilities, probabilities, arm, (raw, scaled))
     for name, table in (("visits", visits), ("steps", steps), ("arms", arms)):
         write_table(round_folder(run, number) / f"{name}.parquet", table, TABLES[name])
@@ -166,7 +156,7 @@ def train(
 
 
 def _train_on(
-    run: Path, settings: LeadSettings, found: Any, rows: np.ndarray, number: int
+    run: Path, settings: LeadSettings, found: Checkpoint, rows: np.ndarray, number: int
 ) -> tuple[dict[int, Facts], list[Facts]]:
     """One pass over rows of the pool. Returns what it measured of each, and a row for each step."""
     import torch
@@ -203,6 +193,32 @@ def _train_on(
             terminal.current().progress("steps", trainer.steps)
         trainer.model.eval()
     return seen, steps
+
+
+def _visits(
+    run: Path,
+    number: int,
+    arm: int,
+    rows: np.ndarray,
+    idu_before: np.ndarray,
+    seen: dict[int, Facts],
+    utilities: Utilities,
+) -> list[Facts]:
+    """A row for each example that the round trained on, the one it was least sure of first."""
+    documents = read_documents(run, rows.tolist(), ["id"])
+    return [
+        {
+            "round": number,
+            "row": row,
+            "id": document["id"],
+            "cluster": arm,
+            "visits": int(utilities.visits[row]),
+            **seen[row],
+            "idu_before": float(before),
+            "idu_after": float(utilities.idu[row]),
+        }
+        for row, document, before in zip(rows.tolist(), documents, idu_before, strict=True)
+    ]
 
 
 def _arms(
