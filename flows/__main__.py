@@ -16,6 +16,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
 from tasks.records import BadInput, Stopped
@@ -74,6 +75,13 @@ COMMANDS = (
         "choose pre-training documents by their influence on a reference, cluster by cluster",
         check="tasks.quad.check",
         early=_READS_A_CORPUS,
+    ),
+    Command(
+        "lead",
+        LeadSettings,
+        "choose instruction data while training on it: the examples that the model is least sure of",
+        check="tasks.lead.check",
+        early=("sklearn.decomposition", "sklearn.cluster", "faiss", "great_expectations", "transformers"),
     ),
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from upath import UPath
 
+from tasks.corpus.conversations import Asked, form_of
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.docstrings import find_files
 from tasks.corpus.doctests import read_doctests
@@ -79,7 +80,8 @@ def read_target(
     """Reads a target and parts it.
 
     Args:
-        target: path of JSON (lines or an array), CSV or Parquet, or "doctest:MODULE,...".
+        target: path of JSON (lines or an array), CSV or Parquet, or "doctest:MODULE,..."; with the two fields, or in one of
+            the forms of `tasks.corpus.conversations`.
         test: the same, for the examples that judge; empty to draw them from the target.
         test_share: share of the target that judges when `test` is empty; groups stay whole.
         question_field: field of the question; "body+question" joins several.
@@ -144,7 +146,7 @@ def check_target(
                 continue
             path = _path(name)
             records = list(first_records(path, PATIENCE))
-            _text_field(name, records, _Fields(question_field, answer_field, tuple(text_fields)))
+            _form(name, records, _Fields(question_field, answer_field, tuple(text_fields)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,14 @@ class _Fields:
     question: str
     answer: str
     texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a file's items are read: to question and answer, or to no question and a text."""
+
+    asked: Asked
+    is_text: bool = False
 
 
 def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[Example]:
@@ -173,10 +183,10 @@ def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[
             records.append((number, record))
     if not records:
         raise BadInput(f"{name}: no examples in this file")
-    text = _text_field(name, [record for _, record in records], fields)
-    examples = list(_distinct(_examples(label, place, records, fields, text, reject), reject))
+    form = _form(name, [record for _, record in records], fields)
+    examples = list(_distinct(_examples(label, place, records, form, reject), reject))
     if not examples:
-        wanted = "a question and an answer" if text is None else "a text"
+        wanted = "a text" if form.is_text else "a question and an answer"
         raise BadInput(f"{name}: none of its {len(records)} items has {wanted}")
     return examples
 
@@ -185,19 +195,21 @@ def _examples(
     label: str,
     place: str,
     records: Sequence[tuple[int, Record]],
-    fields: _Fields,
-    text: str | None,
+    form: _Form,
     reject: Callable[[Reject], None],
 ) -> Iterator[Example]:
-    """Examples of records that are questions with answers, or texts in the field `text`: an answer to no question."""
+    """Examples of records; a text is an answer to no question."""
+    taken: set[str] = set()
     for number, record in records:
-        id = f"{label}:{number}"
-        question = "" if text else _value(record, fields.question)
-        answer = _value(record, text or fields.answer)
-        if answer and (question or text):
+        own, line = record.get("id"), f"{label}:{number}"
+        id = storable(str(own)) if isinstance(own, str | int) and str(own) else line
+        id = line if id in taken else id
+        taken.add(id)
+        question, answer = form.asked(record)
+        if answer and (question or form.is_text):
             yield Example(id, question, answer, storable(str(record.get("group") or id)))
         else:
-            missing = "text" if text else "answer" if question else "question"
+            missing = "text" if form.is_text else "answer" if question else "question"
             reject(Reject("target", f"no {missing}", id, f"{place}:{number}"))
 
 
@@ -245,11 +257,11 @@ def _without_overlap(
     return kept
 
 
-def _text_field(name: str, records: Sequence[Record], fields: _Fields) -> str | None:
-    """The field of the items' texts, or None where they are questions with answers, as are those that have all three.
+def _form(name: str, records: Sequence[Record], fields: _Fields) -> _Form:
+    """How the records of a file are read: by the two fields where they are there, as instruction data, or as texts.
 
     Raises:
-        BadInput: they are neither.
+        BadInput: they are none of these.
     """
     known = dict.fromkeys(str(key) for record in records for key in record)
     options = (("--question-field", fields.question), ("--answer-field", fields.answer))
@@ -258,16 +270,17 @@ def _text_field(name: str, records: Sequence[Record], fields: _Fields) -> str | 
         for option, wanted in options
         if known and wanted not in known and any(part not in known for part in wanted.split("+"))
     ]
-    if len(missing) == len(options):
-        for text in fields.texts:
-            if text in known:
-                return text
+    if missing and (asked := form_of(known)) is not None:
+        return _Form(asked)
+    text = next((name for name in fields.texts if name in known), None)
+    if len(missing) == len(options) and text:
+        return _Form(lambda record: ("", _value(record, text)), is_text=True)
     for option, wanted in missing:
         or_text = ", or --text-field if they are texts" if fields.texts else ""
         raise BadInput(
             f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}{or_text}"
         )
-    return None
+    return _Form(lambda record: (_value(record, fields.question), _value(record, fields.answer)))
 
 
 def _value(record: Record, name: str) -> str:

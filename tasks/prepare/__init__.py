@@ -3,7 +3,7 @@
 settings.py   corpus, examples, encoder, clusters
 documents.py  the documents at rest
 vectors.py    the encoder's space
-student.py    the tiny student
+student.py    the model: the tiny student, or one that is given
 check.py      the cheap checks before anything starts
 stages.py     the stages
 """

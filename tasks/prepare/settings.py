@@ -6,14 +6,27 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from tasks.run.settings import ParallelSettings, group
+from tasks.run.settings import ParallelSettings, RunSettings, group
 
 _CORPUS = group("Corpus")
 _TARGET = group("Target")
 _SELECT = group("Select")
 
 
-class CorpusSettings(ParallelSettings):
+class EncoderSettings(RunSettings):
+    """The fields of a flow that encodes texts."""
+
+    encoder: Annotated[str, Field(min_length=1, json_schema_extra=_SELECT)] = "lsa"
+    """'lsa', or name or path of a transformers encoder, as BAAI/bge-small-en-v1.5."""
+
+    encoder_dimensions: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_SELECT)] = 256
+    """Dimensions of the LSA vectors."""
+
+    encoder_max_tokens: Annotated[int, Field(ge=8, json_schema_extra=_SELECT)] = 256
+    """A transformers encoder reads this many tokens of a text."""
+
+
+class CorpusSettings(ParallelSettings, EncoderSettings):
     """The fields of a flow that reads a corpus, encodes and clusters it, and has examples that steer and examples that judge."""
 
     # --- corpus
@@ -91,12 +104,3 @@ class CorpusSettings(ParallelSettings):
     # --- select
     clusters: Annotated[int | None, Field(ge=1, json_schema_extra=_SELECT)] = None
     """Number of clusters; by default the square root of half the number of documents."""
-
-    encoder: Annotated[str, Field(min_length=1, json_schema_extra=_SELECT)] = "lsa"
-    """'lsa', or name or path of a transformers encoder, as BAAI/bge-small-en-v1.5."""
-
-    encoder_dimensions: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_SELECT)] = 256
-    """Dimensions of the LSA vectors."""
-
-    encoder_max_tokens: Annotated[int, Field(ge=8, json_schema_extra=_SELECT)] = 256
-    """A transformers encoder reads this many tokens of a text."""

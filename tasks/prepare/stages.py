@@ -11,7 +11,7 @@ from tasks.corpus.prepare import prepare_corpus
 from tasks.corpus.read import Fields
 from tasks.corpus.target import Target, read_target
 from tasks.prepare.documents import CORPUS
-from tasks.prepare.settings import CorpusSettings
+from tasks.prepare.settings import CorpusSettings, EncoderSettings
 from tasks.prepare.vectors import FROZEN, frozen_encoder, pair_text
 from tasks.records import BadInput
 from tasks.run import terminal
@@ -89,17 +89,23 @@ def corpus(run: Path, settings: CorpusSettings, source: Facts, target: Facts) ->
 
 def encode(run: Path, settings: CorpusSettings, corpus: Facts, target: Facts) -> Facts:
     """Vectors of the documents, in partitions on Dask, and of the target's two parts."""
-    files = ["vectors.npy", "stages/reference.npy", "stages/test.npy"]
+    found = encode_documents(run, settings)
+    spec, parts = frozen_encoder(run, settings), Target.load(run / "target")
+    for name, examples in (("reference", parts.reference), ("test", parts.test)):
+        texts_of = [pair_text(example.question, example.answer) for example in examples]
+        save_array(run / f"stages/{name}.npy", encode_texts(spec, texts_of))
+    return {**found, "files": [*found["files"], "stages/reference.npy", "stages/test.npy"]}
+
+
+def encode_documents(run: Path, settings: EncoderSettings) -> Facts:
+    """Vectors of the rows of the corpus table; the LSA is fitted on them."""
+    files = ["vectors.npy"]
     if settings.encoder == "lsa":
         texts = (row["text"] for row in iterate_rows(run / CORPUS, ["text"]))
         LSAEncoder.fit(texts, settings.encoder_dimensions, settings.seed).save(run / FROZEN)
         files.append(FROZEN)
     spec = frozen_encoder(run, settings)
     rows, dimensions = encode_table(spec, run / CORPUS, run / "vectors.npy", current_mapper())
-    parts = Target.load(run / "target")
-    for name, examples in (("reference", parts.reference), ("test", parts.test)):
-        texts_of = [pair_text(example.question, example.answer) for example in examples]
-        save_array(run / f"stages/{name}.npy", encode_texts(spec, texts_of))
     return {"files": files, "rows": rows, "dimensions": dimensions}
 
 

@@ -1,13 +1,17 @@
-"""The tiny student of a run, made from its corpus."""
+"""The model of a run: the tiny student, made from its corpus, or one that is given."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tasks.prepare.documents import CORPUS
+from tasks.run.folder import digest
 from tasks.run.seeds import integer
 from tasks.run.tables import iterate_rows
+from tasks.train.checkpoint import model_fingerprint
 from tasks.train.settings import TinyStudentSettings
+from tasks.train.threads import threads_for
 
 BASE = "students/base"
 
@@ -26,3 +30,21 @@ def make_base(run: Path, settings: TinyStudentSettings) -> None:
         sequence_tokens=settings.sequence_tokens,
         seed=integer(settings.seed, "student"),
     )
+
+
+def model_path(run: Path, model: str) -> str:
+    """Folder, or name on a hub, of a run's model before any training on what is selected.
+
+    Args:
+        model: "tiny", or what was given.
+    """
+    return str(run / BASE) if model == "tiny" else model
+
+
+def make_model(run: Path, settings: TinyStudentSettings, model: str) -> dict[str, Any]:
+    """The tiny model, made on the corpus's raw text; one that is given stays where it is. Returns files, and a mark of it."""
+    if model != "tiny":
+        return {"files": [], "model": model_fingerprint(model) or model}
+    with threads_for(model):
+        make_base(run, settings)
+    return {"files": [BASE], "model": digest(run / BASE)}

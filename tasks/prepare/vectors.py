@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.prepare.settings import CorpusSettings
+from tasks.prepare.settings import EncoderSettings
 from tasks.select.encode import EncoderSpec
 
 FROZEN = "stages/encoder"
@@ -15,7 +15,7 @@ def pair_text(question: str, answer: str) -> str:
     return f"{question}\n{answer}" if question else answer
 
 
-def frozen_encoder(run: Path, settings: CorpusSettings) -> EncoderSpec:
+def frozen_encoder(run: Path, settings: EncoderSettings) -> EncoderSpec:
     """The encoder as it was before any alignment: the LSA fitted on this corpus, or the one named."""
     return EncoderSpec(
         str(run / FROZEN) if settings.encoder == "lsa" else settings.encoder, settings.encoder_max_tokens

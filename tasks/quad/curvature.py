@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.corpus.target import Target
 from tasks.prepare.documents import read_documents
-from tasks.prepare.student import BASE, make_base
+from tasks.prepare.student import make_model, model_path
 from tasks.quad.scoring import chunks, load_model
 from tasks.quad.settings import QuadSettings
 from tasks.records import Example
@@ -35,23 +35,14 @@ def direction_path(run: Path, number: int) -> Path:
     return run / f"stages/direction-{number}.safetensors"
 
 
-def model_path(run: Path, settings: QuadSettings) -> str:
-    """Folder, or name on a hub, of the model before the selection."""
-    return str(run / BASE) if settings.model == "tiny" else settings.model
-
-
 def model_paths(run: Path, settings: QuadSettings) -> list[str]:
     """The model, then its checkpoints: those that documents are scored by."""
-    return [model_path(run, settings), *settings.checkpoints]
+    return [model_path(run, settings.model), *settings.checkpoints]
 
 
 def model(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
     """The tiny model, made on the corpus's raw text; one that is given stays where it is."""
-    if settings.model != "tiny":
-        return {"files": [], "model": model_fingerprint(settings.model) or settings.model}
-    with threads_for(settings.model):
-        make_base(run, settings)
-    return {"files": [BASE], "model": digest(run / BASE)}
+    return make_model(run, settings, settings.model)
 
 
 def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, model: Facts) -> Facts:

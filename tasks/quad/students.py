@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpus.target import Target
-from tasks.quad.curvature import encode_examples, model_path
+from tasks.prepare.student import model_path
+from tasks.quad.curvature import encode_examples
 from tasks.quad.finish import SELECTED
 from tasks.quad.settings import QuadSettings
 from tasks.run.seeds import generator, integer
@@ -34,7 +35,7 @@ def train(run: Path, settings: QuadSettings, selected: Facts, model: Facts, targ
         texts = [json.loads(line)["text"] for line in lines]
     order = generator(settings.seed, "train").permutation(len(texts))
     with threads_for(settings.model):
-        own, tokenizer = load_student(model_path(run, settings))
+        own, tokenizer = load_student(model_path(run, settings.model))
         blocks = pack(
             encode_texts(tokenizer, [texts[row] for row in order]),
             tokenizer.eos_token_id,

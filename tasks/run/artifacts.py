@@ -21,10 +21,10 @@ from prefect.artifacts import (
 from tasks.run.log import log
 
 
-def progress(description: str) -> UUID | None:
+def progress(description: str, key: str = "equal-progress") -> UUID | None:
     """Start a progress bar in the UI; `advance` moves it. Returns None if it could not be made."""
     with _not_worth_a_run():
-        made = create_progress_artifact(progress=0.0, key="equal-progress", description=description)
+        made = create_progress_artifact(progress=0.0, key=key, description=description)
         assert isinstance(made, UUID)
         return made
     return None

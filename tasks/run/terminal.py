@@ -14,8 +14,8 @@ from tasks.records import Stopped
 class Display(Protocol):
     """Told what a run does; a context manager, so that the terminal is restored whatever happens.
 
-    `info` of a round may hold: documents, budget_documents, cost, pairs, nll_before, nll, transport_heldout, and
-    clusters, a list of {cluster, terms, pulls, pairs, reward}. What is absent is not shown.
+    `info` of a round may hold: documents, budget_documents, cost, pairs, budget_pairs, loss, nll_before, nll,
+    transport_heldout, and clusters, a list of {cluster, terms, pulls, pairs, reward}. What is absent is not shown.
     """
 
     def stage(self, name: str) -> None: ...
@@ -144,9 +144,12 @@ def figures(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     if info.get("cost") is not None:
         found.append(("cost", dollars(info["cost"])))
     if info.get("pairs") is not None:
-        found.append(("pairs", f"{info['pairs']:,}"))
+        budget = info.get("budget_pairs")
+        found.append(("pairs", f"{info['pairs']:,}" + (f" of {budget:,}" if budget else "")))
     if info.get("transport_heldout") is not None:
         found.append(("distance", f"{info['transport_heldout']:.3f}"))
+    if info.get("loss") is not None:
+        found.append(("loss", f"{info['loss']:.3f}"))
     if info.get("nll") is not None:
         before = info.get("nll_before")
         found.append(

@@ -81,9 +81,7 @@ def fit(model: Any, examples: Examples, training: Training, progress: Progress |
     learning_rate, batch_tokens = training.rates(model)
     seed, start, end = training.seed, training.start, training.end
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
-    )
+    optimizer = make_optimizer(parameters, learning_rate)
     losses: list[torch.Tensor] = []
     rates: list[float] = []
     used = epoch = 0
@@ -118,10 +116,20 @@ def fit(model: Any, examples: Examples, training: Training, progress: Progress |
     values = [float(loss) for loss in losses]
     if not all(map(math.isfinite, values)):
         step = next(index for index, value in enumerate(values) if not math.isfinite(value))
-        raise BadInput(
-            f"--learning-rate {learning_rate:g}: the loss was not finite at step {step}; give a lower rate"
-        )
+        raise diverged(learning_rate, step)
     return TrainingLog(used, values, rates)
+
+
+def make_optimizer(parameters: Sequence[Any], learning_rate: float) -> torch.optim.AdamW:
+    """AdamW as students are trained with."""
+    return torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+
+
+def diverged(learning_rate: float, step: int) -> BadInput:
+    """What is said of a loss that is not a finite number."""
+    return BadInput(
+        f"--learning-rate {learning_rate:g}: the loss was not finite at step {step}; give a lower rate"
+    )
 
 
 def schedule(share: float) -> float:

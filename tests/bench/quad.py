@@ -28,6 +28,7 @@ import numpy as np
 
 from tasks.prepare import stages as prepare
 from tasks.prepare.documents import CORPUS, read_documents
+from tasks.prepare.student import model_path
 from tasks.quad import curvature, finish, rounds, students, visits
 from tasks.quad.plan import budget_tokens, next_round
 from tasks.quad.scoring import score_documents
@@ -96,7 +97,7 @@ def prepared(out: Path, own: QuadSettings, documents: int) -> tuple[Path, Facts]
     texts = [row["text"] for row in read_documents(at, range(corpus["documents"]))]
     found = score_documents(
         texts,
-        models=[(curvature.model_path(at, own), str(curvature.direction_path(at, 0)))],
+        models=[(model_path(at, own.model), str(curvature.direction_path(at, 0)))],
         student="tiny",
         mark=str(own.seed),
         sequence_tokens=own.sequence_tokens,

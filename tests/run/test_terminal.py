@@ -187,3 +187,9 @@ def test_a_run_without_training_or_comparison_finishes_with_what_it_has():
         "strategy  documents  pairs",
         "random            3      0",
     ]
+
+
+def test_a_round_of_training_shows_its_budget_and_its_loss() -> None:
+    stream = io.StringIO()
+    Plain(stream).round(3, 12, {"pairs": 1200, "budget_pairs": 5000, "loss": 2.34567})
+    assert stream.getvalue() == "round 3 of 12, pairs 1,200 of 5,000, loss 2.346\n"

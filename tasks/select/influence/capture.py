@@ -1,7 +1,8 @@
 """Inputs and output gradients of layers: all that a gradient of a linear layer's weight is made of.
 
 For a sequence with inputs x (t, i) and gradients d (t, o) of the layer's outputs the weight's gradient is d^T x. None is
-made here: weights are frozen, so that the backward pass does half of its usual work, and every use of (x, d) costs what it needs.
+made here, and every use of (x, d) costs what it needs; where nothing is trained meanwhile weights are frozen, so that the
+backward pass does half of its usual work.
 """
 
 from __future__ import annotations
@@ -22,11 +23,8 @@ Use = Callable[[str, torch.Tensor, torch.Tensor], None]
 
 
 @contextmanager
-def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
-    """Inside, every backward pass hands each layer's inputs and output gradients to `use`. The model's state comes back."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    was_training = model.training
-    hooks = [model.get_input_embeddings().register_forward_hook(_starts_graph)]
+def hooked(layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
+    """Inside, every backward pass hands each layer's inputs and output gradients to `use`; weights may be trained meanwhile."""
 
     def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -37,15 +35,28 @@ def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterato
 
         return hook
 
-    hooks += [layer.module.register_forward_hook(hook_for(name, layer)) for name, layer in layers.items()]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    model.eval()
+    hooks = [layer.module.register_forward_hook(hook_for(name, layer)) for name, layer in layers.items()]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
+    """As `hooked`, with all weights frozen and without dropout; the model's state comes back."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    was_training = model.training
+    embedded = model.get_input_embeddings().register_forward_hook(_starts_graph)
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    model.eval()
+    try:
+        with hooked(layers, use):
+            yield
+    finally:
+        embedded.remove()
         for parameter in trained:
             parameter.requires_grad_(True)
         model.train(was_training)

@@ -1,0 +1,129 @@
+"""What a round goes on from: model, optimiser, arms and utilities, as safetensors and JSON.
+
+Every round begins by loading what the one before it has left, so that an interrupted run goes through the same numbers as one that
+was not. Random streams are made afresh from the run's seed and the round's number, and have no state to keep.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.lead.difficulty import CLUSTERS, LOSSES
+from tasks.lead.settings import LeadSettings
+from tasks.lead.steps import Trainer
+from tasks.prepare.student import model_path
+from tasks.records import BadInput
+from tasks.run.arrays import load_array
+from tasks.run.folder import digest
+from tasks.run.seeds import integer
+from tasks.run.tables import atomic_folder, read_json, write_json
+from tasks.select.exp3 import Exp3
+from tasks.select.idu import Utilities
+from tasks.select.influence.examples import GradientSketch
+from tasks.train.checkpoint import load_student, save_student
+from tasks.train.training import Training
+
+FOLDER = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is there between two rounds."""
+
+    trainer: Trainer
+    tokenizer: Any
+    batch_tokens: int
+    bandit: Exp3
+    utilities: Utilities
+
+    def save(self, run: Path, number: int) -> str:
+        """Write it as that of round `number`, whole or not at all. Returns the hash of its content."""
+        from safetensors.numpy import save_file
+
+        with atomic_folder(_folder(run, number)) as at:
+            save_student(self.trainer.model, self.tokenizer, at / "model")
+            _save_optimizer(self.trainer.optimizer, at / "optimizer.safetensors")
+            save_file(
+                {name: np.ascontiguousarray(array) for name, array in self.utilities.state().items()},
+                at / "utilities.safetensors",
+            )
+            write_json(at / "state.json", {"arms": self.bandit.state(), "steps": self.trainer.steps})
+        return digest(_folder(run, number))
+
+
+def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Checkpoint:
+    """That of round `number`; of 0, the beginning.
+
+    Raises:
+        BadInput: it is not there any more, or the model cannot be loaded.
+    """
+    from safetensors.numpy import load_file
+
+    at = _folder(run, number)
+    if number and not at.is_dir():
+        raise BadInput(f"--resume {settings.run}: {at} is gone; start a new run")
+    model, tokenizer = load_model(run, settings, number)
+    training = Training(
+        learning_rate=settings.learning_rate, batch_tokens=settings.batch_tokens, lora=settings.lora
+    )
+    learning_rate, batch_tokens = training.rates(model)
+    sketch = GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
+    trainer = Trainer(model, learning_rate, sketch)
+    bandit = Exp3(len(read_json(run / CLUSTERS)), settings.gamma)
+    utilities = Utilities(load_array(run / LOSSES), settings.sketch**2, settings.smoothing, settings.change)
+    if number:
+        _load_optimizer(trainer.optimizer, at / "optimizer.safetensors")
+        utilities.restore(load_file(at / "utilities.safetensors"))
+        state = read_json(at / "state.json")
+        bandit.restore(state["arms"])
+        trainer.steps = state["steps"]
+    return Checkpoint(trainer, tokenizer, batch_tokens, bandit, utilities)
+
+
+def load_model(run: Path, settings: LeadSettings, number: int) -> tuple[Any, Any]:
+    """The model after round `number`, and its tokenizer."""
+    path = str(_folder(run, number) / "model") if number else model_path(run, settings.model)
+    return load_student(path, lora=settings.lora, seed=settings.seed, flag="--model")
+
+
+def discard_before(run: Path, number: int) -> None:
+    """Remove the checkpoints of rounds before `number`: weights and moments of every round would fill a disk."""
+    for at in (run / FOLDER).glob("[0-9]*"):
+        if int(at.name) < number:
+            shutil.rmtree(at, ignore_errors=True)
+
+
+def discard_all(run: Path) -> None:
+    """Remove every checkpoint: what is left of the last one is the student."""
+    shutil.rmtree(run / FOLDER, ignore_errors=True)
+
+
+def _folder(run: Path, number: int) -> Path:
+    return run / FOLDER / f"{number:05d}"
+
+
+def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    moments = {
+        f"{parameter}.{name}": value.contiguous()
+        for parameter, own in optimizer.state_dict()["state"].items()
+        for name, value in own.items()
+    }
+    save_file(moments, path)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in load_file(path).items():
+        parameter, _, name = key.partition(".")
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,91 @@
+"""Settings of the LEAD flow: the form in the UI, the flags of `sluice lead`, and the run's settings.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tasks.prepare.settings import EncoderSettings
+from tasks.run.settings import group
+from tasks.train.settings import TinyStudentSettings
+
+_DATA = group("Data")
+_BUDGET = group("Budget")
+_ROUNDS = group("Rounds")
+_TRAIN = group("Train")
+
+
+class LeadSettings(EncoderSettings, TinyStudentSettings):
+    """Choose instruction data while training on it: draw a cluster, train on the examples it is least sure of, repeat."""
+
+    # --- data
+    data: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)]
+    """Instruction data to choose from: JSONL, JSON, CSV or Parquet with a question and an answer each (as the pairs of a run
+    of `sluice equal`), with messages, with ShareGPT's conversations, or in Alpaca's form; or doctest:MODULE,..."""
+
+    test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
+    """Examples that judge the model, in any of these forms; what overlaps them is dropped from the data. Without it a part of the
+    data judges."""
+
+    test_share: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_DATA)] = 0.1
+    """Share of the data that judges when no test file is given."""
+
+    question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
+    """Field or column of a question."""
+
+    answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "answer"
+    """Field or column of an answer."""
+
+    decontamination_ngram: Annotated[int, Field(ge=4, le=50, json_schema_extra=_DATA)] = 13
+    """An example that shares this many consecutive words with the test part is dropped."""
+
+    # --- budget
+    budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.025
+    """Share of the examples that may be trained on."""
+
+    rounds: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_BUDGET)] = 20
+    """Rounds, at most; the run ends before where the budget is reached."""
+
+    round_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.1
+    """Share of the budget that a round trains on."""
+
+    visits: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 4
+    """Times that one example may be trained on, at most."""
+
+    # --- rounds
+    levels: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 7
+    """Levels of difficulty; fewer where there are few examples."""
+
+    tasks: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 3
+    """Clusters of like examples inside a level, at most."""
+
+    gamma: Annotated[float, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = 0.1
+    """Share of the draws of a cluster that is even, whatever the rewards were."""
+
+    smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
+    """Weight of an example's utility before a round in its utility after it."""
+
+    change: Annotated[Literal["mixture", "first-order"], Field(json_schema_extra=_ROUNDS)] = "first-order"
+    """How the change of a loss is foretold: by the product of the example's gradient with every step's since its last visit; or, as in
+    the paper, by the shortest mixture of the example's gradient and that of the last step."""
+
+    sketch: Annotated[int, Field(ge=2, le=256, json_schema_extra=_ROUNDS)] = 32
+    """Side of the random projection of gradients that angles are taken from; it has sketch x sketch numbers."""
+
+    # --- train
+    model: Annotated[str, Field(min_length=1, json_schema_extra=_TRAIN)] = "tiny"
+    """The model to train: "tiny", which is made here, or name or path of a causal language model."""
+
+    lora: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
+    """Train low-rank adapters instead of every weight (needs the extra 'lora')."""
+
+    learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
+    """Before its decay, by .995 every 8 steps; by default 1e-3 for a small model, 1e-5 for others, 1e-4 with LoRA."""
+
+    batch_tokens: Annotated[int | None, Field(ge=64, json_schema_extra=_TRAIN)] = None
+    """Tokens of a training batch, padding included; by default 1,024 for a small model, 4,096 for others."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.budget:.3g} of the examples"
