@@ -16,6 +16,7 @@ from tasks.train.format import Examples, encode_texts, from_sequences
 from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:
+    from tasks.quad.settings import Score
     from tasks.select.influence.scores import Direction
 
 DOCUMENTS_PER_JOB = 16  # so few that a round has work for several workers
@@ -34,6 +35,7 @@ class ScoringJob:
         direction: path of the reference's preconditioned gradient by this model.
         mark: what changes where either of these does; a worker may outlive a run.
         texts: documents.
+        score: see the settings.
         sequence_tokens, batch_tokens: see the settings.
     """
 
@@ -42,6 +44,7 @@ class ScoringJob:
     direction: str
     mark: str
     texts: list[str]
+    score: Score
     sequence_tokens: int
     batch_tokens: int
 
@@ -49,11 +52,15 @@ class ScoringJob:
 def score_documents(
     texts: Sequence[str], *, models: Sequence[tuple[str, str]], **named: Any
 ) -> Iterator[float]:
-    """Influence of each document per token, in their order, in units of what the reference does for itself per token.
+    """What a token of each document does for the reference, in their order.
 
     Influence adds up over a document's parts, and so would grow with its length. A budget counts tokens, so what a token brings is
-    what documents are compared by; parts of full length weigh as the paper's mean over parts. The unit makes scores of different
-    models comparable: 1 is as good as more of the reference's own kind.
+    what documents are compared by; parts of full length weigh as the paper's mean over parts. Its unit, what the reference does for
+    itself per token, makes scores of different models comparable: 1 is as good as more of the reference's own kind.
+
+    The cosine is that of the angle between the gradient of a part and the reference's preconditioned one, mean over the parts' tokens.
+    An optimiser that normalises or clips its steps goes as far along a short gradient as along a long one, while influence favours
+    documents of long ones: those that the model is worst at (for fine-tuning: LESS, arXiv 2402.04333, section 3.2).
 
     Args:
         models: the model and its checkpoints, each with the path of its direction; a score is the mean over them.
@@ -85,11 +92,18 @@ def scores_of(job: ScoringJob) -> list[float]:
         model, tokenizer = load_model(job.model, job.mark)
         parts, owners = chunks(tokenizer, job.texts, job.sequence_tokens)
         direction = _direction(job.direction, job.model, job.mark)
-        scores = stream_scores(model, direction, parts, batch_tokens=job.batch_tokens)
-    sums = np.bincount(owners, scores, len(job.texts))
-    tokens = np.bincount(owners, parts.loss_lengths, len(job.texts))
-    found: list[float] = (sums / np.maximum(1, tokens) / direction.unit).tolist()
+        scores = stream_scores(
+            model, direction, parts, batch_tokens=job.batch_tokens, cosine=job.score == "cosine"
+        )
+    sums = scores / direction.unit if job.score == "influence" else scores * parts.loss_lengths
+    found: list[float] = per_token(sums, parts, owners, len(job.texts)).tolist()
     return found
+
+
+def per_token(sums: np.ndarray, parts: Examples, owners: np.ndarray, documents: int) -> np.ndarray:
+    """Of documents, from sums over the tokens of their parts (see `chunks`)."""
+    tokens = np.bincount(owners, parts.loss_lengths, documents)
+    return np.asarray(np.bincount(owners, sums, documents) / np.maximum(1, tokens))
 
 
 def chunks(tokenizer: Any, texts: Sequence[str], sequence_tokens: int) -> tuple[Examples, np.ndarray]:

@@ -10,6 +10,8 @@ from tasks.prepare.settings import CorpusSettings
 from tasks.run.settings import group
 from tasks.train.settings import TinyStudentSettings
 
+Score = Literal["cosine", "influence"]
+
 _TARGET = group("Target")
 _BUDGET = group("Budget")
 _MODEL = group("Model and influence")
@@ -49,6 +51,11 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
 
     layers: Annotated[Literal["attention", "mlp", "all"], Field(json_schema_extra=_MODEL)] = "attention"
     """Linear layers that influence is measured on; attention's projections as in the paper."""
+
+    score: Annotated[Score, Field(json_schema_extra=_MODEL)] = "cosine"
+    """influence: on the loss of the reference, per token, 1 as much as a token of the reference itself has, as in the paper. cosine:
+    of the angle between a document's gradient and the direction that influence is taken along, -1 to 1, which does not
+    favour what the model is worst at."""
 
     damping: Annotated[float | None, Field(gt=0, json_schema_extra=_MODEL)] = None
     """Added to the curvature's eigenvalues; by default a tenth of their mean in each layer."""

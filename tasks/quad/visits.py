@@ -25,7 +25,7 @@ SCORES = pa.schema(
     [
         ("row", pa.int64()),  # of the corpus table
         ("document_id", pa.string()),
-        ("score", pa.float64()),  # influence per token, 1 as much as of the reference's own; larger is better
+        ("score", pa.float64()),  # see the setting of this name; larger is better
         ("cluster", pa.int32()),
         ("round", pa.int32()),
         ("tokens", pa.int64()),
@@ -87,6 +87,7 @@ def score_visits(
         ],
         student=settings.model,
         mark=mark,
+        score=settings.score,
         sequence_tokens=settings.sequence_tokens,
         batch_tokens=settings.batch_tokens,
     )

@@ -1,6 +1,6 @@
 """How much of full influence is had for how many scored documents, by strategy and setting.
 
-    python -m tests.bench.frontier [--documents 6000] [--seeds 3] [--budgets 0.05,0.1] [--out runs/bench-quad]
+    python -m tests.bench.frontier [--target gsm8k] [--documents 6000] [--seeds 0,1,2] [--budgets 0.05,0.1] [--out runs/bench-quad]
 
 On the corpora that tests.bench.quad prepares, where every document is scored once and looked up here. Nothing is trained, and no test
 example has a part in it.
@@ -26,7 +26,7 @@ from tasks.quad.plan import budget_tokens
 from tasks.quad.settings import QuadSettings
 from tasks.run.arrays import load_array
 from tasks.run.tables import read_column
-from tests.bench import quad
+from tests.bench import quad_corpora
 from tests.bench.markdown import table
 from tests.bench.measure import run_on_mixture
 
@@ -36,12 +36,12 @@ _SHARES, _QUANTILES = (0.1, 0.15, 0.2, 0.3, 0.4), (0.7, 0.8, 0.9, 0.95)
 
 
 def markdown(given: argparse.Namespace) -> str:
-    """Gain of selections that score different shares of the documents: their mean influence per token, 0 being that of all
+    """Gain of selections that score different shares of the documents: their mean score, 0 being that of all
     documents and 1 that of the most influential of all."""
     found: dict[tuple[float, str], list[tuple[float, float]]] = {}
-    for budget, seed in product(given.budgets, range(given.seeds)):
-        own = quad.settings_of(given.out, given.documents, seed, budget)
-        at, facts = quad.prepared(given.out, own, given.documents)
+    for budget, seed in product(given.budgets, given.seeds):
+        own = quad_corpora.settings_of(given, seed, budget)
+        at, facts = quad_corpora.prepared(given, seed)
         for name, scored, gain in gains(at, own, facts["corpus"]):
             found.setdefault((budget, name), []).append((scored, gain))
     rows = [
@@ -54,7 +54,7 @@ def markdown(given: argparse.Namespace) -> str:
 def gains(at: Path, own: QuadSettings, corpus: Facts) -> Iterator[tuple[str, float, float]]:
     """Of one seed and budget: what is scored, its share of the documents, and the gain."""
     scores, tokens = (
-        np.asarray(load_array(at / "stages/all-scores.npy")),
+        np.asarray(load_array(quad_corpora.scores_path(at, own.score))),
         np.asarray(read_column(at / CORPUS, "tokens")),
     )
     rows_of = {id: row for row, id in enumerate(read_column(at / CORPUS, "id").tolist())}
@@ -78,7 +78,7 @@ def gains(at: Path, own: QuadSettings, corpus: Facts) -> Iterator[tuple[str, flo
 
     for share in _SHARES:
         for name in ("random", "similarity"):
-            first = quad.ordered(at, name, own.seed)[: round(share * len(scores))]
+            first = quad_corpora.ordered(at, name, own.seed)[: round(share * len(scores))]
             yield f"{name}, {share:.0%}", share, gain(best_of(first))
         yield (f"linucb, {share:.0%}", *by_quad(strategy="linucb", scored=share))
     for quantile in _QUANTILES:
@@ -89,15 +89,15 @@ def gains(at: Path, own: QuadSettings, corpus: Facts) -> Iterator[tuple[str, flo
 def chosen(at: Path, own: QuadSettings, corpus: Facts) -> tuple[int, list[str]]:
     """What Quad selects with some settings: how many documents it scores, and the ids of those it takes."""
     with TemporaryDirectory(dir=at) as folder:
-        made = quad.place_of(at, Path(folder).name)
-        picked = quad.select(at, made, own, own.strategy, corpus)
+        made = quad_corpora.place_of(at, Path(folder).name)
+        picked = quad_corpora.select(at, made, own, "", corpus)
         lines = (made / finish.SELECTED).read_text(encoding="utf-8").splitlines()
     return picked["scored"], [json.loads(line)["id"] for line in lines]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = quad.parser("frontier", (__doc__ or "").split("\n")[0]).parse_args(arguments)
-    return run_on_mixture(given, quad.write_inputs, markdown)
+    given = quad_corpora.parser("frontier", (__doc__ or "").split("\n")[0]).parse_args(arguments)
+    return run_on_mixture(given, quad_corpora.write_inputs, markdown)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ product as large as a layer's own.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from tasks.records import BadInput
 from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
+from tasks.select.influence.examples import squared_norms
 from tasks.select.influence.factors import MEMORY, Factors, fingerprint, fit_factors
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
 from tasks.train.format import Examples, Ints
@@ -56,6 +58,10 @@ class Direction:
     bias: bool = False
     projection: int | None = None
     unit: float = 1.0
+
+    @property
+    def length(self) -> float:
+        return math.sqrt(sum(float(matrix.double().square().sum()) for matrix in self.matrices.values()))
 
     def save(self, path: Path) -> None:
         """Write as safetensors."""
@@ -180,22 +186,40 @@ def stream_scores(
     candidates: Examples,
     *,
     batch_tokens: int = 4096,
+    cosine: bool = False,
 ) -> np.ndarray:
     """The dot product of each candidate's gradient with a direction, in one forward and backward per batch.
 
+    Args:
+        cosine: of the angle between the two instead, -1 to 1, which does not grow with the gradient; it costs another product
+            as large as a layer's own.
+
     Returns:
-        float64 (n,).
+        float64 (n,); 0 where a candidate bears no loss.
     """
+    products, squares = stream_products(model, direction, candidates, batch_tokens, lengths=cosine)
+    if not cosine:
+        return products
+    lengths = np.sqrt(squares) * direction.length
+    found: np.ndarray = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return found
+
+
+def stream_products(
+    model: Any, direction: Direction, candidates: Examples, batch_tokens: int = 4096, lengths: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dot products of the candidates' gradients with a direction, float64 (n,), and their squared lengths, (n,), or zeros."""
     matrices = direction.matrices
+    found = np.zeros((2, len(candidates)))
     if not matrices:
-        return np.zeros(len(candidates))
+        return found[0], found[1]
     modules = linear_layers(model, "all", direction.bias, direction.projection, among=matrices)
-    scores = np.zeros(len(candidates))
     parts: list[torch.Tensor] = []
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        products = gradients * (inputs @ matrices[name].T)
-        parts.append(products.flatten(1).sum(1, dtype=torch.float64))
+        products = (gradients * (inputs @ matrices[name].T)).flatten(1).sum(1, dtype=torch.float64)
+        squares = squared_norms(inputs, gradients).double() if lengths else torch.zeros_like(products)
+        parts.append(torch.stack([products, squares]))
 
     def before(rows: Ints, places: torch.Tensor) -> None:
         parts.clear()
@@ -203,5 +227,5 @@ def stream_scores(
     with captured(model, modules, use):
         for rows in passes(model, candidates, batch_tokens, before):
             if parts:  # a batch of sequences of one token bears no loss
-                scores[rows] = torch.stack(parts).sum(0).cpu().numpy()
-    return scores
+                found[:, rows] = torch.stack(parts).sum(0).cpu().numpy()
+    return found[0], found[1]
