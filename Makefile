@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/sluice equal --config data/demo.yaml
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

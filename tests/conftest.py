@@ -14,6 +14,8 @@ os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+if os.environ.get("PYTEST_XDIST_WORKER"):  # one of several on this machine, each with a core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The tests compare with float32 on the CPU; those of the GPU are asked for by name (tests/train/test_gpu.py).
 if not os.environ.get("SLUICE_TEST_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -42,8 +42,10 @@ def direction(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def scores(model: Path, direction: Path, texts: list[str], sequence_tokens: int = 32) -> list[float]:
-    given = {"mark": "", "sequence_tokens": sequence_tokens, "batch_tokens": 256}
+def scores(
+    model: Path, direction: Path, texts: list[str], sequence_tokens: int = 32, score: str = "influence"
+) -> list[float]:
+    given = {"mark": "", "score": score, "sequence_tokens": sequence_tokens, "batch_tokens": 256}
     return list(score_documents(texts, models=[(str(model), str(direction))], student="tiny", **given))
 
 
@@ -61,6 +63,17 @@ def test_a_documents_score_is_the_sum_over_its_parts_for_each_of_its_tokens(
         )
         wanted = influence_scores(own, reference, parts, curvature=Curvature(plain=True))
         assert score == pytest.approx(wanted.sum() / parts.loss_lengths.sum() / unit, rel=1e-4)
+
+
+def test_a_documents_cosine_is_the_mean_over_the_tokens_of_its_parts(model: Path, direction: Path) -> None:
+    own, tokenizer = load_model(str(model), "")
+    against = Direction.load(direction, torch.device("cpu"))
+    found = scores(model, direction, DOCUMENTS[:9], score="cosine")
+    for text, score in zip(DOCUMENTS[:9], found, strict=True):
+        parts, _ = chunks(tokenizer, [text], 32)
+        each = stream_scores(own, against, parts, cosine=True)
+        assert score == pytest.approx(np.average(each, weights=parts.loss_lengths), rel=1e-4)
+    assert found != pytest.approx(scores(model, direction, DOCUMENTS[:9]))
 
 
 def test_jobs_change_nothing(model: Path, direction: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +127,7 @@ def test_a_score_is_the_mean_over_the_checkpoints(
             models=[(str(model), str(direction)), (str(other), str(its))],
             student="tiny",
             mark="",
+            score="influence",
             sequence_tokens=32,
             batch_tokens=256,
         )

@@ -328,3 +328,31 @@ def test_the_unit_is_what_the_reference_does_for_itself() -> None:
     own = stream_scores(model, direction, reference)
     assert own.sum() / reference.loss_lengths.sum() == pytest.approx(direction.unit, rel=1e-4)
     assert direction.unit > 0
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_the_cosine_is_that_of_the_angle_between_whole_gradients(kind: str) -> None:
+    model, reference = make_model(kind), make_examples(6, 1)
+    candidates = make_examples(9, 2, prompts=True)
+    direction = reference_direction(model, reference, Curvature("all", plain=True), None)
+    aim = torch.cat([matrix.flatten() for matrix in direction.matrices.values()])
+    each, _ = gradients_by_definition(model, candidates, "all", bias=False)
+    wanted = [
+        float(
+            torch.nn.functional.cosine_similarity(
+                torch.cat([own[name].flatten() for name in direction.matrices]), aim, dim=0
+            )
+        )
+        for own in each
+    ]
+    assert stream_scores(model, direction, candidates, cosine=True) == pytest.approx(wanted, rel=1e-4)
+    # The gradients of the reference itself add up to the direction, so they point its way.
+    assert stream_scores(model, direction, reference, cosine=True).mean() > 0
+
+
+def test_the_cosine_of_a_candidate_that_bears_no_loss_is_0() -> None:
+    model, reference = make_model(), make_examples(6, 1)
+    direction = reference_direction(model, reference, Curvature(plain=True), None)
+    found = stream_scores(model, direction, from_sequences([[5], [3, 4, 5, 6]], [0, 0]), cosine=True)
+    assert found[0] == 0
+    assert found[1] != 0
