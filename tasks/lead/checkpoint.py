@@ -23,7 +23,7 @@ from tasks.run.arrays import load_array
 from tasks.run.folder import digest
 from tasks.run.seeds import integer
 from tasks.run.tables import atomic_folder, read_json, write_json
-from tasks.select.exp3 import Exp3
+from tasks.select.exp3 import Exp3, best_gamma
 from tasks.select.idu import Utilities
 from tasks.select.influence.examples import GradientSketch
 from tasks.train.checkpoint import load_student, save_student
@@ -75,7 +75,8 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Checkpoin
     learning_rate, batch_tokens = training.rates(model)
     sketch = GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
     trainer = Trainer(model, learning_rate, sketch)
-    bandit = Exp3(len(read_json(run / CLUSTERS)), settings.gamma)
+    arms = len(read_json(run / CLUSTERS))
+    bandit = Exp3(arms, settings.gamma or best_gamma(arms, settings.rounds * settings.draws))
     utilities = Utilities(load_array(run / LOSSES), settings.sketch**2, settings.smoothing, settings.change)
     if number:
         _load_optimizer(trainer.optimizer, at / "optimizer.safetensors")

@@ -1,8 +1,9 @@
-"""A round: a cluster is drawn, its most uncertain examples are trained on, and the bandit is told how much of it they lost."""
+"""A round: clusters are drawn, examples of theirs are trained on, and the bandit is told how much uncertainty they lost."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from tasks.run import terminal
 from tasks.run.arrays import load_array
 from tasks.run.seeds import generator, integer
 from tasks.run.tables import read_json, read_rows, write_table
-from tasks.select.idu import Utilities, choose
+from tasks.select.idu import Utilities, choose, preference
 from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:
     from tasks.lead.checkpoint import Checkpoint
+    from tasks.select.exp3 import Exp3
 
 Facts = dict[str, Any]
 
@@ -54,11 +56,14 @@ ARMS = pa.schema(
         ("level", pa.int32()),  # of difficulty, 0 is the lowest
         ("size", pa.int32()),
         ("probability", pa.float64()),  # of being drawn in this round
-        ("drawn", pa.bool_()),
+        ("drawn", pa.int32()),  # times that it was in this round
         ("draws", pa.int32()),  # so far
         ("examples", pa.int32()),  # of it that were trained on so far
         ("idu", pa.float64()),  # mean over the cluster after the round
-        ("reward", pa.float64()),  # of the cluster that was drawn: mean fall of its examples' IDU, nats
+        (
+            "reward",
+            pa.float64(),
+        ),  # of a cluster that was drawn: mean fall of the IDU of its examples trained on, nats
         ("scaled", pa.float64()),  # the same in -1..1, as the bandit was told
     ]
 )
@@ -103,7 +108,7 @@ def next_round(settings: LeadSettings, pool: Facts, so_far: Facts) -> Facts | No
 def train(
     run: Path, settings: LeadSettings, plan: Facts, clusters: Facts, model: Facts, before: Facts
 ) -> Facts:
-    """Draw a cluster, train on its examples with the highest IDU, foretell what that does to all others, tell the bandit.
+    """Draw clusters, train on examples of theirs, foretell what that does to those visited before, tell the bandit.
 
     Args:
         plan: of the round, by `next_round`.
@@ -119,22 +124,18 @@ def train(
         discard_before(run, number - 1)
         bandit, utilities = found.bandit, found.utilities
         with counter.counting(found.trainer.model, found.trainer.optimizer):
-            may = utilities.visits < settings.visits
-            is_open = np.bincount(labels[may], minlength=len(bandit.weights)) > 0
-            probabilities = bandit.probabilities(is_open)
-            arm = bandit.draw(generator(settings.seed, "draw", number), is_open)
-            rows = choose(
-                utilities.idu, may & (labels == arm), utilities.visits == 0, plan["examples"], plan["new"]
+            is_open = (
+                np.bincount(labels[utilities.visits < settings.visits], minlength=len(bandit.weights)) > 0
             )
+            probabilities = bandit.probabilities(is_open)
+            rows, drawn = draw_rows(settings, plan, found, labels, is_open)
             idu_before = utilities.idu[rows]
-            seen, steps = _train_on(run, settings, found, rows, number)
+            seen, steps = train_on(run, settings, found, rows, number)
             utilities.settle()
-            raw = float(np.mean(idu_before - utilities.idu[rows]))
-            scaled = bandit.scaled(raw)
-            bandit.update(arm, scaled, float(probabilities[arm]), int(is_open.sum()))
+            rewards = reward(bandit, labels[rows], idu_before - utilities.idu[rows], drawn, is_open)
         mark = found.save(run, number)
-    visits = _visits(run, number, arm, rows, idu_before, seen, utilities)
-    arms = _arms(run, number, labels, utilities, probabilities, arm, (raw, scaled))
+    visits = _visits(run, number, labels[rows], rows, idu_before, seen, utilities)
+    arms = _arms(run, number, labels, utilities, probabilities, drawn, rewards)
     for name, table in (("visits", visits), ("steps", steps), ("arms", arms)):
         write_table(round_folder(run, number) / f"{name}.parquet", table, TABLES[name])
     at = round_folder(run, number).relative_to(run)
@@ -142,8 +143,8 @@ def train(
         "files": [f"{at}/{name}.parquet" for name in TABLES],
         "checkpoint": mark,
         "number": number,
-        "cluster": arm,
-        "reward": raw,
+        "clusters": np.flatnonzero(drawn).tolist(),
+        "reward": float((idu_before - utilities.idu[rows]).mean()),
         "idu": float(utilities.idu[rows].mean()),
         "loss": float(np.average([step["loss"] for step in steps], weights=[s["tokens"] for s in steps])),
         "selected": int((utilities.visits > 0).sum()),
@@ -155,7 +156,52 @@ def train(
     }
 
 
-def _train_on(
+def draw_rows(
+    settings: LeadSettings, plan: Facts, found: Checkpoint, labels: np.ndarray, is_open: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the pool that a round trains on, and how often each cluster was drawn; those drawn share the round's examples."""
+    utilities, number, room = found.utilities, plan["number"], plan["new"]
+    wanted = preference(utilities.idu, settings.choice, generator(settings.seed, "choice", number))
+    may, is_new = utilities.visits < settings.visits, utilities.visits == 0
+    random = generator(settings.seed, "draw", number)
+    draws = min(settings.draws, plan["examples"])
+    drawn = np.bincount(
+        [found.bandit.draw(random, is_open) for _ in range(draws)], minlength=len(found.bandit.weights)
+    )
+    chosen: list[np.ndarray] = []
+    ends = np.cumsum(drawn) * plan["examples"] // draws
+    for arm in np.flatnonzero(drawn):
+        count = int(ends[arm] - (ends[arm - 1] if arm else 0))
+        rows = choose(wanted, may & (labels == arm), is_new, count, room)
+        room -= int(is_new[rows].sum())
+        chosen.append(rows)
+    return np.concatenate(chosen), drawn
+
+
+def reward(
+    bandit: Exp3, owners: np.ndarray, falls: np.ndarray, drawn: np.ndarray, is_open: np.ndarray
+) -> dict[int, tuple[float, float]]:
+    """Tell the bandit what each cluster's examples lost, once for each time that it was drawn.
+
+    Args:
+        owners: clusters of the examples trained on, (r,).
+        falls: of their IDU, nats, (r,).
+
+    Returns:
+        Of each cluster trained on the mean fall, and the same in -1..1, as the bandit was told.
+    """
+    probabilities = bandit.probabilities(is_open)
+    found = {}
+    for arm in np.unique(owners).tolist():
+        raw = float(falls[owners == arm].mean())
+        found[arm] = raw, bandit.scaled(raw)
+    for arm, (_, scaled) in found.items():
+        for _ in range(drawn[arm]):
+            bandit.update(arm, scaled, float(probabilities[arm]), int(is_open.sum()))
+    return found
+
+
+def train_on(
     run: Path, settings: LeadSettings, found: Checkpoint, rows: np.ndarray, number: int
 ) -> tuple[dict[int, Facts], list[Facts]]:
     """One pass over rows of the pool. Returns what it measured of each, and a row for each step."""
@@ -198,26 +244,26 @@ def _train_on(
 def _visits(
     run: Path,
     number: int,
-    arm: int,
+    owners: np.ndarray,
     rows: np.ndarray,
     idu_before: np.ndarray,
     seen: dict[int, Facts],
     utilities: Utilities,
 ) -> list[Facts]:
-    """A row for each example that the round trained on, the one it was least sure of first."""
+    """A row for each example that the round trained on, cluster by cluster, those preferred first."""
     documents = read_documents(run, rows.tolist(), ["id"])
     return [
         {
             "round": number,
             "row": row,
             "id": document["id"],
-            "cluster": arm,
+            "cluster": int(owner),
             "visits": int(utilities.visits[row]),
             **seen[row],
             "idu_before": float(before),
             "idu_after": float(utilities.idu[row]),
         }
-        for row, document, before in zip(rows.tolist(), documents, idu_before, strict=True)
+        for row, owner, document, before in zip(rows.tolist(), owners, documents, idu_before, strict=True)
     ]
 
 
@@ -227,8 +273,8 @@ def _arms(
     labels: np.ndarray,
     utilities: Utilities,
     probabilities: np.ndarray,
-    arm: int,
-    reward: tuple[float, float],
+    drawn: np.ndarray,
+    rewards: Mapping[int, tuple[float, float]],
 ) -> list[Facts]:
     """A row for each cluster."""
     described = read_json(run / CLUSTERS)
@@ -245,12 +291,12 @@ def _arms(
             "level": one["level"],
             "size": one["size"],
             "probability": float(probabilities[cluster]),
-            "drawn": cluster == arm,
-            "draws": draws[cluster] + (cluster == arm),
+            "drawn": int(drawn[cluster]),
+            "draws": draws[cluster] + int(drawn[cluster]),
             "examples": int(visited[cluster]),
             "idu": float(means[cluster]),
-            "reward": reward[0] if cluster == arm else None,
-            "scaled": reward[1] if cluster == arm else None,
+            "reward": rewards[cluster][0] if cluster in rewards else None,
+            "scaled": rewards[cluster][1] if cluster in rewards else None,
         }
         for cluster, one in enumerate(described)
     ]

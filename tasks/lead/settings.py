@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tasks.prepare.settings import EncoderSettings
 from tasks.run.settings import group
+from tasks.select.idu import Choice
 from tasks.train.settings import TinyStudentSettings
 
 _DATA = group("Data")
@@ -60,8 +61,17 @@ class LeadSettings(EncoderSettings, TinyStudentSettings):
     tasks: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 3
     """Clusters of like examples inside a level, at most."""
 
-    gamma: Annotated[float, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = 0.1
-    """Share of the draws of a cluster that is even, whatever the rewards were."""
+    draws: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 8
+    """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed and the bandit is
+    told more."""
+
+    gamma: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = None
+    """Share of the draws of a cluster that is even, whatever the rewards were, and the rate at which they are learnt from; by default
+    the one with the best bound for the clusters and rounds there are. The paper has 0.1."""
+
+    choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "highest"
+    """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it;
+    or any, at random."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""

@@ -8,6 +8,13 @@ from typing import Any
 import numpy as np
 
 
+def best_gamma(arms: int, draws: int) -> float:
+    """The rate of exploration with the least bound on the regret for so many draws (Auer et al., 2002, corollary 3.2)."""
+    if arms < 2:
+        return 1.0
+    return min(1.0, math.sqrt(arms * math.log(arms) / ((math.e - 1) * draws)))
+
+
 class Exp3:
     """Exponential weights with uniform exploration (Auer et al., 2002, "The nonstochastic multiarmed bandit problem", section 3).
 

@@ -44,6 +44,7 @@ from typing import Literal
 import numpy as np
 
 Change = Literal["mixture", "first-order"]
+Choice = Literal["highest", "drawn", "random"]
 
 
 def mixing(earlier: np.ndarray, last: np.ndarray | float, product: np.ndarray) -> np.ndarray:
@@ -172,6 +173,19 @@ class Utilities:
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self.idu, self.visits, self._rows = state["idu"], state["visits"], state["rows"]
         self._losses, self._squares, self._sketches = state["losses"], state["squares"], state["sketches"]
+
+
+def preference(utility: np.ndarray, choice: Choice, random: np.random.Generator) -> np.ndarray:
+    """What `choose` takes the highest of, (n,).
+
+    Args:
+        choice: "highest": the utility itself; "drawn": rows are drawn in proportion to it, none twice (by Gumbel's trick: Vieira,
+            2014; Kool et al., 2019, arXiv 1903.06059); "random": alike.
+    """
+    if choice == "highest":
+        return utility
+    noise = random.gumbel(size=len(utility))
+    return noise if choice == "random" else np.log(np.maximum(utility, 1e-12)) + noise
 
 
 def choose(utility: np.ndarray, may: np.ndarray, is_new: np.ndarray, count: int, new: int) -> np.ndarray:

@@ -132,6 +132,16 @@ def shares(text: str) -> list[float]:
     return [float(word) for word in words(text)]
 
 
+def numbers(text: str) -> list[int]:
+    return list(map(int, text.split(",")))
+
+
+def sizes(text: str) -> tuple[int, int, int]:
+    """Of a student: its width, its layers, and the tokens it is pre-trained on, as 128x3x200000."""
+    width, layers, tokens = map(int, text.split("x"))
+    return width, layers, tokens
+
+
 def parser_of(program: str, description: str, out: Path) -> argparse.ArgumentParser:
     """A parser with what every benchmark that keeps its measurements has."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{program}", description=description)

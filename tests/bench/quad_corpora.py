@@ -23,7 +23,7 @@ from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator
 from tasks.run.tables import read_column, read_json, write_json, write_text
 from tests.bench import targets
-from tests.bench.measure import parser_of, shares
+from tests.bench.measure import numbers, parser_of, shares, sizes
 
 Facts = dict[str, Any]
 
@@ -41,21 +41,10 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
     made = parser_of(program, description, Path("runs/bench-quad"))
     made.add_argument("--documents", type=int, default=6000)
     made.add_argument("--target", choices=sorted(targets.MAKERS), default="gsm8k")
-    made.add_argument(
-        "--student", type=_sizes, default=(128, 3, 200_000), help="WIDTHxLAYERSxPRETRAIN_TOKENS"
-    )
-    made.add_argument("--seeds", type=_seeds, default=[0, 1, 2])
+    made.add_argument("--student", type=sizes, default=(128, 3, 200_000), help="WIDTHxLAYERSxPRETRAIN_TOKENS")
+    made.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     made.add_argument("--budgets", type=shares, default=[0.05, 0.1])
     return made
-
-
-def _sizes(text: str) -> tuple[int, int, int]:
-    width, layers, tokens = map(int, text.split("x"))
-    return width, layers, tokens
-
-
-def _seeds(text: str) -> list[int]:
-    return list(map(int, text.split(",")))
 
 
 def corpus_of(given: argparse.Namespace) -> str:

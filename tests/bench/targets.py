@@ -43,14 +43,15 @@ def gsm8k() -> tuple[list[Facts], list[Facts]]:
     Calculator annotations are removed ("48/2 = <<48/2=24>>24" becomes "48/2 = 24"). They are calls of a tool that this
     data set alone has; no document can teach them, and as a quarter of an answer's tokens they drown what one does teach.
     """
+    return problems("train", REFERENCE), problems("test", TEST)
 
-    def sample(name: str, count: int) -> list[Facts]:
-        lines = (SHARED / "targets" / "gsm8k" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        order = generator(0, "bench", "gsm8k", name).permutation(len(lines))[:count]
-        examples = [json.loads(lines[row]) for row in order]
-        return [{**one, "answer": re.sub(r"<<[^>]*>>", "", one["answer"])} for one in examples]
 
-    return sample("train", REFERENCE), sample("test", TEST)
+def problems(part: str, count: int) -> list[Facts]:
+    """Of GSM8K's "train" or "test", in random order; see `gsm8k`."""
+    lines = (SHARED / "targets" / "gsm8k" / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
+    order = generator(0, "bench", "gsm8k", part).permutation(len(lines))[:count]
+    examples = [json.loads(lines[row]) for row in order]
+    return [{**one, "answer": re.sub(r"<<[^>]*>>", "", one["answer"])} for one in examples]
 
 
 def two_tasks() -> tuple[list[Facts], list[Facts]]:

@@ -1,0 +1,354 @@
+"""What a student learns from examples that LEAD chooses while it trains, beside as many that are chosen otherwise.
+
+    python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--out runs/bench-lead]
+                               [--table]
+
+Pool: 2,500 problems of GSM8K's training part and 2,500 pairs that the rules extract from pages of the shared mixture. Judged on 300
+problems of GSM8K's test part and 300 pairs of other pages, none of which any strategy sees. All train a copy of the same model (one
+a seed) with LEAD's optimiser and decay, and but for "all one pass" on as many tokens as the flow's default:
+
+random             as many examples as the budget has, again and again
+highest loss       those with the highest loss before training
+ifd                those with the highest ratio of the loss to that without the question (arXiv 2308.12032)
+all equal steps    every example is another one
+all one pass       the whole pool once
+re-scored          the flow's default, but its utilities are losses by a pass over the whole pool in every round
+lead               the flow's default
+paper              the settings of the paper
+
+CPU seconds are those of choosing and training, on one core; the look at every example before training is in a line of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.target import Target
+from tasks.extract.extractor import make_extractor
+from tasks.lead import difficulty, pool, rounds
+from tasks.lead.checkpoint import Checkpoint, discard_all, load_checkpoint
+from tasks.lead.settings import LeadSettings
+from tasks.lead.steps import PassCounter
+from tasks.records import Document
+from tasks.run.arrays import load_array
+from tasks.run.seeds import generator
+from tasks.run.tables import read_json, write_json, write_text
+from tests.bench import results, targets
+from tests.bench.markdown import table
+from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, sizes, words
+from tests.bench.tables import difference, spread
+
+Facts = dict[str, Any]
+
+EACH, TEST = 2500, 300  # examples of a kind in the pool, and of those that judge
+PAPER: Facts = {"change": "mixture", "gamma": 0.1, "choice": "highest", "draws": 1}
+STRATEGIES = (
+    "random",
+    "highest loss",
+    "ifd",
+    "all equal steps",
+    "all one pass",
+    "re-scored",
+    "paper",
+    "lead",
+)
+_STAGES = ("vectors.npy", "stages", "students", "target")
+
+
+def write_inputs(given: argparse.Namespace) -> None:
+    """The pool, and what judges."""
+    if (given.out / "test.jsonl").exists():
+        return
+    inside, outside = targets.mixed()
+    rows = [
+        targets.problems("train", EACH) + list(_extracted(inside, EACH)),
+        targets.problems("test", TEST) + list(_extracted(outside, TEST)),
+    ]
+    for name, own in zip(("pool", "test"), rows, strict=True):
+        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in own]
+        write_text(given.out / f"{name}.jsonl", "".join(lines))
+
+
+def _extracted(pages: Sequence[Facts], count: int) -> Iterator[Facts]:
+    """So many pairs of the rules, two of a page at most, from pages in random order."""
+    extractor, found = make_extractor("rules"), 0
+    for row in generator(0, "bench", "lead", str(len(pages))).permutation(len(pages)):
+        for pair in extractor.extract(Document(pages[row]["id"], pages[row]["text"])).pairs[:2]:
+            if found < count:
+                yield {"question": pair.question, "answer": pair.answer}
+                found += 1
+
+
+def settings_of(given: argparse.Namespace, seed: int, budget: float, **changes: Any) -> LeadSettings:
+    """The product's defaults."""
+    width, layers, tokens = given.student
+    return LeadSettings(
+        data=str(given.out / "pool.jsonl"),
+        test=str(given.out / "test.jsonl"),
+        student_width=width,
+        student_layers=layers,
+        pretrain_tokens=tokens,
+        seed=seed,
+        budget=budget,
+        runs_dir=str(given.out),
+        **changes,
+    )
+
+
+def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
+    """A folder with everything before the rounds; made once for a seed."""
+    at = given.out / f"{'x'.join(map(str, given.student))}-seed-{seed}"
+    if (at / "facts.json").exists():
+        return at, read_json(at / "facts.json")
+    own = settings_of(given, seed, 1.0)
+    examples = pool.pool(at, own, {})
+    vectors = pool.encode(at, own, examples)
+    model = pool.model(at, own, examples)
+    began = time.process_time()
+    looked = difficulty.difficulty(at, own, examples, model)
+    facts = {"pool": examples, "difficulty": looked, "model": model, "seconds": time.process_time() - began}
+    facts["clusters"] = difficulty.clusters(at, own, vectors, looked)
+    write_json(at / "facts.json", facts)
+    return at, facts
+
+
+def by_lead(made: Path, own: LeadSettings, facts: Facts) -> tuple[Checkpoint, Facts]:
+    """The rounds of the flow."""
+    examples = {**facts["pool"], "budget": max(1, round(own.budget * facts["pool"]["examples"]))}
+    so_far = rounds.nothing_yet(examples, facts["difficulty"])
+    while plan := rounds.next_round(own, examples, so_far):
+        so_far = rounds.train(made, own, plan, facts["clusters"], facts["model"], so_far)
+    found = load_checkpoint(made, own, so_far["number"])
+    discard_all(made)
+    extra = so_far["forward_passes"] - so_far["steps"]
+    return found, {name: so_far[name] for name in ("selected", "visits", "steps", "tokens")} | {
+        "extra_passes": extra
+    }
+
+
+def by_rows(made: Path, own: LeadSettings, strategy: str, most: int) -> tuple[Checkpoint, Facts]:
+    """Rounds whose examples are chosen otherwise; a round has as many as one of the flow's. Ends with `most` tokens."""
+    found, counter = load_checkpoint(made, own, 0), PassCounter()
+    lengths = _lengths(made, own, found)
+    count = len(lengths)
+    budget = max(1, round(own.budget * count))
+    each = pool.examples_of_a_round(own, {"budget": budget})
+    chosen: list[int] = []
+    tokens = 0
+    with counter.counting(found.trainer.model, found.trainer.optimizer):
+        for number, rows in enumerate(rows_of(made, own, strategy, found, budget, each), start=1):
+            if strategy != "all one pass":
+                rows = rows[np.cumsum(lengths[rows]) <= most - tokens]
+            if not len(rows):
+                break
+            _, steps = rounds.train_on(made, own, found, rows, number)
+            chosen += rows.tolist()
+            tokens += sum(step["tokens"] for step in steps)
+    return found, {
+        "selected": len(set(chosen)),
+        "visits": len(chosen),
+        "steps": counter.steps,
+        "tokens": tokens,
+        "extra_passes": counter.extra,
+    }
+
+
+def rows_of(
+    made: Path, own: LeadSettings, strategy: str, found: Checkpoint, budget: int, each: int
+) -> Iterator[np.ndarray]:
+    """Rows of the pool for each round."""
+    losses, ratios = (load_array(made / name) for name in (difficulty.LOSSES, difficulty.RATIOS))
+    random = generator(own.seed, "bench", "lead", strategy)
+    if strategy == "all one pass":
+        order = random.permutation(len(losses))
+        yield from (order[at : at + each] for at in range(0, len(order), each))
+        return
+    if strategy == "re-scored":
+        yield from _rescored(made, own, found, budget, each)
+        return
+    order = {
+        "random": lambda: random.permutation(len(losses))[:budget],
+        "highest loss": lambda: np.argsort(-losses, kind="stable")[:budget],
+        "ifd": lambda: np.argsort(-ratios, kind="stable")[:budget],
+    }.get(strategy, lambda: random.permutation(len(losses)))()
+    while True:
+        order = random.permutation(order)
+        yield from (order[at : at + each] for at in range(0, len(order), each))
+
+
+def _rescored(
+    made: Path, own: LeadSettings, found: Checkpoint, budget: int, each: int
+) -> Iterator[np.ndarray]:
+    from tasks.train.evaluate import pair_losses
+
+    labels = load_array(made / difficulty.LABELS)
+    pairs = pool.pairs_of(made, range(len(labels)))
+
+    def measured() -> np.ndarray:
+        found.trainer.model.eval()
+        seen = pair_losses(
+            found.trainer.model,
+            found.tokenizer,
+            pairs,
+            batch_tokens=found.batch_tokens,
+            sequence_tokens=own.sequence_tokens,
+        )
+        return np.asarray(seen.loss / seen.answered)
+
+    utilities, number = found.utilities, 0
+    while (room := budget - int((utilities.visits > 0).sum())) > 0:
+        number += 1
+        is_open = np.bincount(labels[utilities.visits < own.visits], minlength=len(found.bandit.weights)) > 0
+        plan = {"number": number, "examples": each, "new": room}
+        rows, drawn = rounds.draw_rows(own, plan, found, labels, is_open)
+        before = utilities.idu[rows]
+        yield rows
+        utilities.idu = measured()
+        rounds.reward(found.bandit, labels[rows], before - utilities.idu[rows], drawn, is_open)
+
+
+def _lengths(made: Path, own: LeadSettings, found: Checkpoint) -> np.ndarray:
+    """Tokens of each example."""
+    from tasks.train.format import encode_pairs
+
+    count = len(load_array(made / difficulty.LOSSES))
+    pairs = pool.pairs_of(made, range(count))
+    return np.asarray(encode_pairs(found.tokenizer, pairs, own.sequence_tokens).lengths)
+
+
+def judged(made: Path, own: LeadSettings, found: Checkpoint) -> Facts:
+    """Held-out loss: of all that judge, and of either kind."""
+    from tasks.train.evaluate import pair_losses
+
+    examples = Target.load(made / "target").test
+    test = [(example.question, example.answer) for example in examples]
+    found.trainer.model.eval()
+    seen = pair_losses(
+        found.trainer.model,
+        found.tokenizer,
+        test,
+        batch_tokens=4096,
+        sequence_tokens=own.sequence_tokens,
+    )
+    problems = np.array([int(example.id.rpartition(":")[2]) <= TEST for example in examples])  # by their line
+    parts = {"gsm8k": problems, "extracted": ~problems}
+    return {"nll": seen.nll} | {
+        f"nll_{name}": float(seen.loss[rows].sum() / seen.answered[rows].sum())
+        for name, rows in parts.items()
+    }
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Measure what is not in the results yet."""
+    from tasks.train.threads import one_thread
+
+    write_inputs(given)
+    done = results.load(given.out)
+    for seed, budget in product(given.seeds, given.budgets):
+        lead = {**_cell(given), "budget": budget, "seed": seed, "strategy": "lead"}
+        # First the flow's default, which says how many visits the others have.
+        for strategy in sorted({*given.strategies, "lead"}, key=lambda name: name != "lead"):
+            row = {**lead, "strategy": strategy}
+            if results.key(row) in done:
+                continue
+            own = settings_of(given, seed, budget, **variant(strategy))
+            with one_thread():
+                at, facts = prepared(given, seed)
+                made = _place(at, f"{strategy}-{budget:g}")
+                before = judged(made, own, load_checkpoint(made, own, 0))
+                began = time.process_time()
+                if strategy in ("lead", "paper") or "=" in strategy:
+                    found, told = by_lead(made, own, facts)
+                else:
+                    most = done[results.key(lead)]["tokens"]
+                    found, told = by_rows(made, own, strategy, most)
+                seconds = time.process_time() - began
+                after = judged(made, own, found)
+            row |= {**told, **after, "nll_before": before["nll"], "seconds": seconds}
+            row["seconds_look"] = facts["seconds"]
+            results.append(given.out, row)
+            done[results.key(row)] = row
+            print(f"seed {seed}, {budget:.1%}, {strategy}: {after['nll']:.3f}", flush=True)
+
+
+def variant(strategy: str) -> Facts:
+    """Changes of the settings: those of the paper, or as "gamma=0.5;choice=random"."""
+    if strategy == "paper":
+        return PAPER
+    parts = [part.split("=") for part in strategy.split(";")] if "=" in strategy else []
+    return {name: json.loads(value) if value[0].isdigit() else value for name, value in parts}
+
+
+def _place(at: Path, name: str) -> Path:
+    made = at / name.replace(" ", "-")
+    made.mkdir(parents=True, exist_ok=True)
+    for part in _STAGES:
+        if not (made / part).exists():
+            (made / part).symlink_to((at / part).resolve())
+    return made
+
+
+def _cell(given: argparse.Namespace) -> Facts:
+    return {
+        "corpus": "gsm8k and extracted pairs",
+        "target": "both",
+        "kind": f"student {'x'.join(map(str, given.student))}",
+    }
+
+
+def markdown(given: argparse.Namespace) -> str:
+    """A table of what is measured."""
+    cell = _cell(given)
+    found = [row for row in results.load(given.out).values() if cell.items() <= row.items()]
+
+    def values(budget: float, strategy: str, field: str) -> dict[int, float]:
+        return {
+            row["seed"]: row[field]
+            for row in found
+            if (row["budget"], row["strategy"]) == (budget, strategy) and row["seed"] in given.seeds
+        }
+
+    rows = []
+    for budget, strategy in product(given.budgets, given.strategies):
+        nll = values(budget, strategy, "nll")
+        if not nll:
+            continue
+        random = values(budget, "random", "nll")
+        counts = ("selected", "visits", "tokens", "extra_passes", "seconds")
+        rows.append(
+            [
+                f"{budget:.1%}",
+                strategy,
+                *(f"{mean(values(budget, strategy, name).values()):,.0f}" for name in counts),
+                *(
+                    spread(values(budget, strategy, name))
+                    for name in ("nll_before", "nll", "nll_gsm8k", "nll_extracted")
+                ),
+                "" if strategy == "random" or not random else difference(nll, random),
+            ]
+        )
+    head = ["budget", "strategy", "examples", "visits", "tokens", "passes beside training", "CPU s"]
+    return table([*head, "NLL before", "NLL", "GSM8K", "extracted", "− random"], rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    own = parser_of("lead", (__doc__ or "").split("\n")[0], Path("runs/bench-lead"))
+    own.add_argument("--seeds", type=numbers, default=[0, 1, 2])
+    own.add_argument("--budgets", type=shares, default=[0.025, 0.1])
+    own.add_argument("--student", type=sizes, default=(128, 3, 200_000), help="WIDTHxLAYERSxPRETRAIN_TOKENS")
+    own.add_argument("--strategies", type=words, default=list(STRATEGIES))
+    return run_on_mixture(own.parse_args(arguments), measure, markdown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
