@@ -75,8 +75,9 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Checkpoin
     learning_rate, batch_tokens = training.rates(model)
     sketch = GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
     trainer = Trainer(model, learning_rate, sketch)
-    arms = len(read_json(run / CLUSTERS))
-    bandit = Exp3(arms, settings.gamma or best_gamma(arms, settings.rounds * settings.draws))
+    sizes = np.array([one["size"] for one in read_json(run / CLUSTERS)])
+    gamma = settings.gamma or best_gamma(len(sizes), settings.rounds * settings.draws)
+    bandit = Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None)
     utilities = Utilities(load_array(run / LOSSES), settings.sketch**2, settings.smoothing, settings.change)
     if number:
         _load_optimizer(trainer.optimizer, at / "optimizer.safetensors")

@@ -63,7 +63,7 @@ ARMS = pa.schema(
         (
             "reward",
             pa.float64(),
-        ),  # of a cluster that was drawn: mean fall of the IDU of its examples trained on, nats
+        ),  # of a cluster that was drawn; see the setting of this name
         ("scaled", pa.float64()),  # the same in -1..1, as the bandit was told
     ]
 )
@@ -132,7 +132,12 @@ def train(
             idu_before = utilities.idu[rows]
             seen, steps = train_on(run, settings, found, rows, number)
             utilities.settle()
-            rewards = reward(bandit, labels[rows], idu_before - utilities.idu[rows], drawn, is_open)
+            gained = (
+                utilities.agreement(rows)
+                if settings.reward == "agreement"
+                else idu_before - utilities.idu[rows]
+            )
+            rewards = reward(bandit, labels[rows], gained, drawn, is_open)
         mark = found.save(run, number)
     visits = _visits(run, number, labels[rows], rows, idu_before, seen, utilities)
     arms = _arms(run, number, labels, utilities, probabilities, drawn, rewards)
@@ -144,7 +149,7 @@ def train(
         "checkpoint": mark,
         "number": number,
         "clusters": np.flatnonzero(drawn).tolist(),
-        "reward": float((idu_before - utilities.idu[rows]).mean()),
+        "reward": float(gained.mean()),
         "idu": float(utilities.idu[rows].mean()),
         "loss": float(np.average([step["loss"] for step in steps], weights=[s["tokens"] for s in steps])),
         "selected": int((utilities.visits > 0).sum()),
@@ -179,21 +184,21 @@ def draw_rows(
 
 
 def reward(
-    bandit: Exp3, owners: np.ndarray, falls: np.ndarray, drawn: np.ndarray, is_open: np.ndarray
+    bandit: Exp3, owners: np.ndarray, gained: np.ndarray, drawn: np.ndarray, is_open: np.ndarray
 ) -> dict[int, tuple[float, float]]:
-    """Tell the bandit what each cluster's examples lost, once for each time that it was drawn.
+    """Tell the bandit what each cluster's examples brought on average, once for each time that it was drawn.
 
     Args:
         owners: clusters of the examples trained on, (r,).
-        falls: of their IDU, nats, (r,).
+        gained: what each brought, (r,); see the setting `reward`.
 
     Returns:
-        Of each cluster trained on the mean fall, and the same in -1..1, as the bandit was told.
+        Of each cluster trained on the mean, and the same in -1..1, as the bandit was told.
     """
     probabilities = bandit.probabilities(is_open)
     found = {}
     for arm in np.unique(owners).tolist():
-        raw = float(falls[owners == arm].mean())
+        raw = float(gained[owners == arm].mean())
         found[arm] = raw, bandit.scaled(raw)
     for arm, (_, scaled) in found.items():
         for _ in range(drawn[arm]):

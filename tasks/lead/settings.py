@@ -65,11 +65,20 @@ class LeadSettings(EncoderSettings, TinyStudentSettings):
     """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed and the bandit is
     told more."""
 
+    start: Annotated[Literal["sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "sizes"
+    """How likely clusters are before rewards tell them apart: in proportion to their sizes, so that examples are alike; or, as in
+    the paper, clusters alike."""
+
+    reward: Annotated[Literal["agreement", "fall"], Field(json_schema_extra=_ROUNDS)] = "agreement"
+    """What the bandit is told of a cluster. fall, as in the paper: how much utility its examples lost when they were trained on.
+    agreement: the cosine of their gradients with the mean gradient of all examples visited so far, that is, how far a step for
+    them is a step for the others."""
+
     gamma: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = None
     """Share of the draws of a cluster that is even, whatever the rewards were, and the rate at which they are learnt from; by default
     the one with the best bound for the clusters and rounds there are. The paper has 0.1."""
 
-    choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "highest"
+    choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "drawn"
     """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it;
     or any, at random."""
 

@@ -25,13 +25,20 @@ class Exp3:
     Weights are kept as logarithms, which cannot overflow. An arm with nothing left to draw is closed: K and the sum are
     those of the open ones.
 
+    Clusters differ in size, and one with ten examples that is drawn as often as one with a thousand gives each of its
+    examples a hundred times the weight that it has in the data. With `shares` all arms are alike until rewards tell them apart, but in
+    proportion: both the weights and the exploration begin at the shares. A step of a weight's logarithm is at most 1, which it is
+    anyway where the shares are even, and which the proof of the bound asks for.
+
     Args:
         arms: K.
-        gamma: share of the probability that is spread evenly, above 0 and at most 1.
+        gamma: share of the probability that is spread by the shares, above 0 and at most 1.
+        shares: of the arms, (K,), above 0; None for even ones.
     """
 
-    def __init__(self, arms: int, gamma: float = 0.1) -> None:
+    def __init__(self, arms: int, gamma: float = 0.1, shares: np.ndarray | None = None) -> None:
         self.gamma = gamma
+        self.shares = np.ones(arms) if shares is None else np.asarray(shares, dtype=np.float64)
         self.weights = np.zeros(arms)  # logarithms
         self.low, self.high = math.inf, -math.inf  # of the raw rewards so far
 
@@ -44,10 +51,9 @@ class Exp3:
         live = np.ones(len(self.weights), dtype=bool) if is_open is None else is_open
         if not live.any():
             raise ValueError("no arm is open")
-        weights = np.exp(np.where(live, self.weights - self.weights[live].max(), -math.inf))
-        found: np.ndarray = np.where(
-            live, (1 - self.gamma) * weights / weights.sum() + self.gamma / live.sum(), 0.0
-        )
+        shares = np.where(live, self.shares, 0.0)
+        weights = shares * np.exp(np.where(live, self.weights - self.weights[live].max(), -math.inf))
+        found: np.ndarray = (1 - self.gamma) * weights / weights.sum() + self.gamma * shares / shares.sum()
         return found
 
     def draw(self, random: np.random.Generator, is_open: np.ndarray | None = None) -> int:
@@ -67,7 +73,8 @@ class Exp3:
             probability: with which the arm was drawn.
             arms: open ones at that draw; all by default.
         """
-        self.weights[arm] += self.gamma / (arms or len(self.weights)) * reward / probability
+        step = self.gamma / (arms or len(self.weights)) * reward / probability
+        self.weights[arm] += min(1.0, max(-1.0, step))
 
     def state(self) -> dict[str, Any]:
         """All that later draws depend on, as JSON."""

@@ -159,6 +159,22 @@ class Utilities:
         before = self.idu[self._rows]
         self.idu[self._rows] = (1 - self.smoothing) * np.maximum(0.0, estimates) + self.smoothing * before
 
+    def agreement(self, rows: np.ndarray) -> np.ndarray:
+        """Cosine of visited examples' gradients with the mean of those of all others visited, each of length 1, (r,).
+
+        Of the gradients' sketches; 0 for the only one.
+        """
+        lengths = np.linalg.norm(self._sketches, axis=1, keepdims=True)
+        units = np.divide(self._sketches, lengths, out=np.zeros_like(self._sketches), where=lengths > 0)
+        place = {int(row): at for at, row in enumerate(self._rows)}
+        own = units[[place[int(row)] for row in rows]]
+        others = units.sum(axis=0, dtype=np.float64) - own
+        norms = np.linalg.norm(others, axis=1)
+        found: np.ndarray = np.divide(
+            (own * others).sum(axis=1), norms, out=np.zeros(len(rows)), where=norms > 0
+        )
+        return found
+
     def state(self) -> dict[str, np.ndarray]:
         """All of it, as arrays by name."""
         return {

@@ -51,7 +51,14 @@ from tests.bench.tables import difference, spread
 Facts = dict[str, Any]
 
 EACH, TEST = 2500, 300  # examples of a kind in the pool, and of those that judge
-PAPER: Facts = {"change": "mixture", "gamma": 0.1, "choice": "highest", "draws": 1}
+PAPER: Facts = {
+    "change": "mixture",
+    "gamma": 0.1,
+    "choice": "highest",
+    "draws": 1,
+    "start": "even",
+    "reward": "fall",
+}
 STRATEGIES = (
     "random",
     "highest loss",
@@ -214,7 +221,8 @@ def _rescored(
         before = utilities.idu[rows]
         yield rows
         utilities.idu = measured()
-        rounds.reward(found.bandit, labels[rows], before - utilities.idu[rows], drawn, is_open)
+        gained = utilities.agreement(rows) if own.reward == "agreement" else before - utilities.idu[rows]
+        rounds.reward(found.bandit, labels[rows], gained, drawn, is_open)
 
 
 def _lengths(made: Path, own: LeadSettings, found: Checkpoint) -> np.ndarray:

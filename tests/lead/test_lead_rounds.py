@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 
 
 def test_a_round_trains_on_the_least_sure_of_the_cluster_it_draws(prepared: Make) -> None:
-    one = prepared(change="mixture", draws=1)
+    one = prepared(change="mixture", draws=1, choice="highest", reward="fall")
     after = one.round()
     visits = read_rows(one.run / "rounds/001/visits.parquet")
     losses, labels = load_array(one.run / LOSSES), load_array(one.run / LABELS)
@@ -62,7 +62,9 @@ def test_the_budget_is_kept_and_every_table_agrees(prepared: Make) -> None:
     for number in range(1, last["number"] + 1):
         own = [row for row in arms if row["round"] == number]
         assert sum(row["probability"] for row in own) == pytest.approx(1)
-        assert sum(row["drawn"] for row in own) == 2  # as many as a round has examples, not the eight of the default
+        assert (
+            sum(row["drawn"] for row in own) == 2
+        )  # as many as a round has examples, not the eight of the default
         assert sum(row["draws"] for row in own) == 2 * number
     assert sum(row["tokens"] for row in read_rows(one.run / "steps.parquet")) == last["tokens"]
 
@@ -109,7 +111,9 @@ def test_rounds_pass_nothing_through_the_model_but_their_steps(
     assert peeked["forward_passes"] - peeked["steps"] == peeked["steps"] > 0
 
 
-@pytest.mark.parametrize("changes", [{}, {"change": "mixture", "gamma": 0.5}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"change": "mixture", "gamma": 0.5, "start": "even", "reward": "fall"}]
+)
 def test_a_run_stopped_between_rounds_or_in_one_goes_on_bit_for_bit(
     prepared: Make, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:

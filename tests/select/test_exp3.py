@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from tasks.select.exp3 import Exp3
+from tasks.select.exp3 import Exp3, best_gamma
 
 
 def test_two_draws_by_hand() -> None:
@@ -83,3 +83,30 @@ def test_its_state_is_json_and_gives_the_same_draws(raws: list[float]) -> None:
     again.restore(json.loads(json.dumps(bandit.state(), allow_nan=False)))
     assert np.array_equal(again.probabilities(), bandit.probabilities())
     assert again.scaled(0.15) == bandit.scaled(0.15)
+
+
+def test_arms_begin_at_their_shares_and_move_as_rewards_say() -> None:
+    shares = np.array([90.0, 9.0, 1.0])
+    bandit = Exp3(3, gamma=0.2, shares=shares)
+    assert bandit.probabilities() == pytest.approx(shares / 100)
+    # A step is no larger than 1, however seldom the arm is drawn.
+    bandit.update(2, 1.0, 0.01)
+    assert bandit.weights[2] == 1.0
+    weights = shares * [1, 1, math.e]
+    assert bandit.probabilities() == pytest.approx(0.8 * weights / weights.sum() + 0.2 * shares / 100)
+    assert bandit.probabilities(np.array([False, True, True])).sum() == pytest.approx(1)
+
+
+def test_even_arms_never_meet_the_bound_of_a_step() -> None:
+    bandit = Exp3(7, gamma=0.1)
+    bandit.weights[0] = 50.0
+    least = float(bandit.probabilities().min())
+    bandit.update(3, 1.0, least)
+    assert bandit.weights[3] == pytest.approx(0.1 / 7 / least)
+
+
+def test_the_rate_of_exploration_falls_with_the_number_of_draws() -> None:
+    assert best_gamma(1, 100) == 1.0
+    assert best_gamma(10, 1) == 1.0
+    # Auer et al., 2002, corollary 3.2, with the number of draws for the bound on the best gain.
+    assert best_gamma(10, 1000) == pytest.approx(math.sqrt(10 * math.log(10) / ((math.e - 1) * 1000)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from tasks.select.idu import Move, Utilities, choose, loss_change, mixing
+from tasks.select.idu import Move, Utilities, choose, loss_change, mixing, preference
 
 
 def vectors(count: int = 200, size: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -103,3 +103,29 @@ def test_the_highest_are_chosen_and_no_more_new_ones_than_may_be() -> None:
     assert choose(utility, may, is_new, 3, 1).tolist() == [0, 2]
     assert choose(utility, may, is_new, 3, 0).tolist() == [2]
     assert choose(utility, np.zeros(5, bool), is_new, 3, 9).tolist() == []
+
+
+def test_examples_are_drawn_in_proportion_to_their_utility() -> None:
+    utility, random = np.array([1.0, 2.0, 3.0, 4.0]), np.random.default_rng(0)
+    first = [int(np.argmax(preference(utility, "drawn", random))) for _ in range(20_000)]
+    assert np.bincount(first) / len(first) == pytest.approx(utility / 10, abs=0.015)
+    alike = [int(np.argmax(preference(utility, "random", random))) for _ in range(20_000)]
+    assert np.bincount(alike) / len(alike) == pytest.approx([0.25] * 4, abs=0.015)
+    assert preference(utility, "highest", random).tolist() == utility.tolist()
+    # An example with nothing left to learn is drawn last, and does not break the others.
+    assert np.argmin(preference(np.array([0.0, 1.0, 1.0]), "drawn", random)) == 0
+
+
+def test_agreement_is_the_cosine_with_the_mean_of_the_others() -> None:
+    sketches = np.array([[2.0, 0.0], [0.0, 5.0], [3.0, 3.0]])
+    known = Utilities(np.ones(4), dimensions=2)
+    known.visit(np.array([3, 0, 1]), np.ones(3), np.ones(3), sketches)
+    units = sketches / np.linalg.norm(sketches, axis=1, keepdims=True)
+    wanted = []
+    for own in (1, 0):  # rows 0 and 3
+        others = np.delete(units, own, axis=0).mean(axis=0)
+        wanted.append(units[own] @ others / np.linalg.norm(others))
+    assert known.agreement(np.array([0, 3])) == pytest.approx(wanted, rel=1e-6)
+    alone = Utilities(np.ones(2), dimensions=2)
+    alone.visit(np.array([1]), np.ones(1), np.ones(1), np.ones((1, 2)))
+    assert alone.agreement(np.array([1])).tolist() == [0.0]
