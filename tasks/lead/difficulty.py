@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
     The answer alone is the pair with an empty question in the same template, so that both are means over the same tokens.
     """
     from tasks.train.checkpoint import load_student
-    from tasks.train.evaluate import pair_losses
     from tasks.train.training import Training
 
     pairs = pairs_of(run, range(pool["examples"]))
@@ -39,18 +39,25 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
             model_path(run, settings.model), lora=settings.lora, seed=settings.seed, flag="--model"
         )
         batch = Training(batch_tokens=settings.batch_tokens).rates(own)[1]
-
-        def mean_losses(of: list[tuple[str, str]]) -> np.ndarray:
-            each = pair_losses(
-                own, tokenizer, of, batch_tokens=batch, sequence_tokens=settings.sequence_tokens
-            )
-            return np.asarray(each.loss / each.answered)
-
-        losses = mean_losses(pairs)
-        alone = mean_losses([("", answer) for _, answer in pairs])
+        losses, ratios = losses_and_ratios(own, tokenizer, pairs, batch, settings.sequence_tokens)
     save_array(run / LOSSES, losses)
-    save_array(run / RATIOS, losses / np.maximum(alone, 1e-6))
+    save_array(run / RATIOS, ratios)
     return {"files": [LOSSES, RATIOS], "loss": float(losses.mean()), "forward_passes": 2 * len(pairs)}
+
+
+def losses_and_ratios(
+    model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], batch_tokens: int, sequence_tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean loss of each answer's tokens after its question, nats, and its ratio to that after none (IFD), both (n,)."""
+    from tasks.train.evaluate import pair_losses
+
+    def mean_losses(of: Sequence[tuple[str, str]]) -> np.ndarray:
+        each = pair_losses(model, tokenizer, of, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
+        return np.asarray(each.loss / each.answered)
+
+    losses = mean_losses(pairs)
+    alone = mean_losses([("", answer) for _, answer in pairs])
+    return losses, losses / np.maximum(alone, 1e-6)
 
 
 def clusters(run: Path, settings: LeadSettings, vectors: Facts, difficulty: Facts) -> Facts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.lead.difficulty import CLUSTERS, LABELS
-from tasks.lead.pool import examples_of_a_round
+from tasks.lead.pool import examples_of_a_round, pairs_of
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.documents import read_documents
-from tasks.run import terminal
 from tasks.run.arrays import load_array
-from tasks.run.seeds import generator, integer
 from tasks.run.tables import read_json, read_rows, write_table
-from tasks.select.idu import Utilities, choose, preference
+from tasks.select.idu import Utilities
 from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:
-    from tasks.lead.checkpoint import Checkpoint
-    from tasks.select.exp3 import Exp3
+    from tasks.lead.play import Played
+    from tasks.train.format import Examples
 
 Facts = dict[str, Any]
 
@@ -115,32 +112,25 @@ def train(
         before: what the round before it returned, or `nothing_yet`.
     """
     from tasks.lead.checkpoint import discard_before, load_checkpoint
+    from tasks.lead.play import play
     from tasks.lead.steps import PassCounter
+    from tasks.train.format import encode_pairs
 
     number, labels = plan["number"], load_array(run / LABELS)
     counter = PassCounter()
     with threads_for(settings.model):
         found = load_checkpoint(run, settings, number - 1)
         discard_before(run, number - 1)
-        bandit, utilities = found.bandit, found.utilities
+
+        def examples_of(rows: np.ndarray) -> Examples:
+            return encode_pairs(found.tokenizer, pairs_of(run, rows.tolist()), settings.sequence_tokens)
+
         with counter.counting(found.trainer.model, found.trainer.optimizer):
-            is_open = (
-                np.bincount(labels[utilities.visits < settings.visits], minlength=len(bandit.weights)) > 0
-            )
-            probabilities = bandit.probabilities(is_open)
-            rows, drawn = draw_rows(settings, plan, found, labels, is_open)
-            idu_before = utilities.idu[rows]
-            seen, steps = train_on(run, settings, found, rows, number)
-            utilities.settle()
-            gained = (
-                utilities.agreement(rows)
-                if settings.reward == "agreement"
-                else idu_before - utilities.idu[rows]
-            )
-            rewards = reward(bandit, labels[rows], gained, drawn, is_open)
+            played = play(found, settings, labels, number, plan["examples"], plan["new"], examples_of)
         mark = found.save(run, number)
-    visits = _visits(run, number, labels[rows], rows, idu_before, seen, utilities)
-    arms = _arms(run, number, labels, utilities, probabilities, drawn, rewards)
+    utilities, rows, steps = found.utilities, played.rows, played.steps
+    visits = _visits(run, number, labels[rows], played, utilities)
+    arms = _arms(run, number, labels, played, utilities)
     for name, table in (("visits", visits), ("steps", steps), ("arms", arms)):
         write_table(round_folder(run, number) / f"{name}.parquet", table, TABLES[name])
     at = round_folder(run, number).relative_to(run)
@@ -148,8 +138,8 @@ def train(
         "files": [f"{at}/{name}.parquet" for name in TABLES],
         "checkpoint": mark,
         "number": number,
-        "clusters": np.flatnonzero(drawn).tolist(),
-        "reward": float(gained.mean()),
+        "clusters": np.flatnonzero(played.drawn).tolist(),
+        "reward": float(played.gained.mean()),
         "idu": float(utilities.idu[rows].mean()),
         "loss": float(np.average([step["loss"] for step in steps], weights=[s["tokens"] for s in steps])),
         "selected": int((utilities.visits > 0).sum()),
@@ -161,101 +151,9 @@ def train(
     }
 
 
-def draw_rows(
-    settings: LeadSettings, plan: Facts, found: Checkpoint, labels: np.ndarray, is_open: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the pool that a round trains on, and how often each cluster was drawn; those drawn share the round's examples."""
-    utilities, number, room = found.utilities, plan["number"], plan["new"]
-    wanted = preference(utilities.idu, settings.choice, generator(settings.seed, "choice", number))
-    may, is_new = utilities.visits < settings.visits, utilities.visits == 0
-    random = generator(settings.seed, "draw", number)
-    draws = min(settings.draws, plan["examples"])
-    drawn = np.bincount(
-        [found.bandit.draw(random, is_open) for _ in range(draws)], minlength=len(found.bandit.weights)
-    )
-    chosen: list[np.ndarray] = []
-    ends = np.cumsum(drawn) * plan["examples"] // draws
-    for arm in np.flatnonzero(drawn):
-        count = int(ends[arm] - (ends[arm - 1] if arm else 0))
-        rows = choose(wanted, may & (labels == arm), is_new, count, room)
-        room -= int(is_new[rows].sum())
-        chosen.append(rows)
-    return np.concatenate(chosen), drawn
-
-
-def reward(
-    bandit: Exp3, owners: np.ndarray, gained: np.ndarray, drawn: np.ndarray, is_open: np.ndarray
-) -> dict[int, tuple[float, float]]:
-    """Tell the bandit what each cluster's examples brought on average, once for each time that it was drawn.
-
-    Args:
-        owners: clusters of the examples trained on, (r,).
-        gained: what each brought, (r,); see the setting `reward`.
-
-    Returns:
-        Of each cluster trained on the mean, and the same in -1..1, as the bandit was told.
-    """
-    probabilities = bandit.probabilities(is_open)
-    found = {}
-    for arm in np.unique(owners).tolist():
-        raw = float(gained[owners == arm].mean())
-        found[arm] = raw, bandit.scaled(raw)
-    for arm, (_, scaled) in found.items():
-        for _ in range(drawn[arm]):
-            bandit.update(arm, scaled, float(probabilities[arm]), int(is_open.sum()))
-    return found
-
-
-def train_on(
-    run: Path, settings: LeadSettings, found: Checkpoint, rows: np.ndarray, number: int
-) -> tuple[dict[int, Facts], list[Facts]]:
-    """One pass over rows of the pool. Returns what it measured of each, and a row for each step."""
-    import torch
-
-    from tasks.lead.pool import pairs_of
-    from tasks.train.format import encode_pairs, pad, plan_batches
-
-    trainer, utilities = found.trainer, found.utilities
-    examples = encode_pairs(found.tokenizer, pairs_of(run, rows.tolist()), settings.sequence_tokens)
-    seen: dict[int, Facts] = {}
-    steps: list[Facts] = []
-    # Dropout draws from torch's global stream: the round's own for the time of its training, then as it was.
-    with torch.random.fork_rng():
-        torch.manual_seed(integer(settings.seed, "dropout", number))
-        trainer.model.train()
-        for batch in plan_batches(
-            examples.lengths, found.batch_tokens, generator(settings.seed, "batches", number)
-        ):
-            step = trainer.step(*pad(examples, batch, 0))
-            utilities.visit(rows[batch], step.losses, step.squares, step.sketches)
-            utilities.move(step.move)
-            lengths = np.sqrt(step.squares)
-            for row, loss, length in zip(rows[batch], step.losses, lengths, strict=True):
-                seen[int(row)] = {"loss": float(loss), "gradient": float(length)}
-            steps.append(
-                {
-                    "round": number,
-                    "step": trainer.steps,
-                    "examples": len(batch),
-                    "tokens": int(examples.lengths[batch].sum()),
-                    "loss": step.loss,
-                }
-            )
-            terminal.current().progress("steps", trainer.steps)
-        trainer.model.eval()
-    return seen, steps
-
-
-def _visits(
-    run: Path,
-    number: int,
-    owners: np.ndarray,
-    rows: np.ndarray,
-    idu_before: np.ndarray,
-    seen: dict[int, Facts],
-    utilities: Utilities,
-) -> list[Facts]:
+def _visits(run: Path, number: int, owners: np.ndarray, played: Played, utilities: Utilities) -> list[Facts]:
     """A row for each example that the round trained on, cluster by cluster, those preferred first."""
+    rows = played.rows
     documents = read_documents(run, rows.tolist(), ["id"])
     return [
         {
@@ -264,23 +162,17 @@ def _visits(
             "id": document["id"],
             "cluster": int(owner),
             "visits": int(utilities.visits[row]),
-            **seen[row],
+            **played.seen[row],
             "idu_before": float(before),
             "idu_after": float(utilities.idu[row]),
         }
-        for row, owner, document, before in zip(rows.tolist(), owners, documents, idu_before, strict=True)
+        for row, owner, document, before in zip(
+            rows.tolist(), owners, documents, played.idu_before, strict=True
+        )
     ]
 
 
-def _arms(
-    run: Path,
-    number: int,
-    labels: np.ndarray,
-    utilities: Utilities,
-    probabilities: np.ndarray,
-    drawn: np.ndarray,
-    rewards: Mapping[int, tuple[float, float]],
-) -> list[Facts]:
+def _arms(run: Path, number: int, labels: np.ndarray, played: Played, utilities: Utilities) -> list[Facts]:
     """A row for each cluster."""
     described = read_json(run / CLUSTERS)
     sizes = np.bincount(labels, minlength=len(described))
@@ -295,13 +187,13 @@ def _arms(
             "cluster": one["cluster"],
             "level": one["level"],
             "size": one["size"],
-            "probability": float(probabilities[cluster]),
-            "drawn": int(drawn[cluster]),
-            "draws": draws[cluster] + int(drawn[cluster]),
+            "probability": float(played.probabilities[cluster]),
+            "drawn": int(played.drawn[cluster]),
+            "draws": draws[cluster] + int(played.drawn[cluster]),
             "examples": int(visited[cluster]),
             "idu": float(means[cluster]),
-            "reward": rewards[cluster][0] if cluster in rewards else None,
-            "scaled": rewards[cluster][1] if cluster in rewards else None,
+            "reward": played.rewards[cluster][0] if cluster in played.rewards else None,
+            "scaled": played.rewards[cluster][1] if cluster in played.rewards else None,
         }
         for cluster, one in enumerate(described)
     ]

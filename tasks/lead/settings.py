@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks.prepare.settings import EncoderSettings
-from tasks.run.settings import group
+from tasks.run.settings import RunSettings, group
 from tasks.select.idu import Choice
 from tasks.train.settings import TinyStudentSettings
 
@@ -17,44 +17,12 @@ _ROUNDS = group("Rounds")
 _TRAIN = group("Train")
 
 
-class LeadSettings(EncoderSettings, TinyStudentSettings):
-    """Choose instruction data while training on it: draw a cluster, train on the examples it is least sure of, repeat."""
-
-    # --- data
-    data: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)]
-    """Instruction data to choose from: JSONL, JSON, CSV or Parquet with a question and an answer each (as the pairs of a run
-    of `sluice equal`), with messages, with ShareGPT's conversations, or in Alpaca's form; or doctest:MODULE,..."""
-
-    test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
-    """Examples that judge the model, in any of these forms; what overlaps them is dropped from the data. Without it a part of the
-    data judges."""
-
-    test_share: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_DATA)] = 0.1
-    """Share of the data that judges when no test file is given."""
-
-    question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
-    """Field or column of a question."""
-
-    answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "answer"
-    """Field or column of an answer."""
-
-    decontamination_ngram: Annotated[int, Field(ge=4, le=50, json_schema_extra=_DATA)] = 13
-    """An example that shares this many consecutive words with the test part is dropped."""
-
-    # --- budget
-    budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.025
-    """Share of the examples that may be trained on."""
-
-    rounds: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_BUDGET)] = 20
-    """Rounds, at most; the run ends before where the budget is reached."""
-
-    round_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.1
-    """Share of the budget that a round trains on."""
+class ChoosingSettings(RunSettings):
+    """The fields of every training that chooses its data."""
 
     visits: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 4
     """Times that one example may be trained on, at most."""
 
-    # --- rounds
     levels: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 7
     """Levels of difficulty; fewer where there are few examples."""
 
@@ -91,6 +59,41 @@ class LeadSettings(EncoderSettings, TinyStudentSettings):
 
     sketch: Annotated[int, Field(ge=2, le=256, json_schema_extra=_ROUNDS)] = 32
     """Side of the random projection of gradients that angles are taken from; it has sketch x sketch numbers."""
+
+
+class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
+    """Choose instruction data while training on it: draw a cluster, train on the examples it is least sure of, repeat."""
+
+    # --- data
+    data: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)]
+    """Instruction data to choose from: JSONL, JSON, CSV or Parquet with a question and an answer each (as the pairs of a run
+    of `sluice equal`), with messages, with ShareGPT's conversations, or in Alpaca's form; or doctest:MODULE,..."""
+
+    test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
+    """Examples that judge the model, in any of these forms; what overlaps them is dropped from the data. Without it a part of the
+    data judges."""
+
+    test_share: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_DATA)] = 0.1
+    """Share of the data that judges when no test file is given."""
+
+    question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
+    """Field or column of a question."""
+
+    answer_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "answer"
+    """Field or column of an answer."""
+
+    decontamination_ngram: Annotated[int, Field(ge=4, le=50, json_schema_extra=_DATA)] = 13
+    """An example that shares this many consecutive words with the test part is dropped."""
+
+    # --- budget
+    budget: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.025
+    """Share of the examples that may be trained on."""
+
+    rounds: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_BUDGET)] = 20
+    """Rounds, at most; the run ends before where the budget is reached."""
+
+    round_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = 0.1
+    """Share of the budget that a round trains on."""
 
     # --- train
     model: Annotated[str, Field(min_length=1, json_schema_extra=_TRAIN)] = "tiny"

@@ -52,9 +52,12 @@ class Trainer:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, learning_rate)
         self.steps = 0
+        self.rate: float | None = None
 
     def step(self, input_ids: Ints, labels: Ints) -> Step:
         """One forward and one backward pass over a batch, (b, t), and one step of the optimiser.
+
+        Its rate is `rate` if that is set, or decays as LEAD's does.
 
         Raises:
             BadInput: the loss is not a finite number.
@@ -62,7 +65,8 @@ class Trainer:
         rows = len(input_ids)
         owner = np.nonzero(labels[:, 1:] != IGNORED)[0]
         answered = np.bincount(owner, minlength=rows)
-        self.optimizer.param_groups[0]["lr"] = self.learning_rate * DECAY ** (self.steps // DECAY_STEPS)
+        decayed = self.learning_rate * DECAY ** (self.steps // DECAY_STEPS)
+        self.optimizer.param_groups[0]["lr"] = decayed if self.rate is None else self.rate
         with self.sketch.seen(rows) as seen:
             each, _ = answer_losses(self.model, input_ids, labels, self.parameters[0].device)
             loss = each.mean()

@@ -10,6 +10,7 @@ from tasks.llm.settings import ModelSettings
 from tasks.prepare.settings import CorpusSettings
 from tasks.run.settings import group
 from tasks.train.settings import TinyStudentSettings
+from tasks.train.training import Trainer
 
 Strategy = Literal[
     "random",
@@ -109,6 +110,10 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     # --- train
     train: Annotated[Literal["rounds", "end", "never"], Field(json_schema_extra=_TRAIN)] = "rounds"
     """When the student is trained."""
+
+    trainer: Annotated[Trainer, Field(json_schema_extra=_TRAIN)] = "plain"
+    """How the tokens of a training are spent. plain: on all kept pairs, in random order. lead: on those that LEAD's bandit and
+    utilities choose while it trains (see `sluice lead`), after a look at every pair."""
 
     student: Annotated[str, Field(min_length=1, json_schema_extra=_TRAIN)] = "tiny"
     """'tiny' (a small Llama made and pre-trained here on the corpus), or name or path of a causal language model."""

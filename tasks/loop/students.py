@@ -289,5 +289,6 @@ def train(
         test_pairs(run) if test is None else test,
         training,
         progress=lambda done, of: terminal.current().progress("train", done),
+        trainer=settings.trainer,
     )
     return {"student": output or student, **{name: log[name] for name in ("nll", "exact_match", "tokens")}}

@@ -59,6 +59,12 @@ def concatenated(parts: Sequence[Examples]) -> Examples:
     return Examples(tokens, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), prompts)
 
 
+def taken(examples: Examples, rows: Ints) -> Examples:
+    """Those of some rows, in the order of the rows."""
+    spans = [examples.tokens[examples.offsets[row] : examples.offsets[row + 1]] for row in rows]
+    return from_sequences(spans, examples.prompts[rows].tolist())
+
+
 def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], sequence_tokens: int) -> Examples:
     """Pairs as token sequences: the question is the prompt; the answer and the end-of-text token bear the loss.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.train.checkpoint import load_student, save_student, source_of
-from tasks.train.training import Training
+from tasks.train.training import Trainer, Training
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -31,6 +31,7 @@ def train_student(
     test: Pairs,
     training: Training,
     progress: Callable[[int, int], None] | None = None,
+    trainer: Trainer = "plain",
 ) -> dict[str, Any]:
     """Load a student, fine-tune it on pairs, judge it on a test set, and save it.
 
@@ -40,6 +41,7 @@ def train_student(
         pairs: (question, answer) to train on; none trains nothing.
         test: (question, answer) to judge by; the caller keeps it apart from `pairs`.
         progress: called after each step with the tokens used and those planned.
+        trainer: "plain" trains on pairs in random order, "lead" on those that LEAD chooses (`tasks.lead.trainer`).
 
     Returns:
         tokens trained on; nll (mean per answer token of the test set, nats) and exact_match, None without a test;
@@ -53,7 +55,12 @@ def train_student(
 
     model, tokenizer = load_student(base, lora=training.lora, seed=training.seed)
     began = time.perf_counter()
-    log = finetune(model, tokenizer, pairs, training, progress)
+    if trainer == "lead":
+        from tasks.lead.trainer import finetune_by_choice
+
+        log = finetune_by_choice(model, tokenizer, pairs, training, progress)
+    else:
+        log = finetune(model, tokenizer, pairs, training, progress)
     scores = evaluate(
         model,
         tokenizer,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+Trainer = Literal["plain", "lead"]
+"""How a training's tokens are spent: on pairs in random order, or on those that LEAD chooses (`tasks.lead.trainer`)."""
 
 SMALL = 20_000_000  # parameters; below it a model learns at rates that would wreck a large one
 

@@ -35,7 +35,7 @@ import numpy as np
 
 from tasks.corpus.target import Target
 from tasks.extract.extractor import make_extractor
-from tasks.lead import difficulty, pool, rounds
+from tasks.lead import difficulty, play, pool, rounds
 from tasks.lead.checkpoint import Checkpoint, discard_all, load_checkpoint
 from tasks.lead.settings import LeadSettings
 from tasks.lead.steps import PassCounter
@@ -43,6 +43,7 @@ from tasks.records import Document
 from tasks.run.arrays import load_array
 from tasks.run.seeds import generator
 from tasks.run.tables import read_json, write_json, write_text
+from tasks.train.format import encode_pairs
 from tests.bench import results, targets
 from tests.bench.markdown import table
 from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, sizes, words
@@ -158,7 +159,9 @@ def by_rows(made: Path, own: LeadSettings, strategy: str, most: int) -> tuple[Ch
                 rows = rows[np.cumsum(lengths[rows]) <= most - tokens]
             if not len(rows):
                 break
-            _, steps = rounds.train_on(made, own, found, rows, number)
+            pairs = pool.pairs_of(made, rows.tolist())
+            examples = encode_pairs(found.tokenizer, pairs, own.sequence_tokens)
+            _, steps = play.train_on(found, own, rows, examples, number)
             chosen += rows.tolist()
             tokens += sum(step["tokens"] for step in steps)
     return found, {
@@ -216,19 +219,16 @@ def _rescored(
     while (room := budget - int((utilities.visits > 0).sum())) > 0:
         number += 1
         is_open = np.bincount(labels[utilities.visits < own.visits], minlength=len(found.bandit.weights)) > 0
-        plan = {"number": number, "examples": each, "new": room}
-        rows, drawn = rounds.draw_rows(own, plan, found, labels, is_open)
+        rows, drawn = play.draw_rows(found, own, labels, number, each, room, is_open)
         before = utilities.idu[rows]
         yield rows
         utilities.idu = measured()
         gained = utilities.agreement(rows) if own.reward == "agreement" else before - utilities.idu[rows]
-        rounds.reward(found.bandit, labels[rows], gained, drawn, is_open)
+        play.reward(found.bandit, labels[rows], gained, drawn, is_open)
 
 
 def _lengths(made: Path, own: LeadSettings, found: Checkpoint) -> np.ndarray:
     """Tokens of each example."""
-    from tasks.train.format import encode_pairs
-
     count = len(load_array(made / difficulty.LOSSES))
     pairs = pool.pairs_of(made, range(count))
     return np.asarray(encode_pairs(found.tokenizer, pairs, own.sequence_tokens).lengths)

@@ -1,0 +1,134 @@
+"""Training that chooses what it trains on, for flows that have a trainer: in memory, for a stated number of tokens.
+
+A flow's pairs are more than a training's tokens, or are seen several times; the rounds of LEAD (`tasks.lead.play`) say which of them
+these tokens are spent on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks.lead.difficulty import losses_and_ratios
+from tasks.lead.play import play
+from tasks.lead.settings import ChoosingSettings
+from tasks.lead.steps import Trainer
+from tasks.prepare.vectors import pair_text
+from tasks.records import BadInput
+from tasks.run.seeds import integer
+from tasks.select.exp3 import Exp3, best_gamma
+from tasks.select.idu import Utilities
+from tasks.select.influence.examples import GradientSketch
+from tasks.select.levels import difficulty_levels, task_clusters
+from tasks.select.lsa import LSAEncoder
+from tasks.train.finetune import Progress, TrainingLog, draw, schedule
+from tasks.train.format import encode_pairs, taken
+from tasks.train.training import Training
+
+ROUNDS = 20
+_DIMENSIONS = 64  # of the LSA that finds like pairs
+
+
+@dataclass(frozen=True, slots=True)
+class _Learner:
+    trainer: Trainer
+    bandit: Exp3
+    utilities: Utilities
+    batch_tokens: int
+
+
+def finetune_by_choice(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    training: Training,
+    progress: Progress | None = None,
+    settings: ChoosingSettings | None = None,
+) -> TrainingLog:
+    """Fine-tune a model, in place, on those of the pairs that LEAD chooses; else as `tasks.train.finetune.finetune` does.
+
+    The schedule of the rate is the training's own. Pairs may be visited as often as their tokens have to be repeated, and
+    as the settings say at least. Every pair is looked at beforehand, in two forward passes.
+
+    Args:
+        settings: how to choose; the seed is the training's.
+
+    Returns:
+        The log; its losses are of the steps' batches.
+
+    Raises:
+        BadInput: the loss is not a finite number.
+    """
+    settings = (settings or ChoosingSettings()).model_copy(update={"seed": training.seed})
+    pairs = draw(pairs, training)
+    examples = encode_pairs(tokenizer, pairs, training.sequence_tokens)
+    lengths = np.asarray(examples.lengths)
+    planned = round(training.epochs * int(lengths.sum())) if training.tokens is None else training.tokens
+    if not len(pairs) or planned <= 0:
+        return TrainingLog()
+    passes = math.ceil(planned / int(lengths.sum()))
+    settings = settings.model_copy(update={"visits": max(settings.visits, passes + 1)})
+    peak, batch_tokens = training.rates(model)
+    model.eval()
+    losses, ratios = losses_and_ratios(model, tokenizer, pairs, batch_tokens, training.sequence_tokens)
+    labels = _clusters(pairs, ratios, settings)
+    learner = _learner(model, losses, labels, settings, peak, batch_tokens)
+    count = max(1, round(planned / ROUNDS / float(lengths.mean())))
+    used, number = 0, 0
+    losses_of_steps: list[float] = []
+    rates: list[float] = []
+    while used < planned and (learner.utilities.visits < settings.visits).any():
+        number += 1
+        share = training.start + (training.end - training.start) * min(1.0, (used / planned + 0.5 / ROUNDS))
+        learner.trainer.rate = peak * schedule(share)
+        played = play(
+            learner,
+            settings,
+            labels,
+            number,
+            count,
+            len(pairs),
+            lambda rows: taken(examples, rows),
+            planned - used,
+        )
+        if not len(played.rows):  # what is left is shorter than any example that was drawn
+            break
+        losses_of_steps += [step["loss"] for step in played.steps]
+        rates += [learner.trainer.rate] * len(played.steps)
+        used += sum(step["tokens"] for step in played.steps)
+        if progress is not None:
+            progress(used, planned)
+    return TrainingLog(used, losses_of_steps, rates)
+
+
+def _clusters(pairs: Sequence[tuple[str, str]], ratios: np.ndarray, settings: ChoosingSettings) -> np.ndarray:
+    """Cluster of each pair: levels of difficulty, and like pairs inside each; int32 (n,)."""
+    levels = difficulty_levels(ratios, settings.levels, integer(settings.seed, "levels"))
+    texts, tasks = [pair_text(question, answer) for question, answer in pairs], settings.tasks
+    try:
+        vectors = LSAEncoder.fit(texts, _DIMENSIONS, settings.seed).encode(texts)
+    except BadInput:  # not a word in them
+        vectors, tasks = np.ones((len(pairs), 1), dtype=np.float32), 1
+    return task_clusters(vectors, levels, tasks, integer(settings.seed, "tasks"))[0]
+
+
+def _learner(
+    model: Any,
+    losses: np.ndarray,
+    labels: np.ndarray,
+    settings: ChoosingSettings,
+    peak: float,
+    batch_tokens: int,
+) -> _Learner:
+    sizes = np.bincount(labels)
+    gamma = settings.gamma or best_gamma(len(sizes), ROUNDS * settings.draws)
+    return _Learner(
+        Trainer(model, peak, GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))),
+        Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None),
+        Utilities(losses, settings.sketch**2, settings.smoothing, settings.change),
+        batch_tokens,
+    )
