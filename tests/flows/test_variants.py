@@ -18,7 +18,7 @@ from tasks.select.finetune import finetune_encoder
 pytestmark = pytest.mark.server
 
 
-def test_with_a_transformers_encoder_its_alignment_and_a_model_that_trains_at_the_end(
+def test_with_a_transformers_encoder_its_alignment_and_a_model_that_chooses_what_it_trains_on_at_the_end(
     prefect_server, settings, tmp_path, without_dask, encoder_model, causal_model, monkeypatch
 ):
     from flows.equal import equal
@@ -39,6 +39,7 @@ def test_with_a_transformers_encoder_its_alignment_and_a_model_that_trains_at_th
             reward="similarity",
             student=str(causal_model),
             train="end",
+            trainer="lead",
             learning_rate=3e-3,
             compare=["nearest-cluster"],
         )
