@@ -1,4 +1,4 @@
-"""LEAD (arXiv 2505.07437): look once at every example, draw a cluster, train on what the model is least sure of, repeat."""
+"""LEAD (arXiv 2505.07437): look once at every example, draw clusters, train on examples of theirs, repeat."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def lead(settings: LeadSettings) -> Facts:
 def one_round(
     settings: LeadSettings, run: str, plan: Facts, clusters: Facts, model: Facts, before: Facts
 ) -> Facts:
-    """One round: draw a cluster, train on its most uncertain examples, tell the bandit what they lost."""
+    """One round: draw clusters, train on examples of theirs, tell the bandit what they brought."""
     folder = Path(run)
     so_far: Facts = train(folder, settings, plan=plan, clusters=clusters, model=model, before=before)
     artifacts.figures_table(

@@ -100,6 +100,8 @@ def summarise(
     """The figures of a run, machine-readable."""
     return {
         "seed": settings.seed,
+        "choice": settings.choice,
+        "reward": settings.reward,
         "pool": pool["examples"],
         "rejected": pool["rejected"],
         "test_examples": pool["test"],

@@ -62,7 +62,7 @@ class ChoosingSettings(RunSettings):
 
 
 class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
-    """Choose instruction data while training on it: draw a cluster, train on the examples it is least sure of, repeat."""
+    """Choose instruction data while training on it: draw clusters, train on examples of theirs, repeat."""
 
     # --- data
     data: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)]

@@ -83,6 +83,7 @@ def test_nothing_to_train_on_trains_nothing(gpt2: Path) -> None:
     model, tokenizer = load_student(gpt2)
     assert finetune_by_choice(model, tokenizer, [], TRAINING).tokens == 0
     assert finetune_by_choice(model, tokenizer, PAIRS, replace(TRAINING, tokens=0)).tokens == 0
+    assert finetune_by_choice(model, tokenizer, PAIRS, replace(TRAINING, tokens=3)).tokens == 0
     # Pairs without a word have no vectors, and are clustered by difficulty alone.
     marks = [("?" * (1 + row % 5), "!" * (1 + row % 3)) for row in range(20)]
     assert finetune_by_choice(model, tokenizer, marks, replace(TRAINING, tokens=200)).tokens > 0
