@@ -13,7 +13,8 @@ settings.py      what a run is told
 check.py         the cheap checks before anything starts
 table.py         rows with a label, out of the user's file
 inputs.py        rows as what a network reads, in two views
-networks.py      the networks, and where they are kept
+networks.py      the networks
+classifier.py    a network with what its inputs and outputs mean, at rest and back
 stages.py        read, train, train robustly
 finish.py        labels.csv, the figures
 report.py        the page

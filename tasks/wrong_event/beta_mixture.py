@@ -8,7 +8,9 @@ import numpy as np
 from scipy.special import betainc, betaln, expit
 
 FIRST_ITERATIONS = 20
-SETTLED_ITERATIONS = 400  # by then EM has come to rest on every mixture that was simulated; after twenty it had not
+SETTLED_ITERATIONS = (
+    400  # by then EM has come to rest on every mixture that was simulated; after twenty it had not
+)
 _EDGE = 1e-6  # of x: a Beta density may be infinite at 0 and 1
 _FEWEST = 10  # rows of a class that has a mixture of its own
 # The paper's guards: without them a component can be U-shaped, and then has mass at the other one's end.

@@ -70,9 +70,7 @@ def load(path: Path | None, network: torch.nn.Module, optimizer: torch.optim.Opt
 
 def weights_of(network: torch.nn.Module) -> Weights:
     """A copy of a network's weights, on the CPU, that further training does not touch."""
-    return {
-        name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()
-    }
+    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> Weights:

@@ -1,8 +1,7 @@
-"""The networks: a small one for vectors, any transformers encoder for texts; and how they come to rest and back."""
+"""The networks: a small one for vectors, any transformers encoder for texts."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,13 +10,11 @@ from torch import nn
 
 from tasks.records import BadInput
 from tasks.run.seeds import integer
-from tasks.run.tables import atomic_folder, read_json, write_json
 from tasks.train.checkpoint import quiet, source_of
 from tasks.wrong_event.inputs import WEAK, Inputs
 
 WIDTH = 128
 DROPOUT = 0.2
-WEIGHTS, SHAPE = "model.safetensors", "shape.json"
 
 
 def small_network(features: int, classes: int, seed: int, width: int = WIDTH) -> nn.Module:
@@ -89,27 +86,6 @@ def probabilities(network: nn.Module, inputs: Inputs, batch: int = 256) -> np.nd
             rows = np.arange(first, min(first + batch, len(inputs)))
             parts.append(logits_of(network, inputs.view(rows, WEAK, random)).softmax(dim=1).cpu().numpy())
     return np.concatenate(parts)
-
-
-def save_small(network: nn.Module, path: Path, facts: dict[str, Any]) -> None:
-    """Write a small network with what its inputs and outputs mean; the folder is whole or absent."""
-    from safetensors.torch import save_file
-
-    first, last = network[0], network[-1]  # type: ignore[index]
-    shape = {"features": first.in_features, "width": first.out_features, "classes": last.out_features}
-    with atomic_folder(path) as at:
-        save_file({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, at / WEIGHTS)
-        write_json(at / SHAPE, {**shape, **facts})
-
-
-def load_small(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """What `save_small` wrote: the network, in evaluation mode, and the facts beside it."""
-    from safetensors.torch import load_file
-
-    facts = read_json(path / SHAPE)
-    network = small_network(facts["features"], facts["classes"], 0, facts["width"])
-    network.load_state_dict(load_file(path / WEIGHTS))
-    return network.eval(), facts
 
 
 def device() -> torch.device:

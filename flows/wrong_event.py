@@ -1,0 +1,60 @@
+"""Training under wrong labels (arXiv 2505.00812): train plainly and count contradictions, then trust each label accordingly."""
+
+from __future__ import annotations
+
+from prefect import flow, runtime
+
+from tasks.run import artifacts, terminal
+from tasks.run.folder import named, open_run
+from tasks.run.stages import Facts, Stage, timed
+from tasks.wrong_event import finish, report, stages
+from tasks.wrong_event.check import check_inputs, input_fingerprints
+from tasks.wrong_event.settings import WrongEventSettings
+
+read_data = Stage(stages.read, "read data")
+warm_up = Stage(stages.warm_up, "warm up")
+train_robustly = Stage(stages.train_robustly, "train robustly")
+write_tables = Stage(finish.tables, "write tables")
+check_labels = Stage(finish.gate, "check labels")
+
+
+@flow(
+    name="wrong-event",
+    flow_run_name=lambda: f"wrong-event {named('wrong_event', _settings_of_run(), runtime.flow_run).run}",
+)
+def wrong_event(settings: WrongEventSettings) -> Facts:
+    """Train on labels that are partly wrong. Returns the figures that are written to summary.json.
+
+    Raises:
+        BadInput: something given cannot be used.
+        Stopped: a check stopped it; it can be resumed.
+    """
+    settings = named("wrong_event", settings, runtime.flow_run)
+    check_inputs(settings)
+    source = input_fingerprints(settings)
+    with open_run("wrong_event", settings, source) as run, timed() as seconds:
+        data = read_data(run, settings, source=source)
+        warm = warm_up(run, settings, data=data)
+        terminal.current().note(f"trained on from epoch {warm['base_epoch']} of the warm-up")
+        trained = train_robustly(run, settings, data=data, warm=warm)
+        tables = write_tables(run, settings, trained=trained)
+        check_labels(run, settings, tables=tables)
+        summary = finish.summarise(settings, data=data, warm=warm, trained=trained, tables=tables)
+        summary["seconds"] = {**seconds, "all": round(sum(seconds.values()), 3)}
+        finish.save_summary(run, summary)
+        report.write_report(run, settings, summary)
+        artifacts.figures_table(
+            "wrong-event-epochs", finish.epochs_table(warm, trained), "Epochs of both stages"
+        )
+        artifacts.figures_table("wrong-event-result", finish.shown(summary), "Which labels are doubted")
+        return summary
+
+
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal."""
+    return finish.shown(summary)
+
+
+def _settings_of_run() -> WrongEventSettings:
+    settings: WrongEventSettings = runtime.flow_run.parameters["settings"]
+    return settings
