@@ -29,4 +29,5 @@ def dynamic_loss(
     mean = (weak.softmax(dim=1) + strong.softmax(dim=1)) / 2
     entropy = torch.special.entr(mean).sum(dim=1)
     sure = mean.detach().amax(dim=1)
-    return (clean * fit + even * apart + (1 - clean) * sure * entropy).mean()
+    loss: torch.Tensor = (clean * fit + even * apart + (1 - clean) * sure * entropy).mean()
+    return loss

@@ -180,7 +180,7 @@ def rows_of(run: Path, table: str) -> list[str]:
 
 def _save(rows: Path, values: Path, data: Labelled, classes: list[str]) -> None:
     place = {name: number for number, name in enumerate(classes)}
-    texts = data.texts or [None] * len(data)
+    texts: list[str] | list[None] = data.texts or [None] * len(data)
     write_table(
         rows,
         (

@@ -217,7 +217,8 @@ def _mix_match(
                 _sharp(sum(one(view).softmax(1) for view in free for one in (net, other)) / 4, temperature)
             ] * 2
     values, goals = torch.cat([*views, *free]), torch.cat(targets)
-    share = max(l := float(random.beta(alpha, alpha)), 1 - l)
+    drawn = float(random.beta(alpha, alpha))
+    share = max(drawn, 1 - drawn)
     places = torch.from_numpy(random.permutation(len(values)))
     logits = net(share * values + (1 - share) * values[places])
     mixed = share * goals + (1 - share) * goals[places]

@@ -229,11 +229,10 @@ def test_what_cannot_work_is_one_line(numbers, tmp_path, capfd, flags, said):
 
 
 @pytest.mark.server
-def test_labels_that_are_all_alike_or_all_different_leave_no_run(prefect_server, make, numbers, tmp_path):
+def test_labels_that_are_all_alike_or_all_different_leave_no_run(prefect_server, make, tmp_path):
     from flows.wrong_event import wrong_event
     from tasks.records import BadInput
 
-    lines = numbers[0].read_text().splitlines()
     for name, label, said in (("same", lambda row: "x", "two classes"), ("own", str, "different labels")):
         data = tmp_path / f"{name}.csv"
         data.write_text("\n".join(["a,colour", *(f"{row},{label(row)}" for row in range(20))]) + "\n")
