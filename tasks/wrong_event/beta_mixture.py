@@ -20,10 +20,20 @@ CLEAN, NOISY = 0, 1
 
 
 def scaled(counts: np.ndarray) -> np.ndarray:
-    """Counts (n,) as x in (0, 1): the fewest near 0, the most near 1; all near 0 where they are all alike."""
-    counts = np.asarray(counts, dtype=float)
-    spread = np.ptp(counts) if len(counts) else 0.0
-    return np.clip((counts - counts.min()) / spread if spread else np.zeros(len(counts)), _EDGE, 1 - _EDGE)
+    """Counts (n,) as x in (0, 1): the fewest near 0, the most near 1; all near 0 where they are all alike.
+
+    Of losses this is the paper's (w - min) / (max - min), cut to 1e-6 from the ends. A whole number stands for the middle of
+    its step, (w - min + 1/2) / (max - min + 1), which is the same for many steps: but a lone row at 1 - 1e-6, where a Beta
+    density has no bound, in the end gets the noisy component for itself.
+    """
+    counts = np.asarray(counts)
+    spread = np.ptp(counts) if len(counts) else 0
+    if not spread:
+        return np.full(len(counts), _EDGE)
+    if counts.dtype.kind == "i":
+        middles: np.ndarray = (counts - counts.min() + 0.5) / (spread + 1)
+        return middles
+    return np.clip((counts - counts.min()) / spread, _EDGE, 1 - _EDGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +66,18 @@ class BetaMixture:
         """Mean over x (n,)."""
         return float(np.logaddexp(*self.log_densities(x)).mean())
 
-    def updated(self, x: np.ndarray, iterations: int) -> BetaMixture:
-        """After some iterations of EM on x (n,) in (0, 1), whose M step matches moments."""
+    def updated(self, x: np.ndarray, iterations: int, step: float = 0.0) -> BetaMixture:
+        """After some iterations of EM on x (n,) in (0, 1), whose M step matches moments.
+
+        Args:
+            step: between values of x, where they are a scale of whole numbers: a component is then at least as broad as one
+                step, or with few steps it would shrink to a single value, whose density has no bound.
+        """
         mixture = self
         values, times = np.unique(x, return_counts=True)  # counts are few different numbers
         for _ in range(iterations):
             clean = mixture._raw(values)
-            mixture = _matched(values, np.stack([clean, 1 - clean]) * times)
+            mixture = _matched(values, np.stack([clean, 1 - clean]) * times, step**2 / 12)
         return mixture._ordered()
 
     def clean(self, x: np.ndarray) -> np.ndarray:
@@ -103,12 +118,12 @@ class BetaMixture:
         return BetaMixture(self.alpha[::-1], self.beta[::-1], self.weights[::-1])
 
 
-def _matched(x: np.ndarray, shares: np.ndarray) -> BetaMixture:
-    """The mixture whose components have the means and variances of x under `shares` (2, n)."""
+def _matched(x: np.ndarray, shares: np.ndarray, least: float) -> BetaMixture:
+    """The mixture whose components have the means and variances (`least` at least) of x under `shares` (2, n)."""
     totals = np.maximum(shares.sum(axis=1), 1e-12)
     means = np.clip(shares @ x / totals, _EDGE, 1 - _EDGE)
     spreads = np.array([own @ (x - mean) ** 2 for own, mean in zip(shares, means, strict=True)])
-    variances = np.maximum(spreads / totals, _LEAST_VARIANCE)
+    variances = np.maximum(spreads / totals, max(least, _LEAST_VARIANCE))
     sizes = np.maximum(means * (1 - means) / variances - 1, 1e-3)
     alpha, beta = means * sizes, (1 - means) * sizes
     if beta[CLEAN] < _LEAST:
@@ -146,9 +161,12 @@ class EventModel:
 
     def _learn(self, counts: np.ndarray, iterations: int) -> None:
         x = scaled(counts)
+        step = 1 / (1 + np.ptp(counts)) if counts.dtype.kind == "i" else 0.0
         for group in [-1, *self.own]:
             before = self.mixtures.get(group, BetaMixture.start())
-            self.mixtures[group] = before.updated(x if group < 0 else x[self.groups == group], iterations)
+            self.mixtures[group] = before.updated(
+                x if group < 0 else x[self.groups == group], iterations, step
+            )
 
     def mixture_of(self, group: int) -> BetaMixture:
         return self.mixtures[group if group in self.own else -1]

@@ -118,6 +118,15 @@ def test_each_class_has_its_own_mixture_and_small_ones_share_one():
     assert (again.clean(counts) == apart.clean(counts)).all()
 
 
+def test_a_lone_row_at_the_end_does_not_get_a_component_for_itself():
+    counts = np.repeat(np.arange(9), [26, 34, 18, 6, 4, 3, 3, 0, 1])
+    model = EventModel(np.zeros(len(counts), int), 1, per_group=False)
+    model.settle(counts)
+    assert 4 < (model.clean(counts) < 0.5).sum() < 30
+    cut = BetaMixture.start().updated(np.clip(counts / 8, 1e-6, 1 - 1e-6), SETTLED_ITERATIONS)
+    assert cut.weights[1] < 0.02  # what is guarded against
+
+
 def test_rows_that_nothing_tells_apart_are_clean():
     model = EventModel(np.zeros(40, int), 1)
     model.update(np.full(40, 7))
