@@ -21,4 +21,5 @@ report.py        the page
 
 Question-answer pairs, where there are no classes:
 pairs.py         wrong events of pairs in the training of a student
+pair_stages.py   its stages
 """

@@ -33,7 +33,8 @@ def scaled(counts: np.ndarray) -> np.ndarray:
     if counts.dtype.kind == "i":
         middles: np.ndarray = (counts - counts.min() + 0.5) / (spread + 1)
         return middles
-    return np.clip((counts - counts.min()) / spread, _EDGE, 1 - _EDGE)
+    shares: np.ndarray = np.clip((counts - counts.min()) / spread, _EDGE, 1 - _EDGE)
+    return shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,14 @@ def check_inputs(settings: WrongEventSettings) -> None:
 
 
 def data_columns(settings: WrongEventSettings) -> Columns:
-    """The columns that a run reads.
+    """The columns that a run reads; of pairs the question is the text and the answer the label.
 
     Raises:
         BadInput: they are not there.
     """
+    if settings.answer:
+        options = ("--answer", "--question")
+        return columns_of(settings.data, settings.answer, settings.question, [], "--data", options)
     return columns_of(settings.data, settings.label, settings.text, settings.features, "--data")
 
 
@@ -77,5 +80,5 @@ def _check_pairs(settings: WrongEventSettings) -> None:
             raise BadInput(
                 f"{flag} is of rows with labels; question-answer pairs have --question and --answer"
             )
-    columns_of(settings.data, settings.answer, settings.question, [], "--data", ("--answer", "--question"))
+    data_columns(settings)
     check_student(settings.student)

@@ -74,6 +74,13 @@ class Tokens:
         }
 
 
+def joined(one: Any, other: Any) -> Any:
+    """Two views of the same rows as one, the rows of the first before those of the second."""
+    if isinstance(one, torch.Tensor):
+        return torch.cat([one, other])
+    return {name: torch.cat([value, other[name]]) for name, value in one.items()}
+
+
 def order(count: int, size: int, random: np.random.Generator) -> list[np.ndarray]:
     """Rows in random order, in batches; a last one of a single row joins the one before it."""
     places = random.permutation(count)

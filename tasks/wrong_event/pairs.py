@@ -94,7 +94,11 @@ def count_events(
     )
     found = PairEvents(np.zeros(len(pairs), np.int64), length_classes(examples.loss_lengths))
     if was := checkpoint.load(kept, model, optimizer):
-        found.counts, found.epochs, found.losses = was.arrays["counts"], was.facts["epoch"], was.facts["losses"]
+        found.counts, found.epochs, found.losses = (
+            was.arrays["counts"],
+            was.facts["epoch"],
+            was.facts["losses"],
+        )
     for epoch in range(found.epochs, epochs):
         random = generator(training.seed, "pairs", epoch)
         others = None

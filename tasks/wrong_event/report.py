@@ -14,6 +14,7 @@ from tasks.run.arrays import load_array
 from tasks.run.charts import LEVELS, Series, level, line_chart
 from tasks.run.pages import settings_of, templates
 from tasks.run.tables import read_json, write_text
+from tasks.wrong_event import pair_stages
 from tasks.wrong_event.beta_mixture import CLEAN, NOISY, EventModel
 from tasks.wrong_event.finish import suspicious_first
 from tasks.wrong_event.settings import WrongEventSettings
@@ -21,7 +22,7 @@ from tasks.wrong_event.stages import CLASSES, EVENTS, MIXTURES, given_labels
 
 Facts = dict[str, Any]
 
-_BARS, _CLASSES, _ROWS, _CHARACTERS = 40, 20, 40, 300
+_BARS, _CLASSES, _ROWS, _PAIRS, _CHARACTERS = 40, 20, 40, 12, 300
 
 
 def write_report(run: Path, settings: WrongEventSettings, summary: Facts) -> Path:
@@ -56,13 +57,36 @@ def _content(run: Path, settings: WrongEventSettings, summary: Facts) -> Facts:
     }
 
 
+def write_pairs_report(run: Path, settings: WrongEventSettings, summary: Facts) -> Path:
+    """The page of a run on question-answer pairs."""
+    events = np.asarray(load_array(run / pair_stages.EVENTS))
+    model = EventModel(np.zeros(len(events), np.int64), 1, per_group=False)
+    model.settle(events)
+    rows = [row for row in pair_stages.doubtful_first(run) if row["p_clean"] < settings.threshold][:_PAIRS]
+    content = {
+        "name": run.name,
+        "summary": summary,
+        **_histogram(events, np.zeros(len(events), np.int64), model),
+        "most": int(events.max()),
+        "least": int(events.min()),
+        "rows": [
+            {**row, "question": _short(row["question"]), "answer": _short(row["answer"])} for row in rows
+        ],
+        "seconds": sorted(summary["seconds"].items(), key=lambda item: -item[1]),
+        "settings": settings_of(run),
+    }
+    path = run / "report.html"
+    write_text(path, templates("tasks.wrong_event").get_template("pairs.html.j2").render(content))
+    return path
+
+
 def _histogram(events: np.ndarray, labels: np.ndarray, model: EventModel) -> Facts:
     """Bars of rows by wrong events, and the components' curves over them; heights as square roots, so that few show."""
-    low, spread = events.min(), max(1, int(np.ptp(events)))
-    edges = np.linspace(0, 1, _BARS + 1)
-    bins = np.clip(((events - low) / spread * _BARS).astype(int), 0, _BARS - 1)
-    counts = np.bincount(bins, minlength=_BARS)
-    expected = np.zeros((2, _BARS))
+    low, steps = int(events.min()), int(np.ptp(events)) + 1
+    bars = min(_BARS, steps)
+    edges = np.linspace(0, 1, bars + 1)
+    counts = np.bincount((events - low) * bars // steps, minlength=bars)
+    expected = np.zeros((2, bars))
     for group, size in enumerate(np.bincount(labels, minlength=model.count)):
         mixture = model.mixture_of(group)
         expected += size * mixture.weights[:, None] * np.diff(mixture.cumulative(edges), axis=1)
@@ -71,7 +95,7 @@ def _histogram(events: np.ndarray, labels: np.ndarray, model: EventModel) -> Fac
     return {
         "bars": [
             {
-                "from": int(low + spread * edge),
+                "from": int(np.ceil(low + steps * edge)),
                 "count": int(count),
                 "height": 100 * float(np.sqrt(count / most)),
             }

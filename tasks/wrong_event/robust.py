@@ -13,7 +13,7 @@ from torch import nn
 from tasks.run.seeds import generator, integer
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
-from tasks.wrong_event.inputs import STRONG, WEAK, Inputs, order
+from tasks.wrong_event.inputs import STRONG, WEAK, Inputs, joined, order
 from tasks.wrong_event.loss import dynamic_loss
 from tasks.wrong_event.networks import logits_of
 from tasks.wrong_event.warm_up import Told, Training, adamw, step
@@ -71,8 +71,8 @@ def train_robustly(
             for place, rows in enumerate(batches):
                 share = (epoch + place / len(batches)) / training.epochs
                 optimizer.param_groups[0]["lr"] = training.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                weak = logits_of(network, inputs.view(rows, WEAK, random))
-                strong = logits_of(network, inputs.view(rows, STRONG, random))
+                views = [inputs.view(rows, hidden, random) for hidden in (WEAK, STRONG)]
+                weak, strong = logits_of(network, joined(*views)).chunk(2)
                 at = torch.from_numpy(rows)
                 own = (one[at].to(weak.device) for one in (target, clean, even))
                 loss = dynamic_loss(weak, strong, *own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -40,6 +40,10 @@ class WrongEventSettings(TinyStudentSettings):
     answer: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Field of the answer: the data are question-answer pairs without labels, and it is said whose answer is wrong."""
 
+    peers: Annotated[Literal["questions", "answers"], Field(json_schema_extra=_DATA)] = "questions"
+    """Of pairs: what makes a visit a wrong event. questions: the answer is no likelier after its own question than after a
+    peer's, a pair whose answer is about as long. answers: the share of its tokens predicted right is below its peers' median."""
+
     # --- network
     encoder: Annotated[str, Field(min_length=1, json_schema_extra=_NETWORK)] = "lsa"
     """Of texts: 'lsa' (vectors fitted on the texts, under a small network), or name or path of a transformers encoder that is
@@ -59,18 +63,19 @@ class WrongEventSettings(TinyStudentSettings):
 
     # --- train
     warm_epochs: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_TRAIN)] = None
-    """Epochs of plain training that counts wrong events first; by default 30, 5 for a pre-trained encoder."""
+    """Epochs of plain training that counts wrong events first; by default 30, 5 for a pre-trained encoder, 8 for pairs (whose
+    training ends there)."""
 
     epochs: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_TRAIN)] = None
     """Epochs of robust training after that; by default 70, 10 for a pre-trained encoder."""
 
     learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
-    """Of AdamW; by default 1e-3, 2e-5 for a pre-trained encoder."""
+    """Of AdamW; by default 1e-3, 2e-5 for a pre-trained encoder, and for a student as in `sluice equal`."""
 
     batch: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_TRAIN)] = 64
     """Rows of a batch."""
 
-    smoothing: Annotated[int, Field(ge=1, le=50, json_schema_extra=_TRAIN)] = 1
+    smoothing: Annotated[int, Field(ge=1, le=50, json_schema_extra=_TRAIN)] = 3
     """Epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
 
     per_class: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True

@@ -68,7 +68,7 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
         rejected += [*test.rejected, *dropped]
         _save(run / TEST, run / TEST_VALUES, test, classes)
         files, judging = [*files, TEST, TEST_VALUES], len(test)
-    write_table(run / REJECTED_ROWS, map(_rejection, rejected), REJECTED)
+    write_table(run / REJECTED_ROWS, map(rejection, rejected), REJECTED)
     return {
         "files": files,
         "rows": len(data),
@@ -95,7 +95,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
             seed=integer(settings.seed, "train"),
             window=settings.smoothing,
             kept=run / _WARM,
-            told=_told("warm up, epoch"),
+            told=told("warm up, epoch"),
         )
     save_array(run / COUNTS, found.counts)
     save_file(found.base, run / BASE)
@@ -127,7 +127,7 @@ def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: F
             training_of(settings, settings.stages_epochs[1]),
             seed=integer(settings.seed, "train"),
             kept=run / _ROBUST,
-            told=_told("train, epoch"),
+            told=told("train, epoch"),
         )
         predicted = classifier.probabilities(rows)
     classifier.save(run / MODEL)
@@ -212,7 +212,7 @@ def _unseen(test: Labelled, data: Labelled, classes: list[str], name: str) -> tu
     return test.take(kept), dropped
 
 
-def _rejection(reject: Reject) -> Facts:
+def rejection(reject: Reject) -> Facts:
     return {"stage": reject.stage, "reason": reject.reason, "id": reject.id, "detail": reject.detail}
 
 
@@ -227,5 +227,5 @@ def _threads(settings: WrongEventSettings) -> AbstractContextManager[None]:
     return nullcontext() if settings.pretrained else one_thread()
 
 
-def _told(what: str) -> Callable[[int, int], None]:
+def told(what: str) -> Callable[[int, int], None]:
     return lambda done, of: terminal.current().progress(what, done)

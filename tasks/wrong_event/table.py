@@ -13,7 +13,7 @@ import numpy as np
 from tasks.corpus.formats import Broken, Record, first_records, listed, path_of, read_records, reader_of
 from tasks.records import BadInput, Reject
 
-_MISSING = frozenset({"", "nan", "null", "none", "n/a", "#n/a", "<na>"})
+_MISSING = frozenset({"", "nan"})  # "none" may be a class, and an answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def warm_up(
     training: Training,
     *,
     seed: int,
-    window: int = 1,
+    window: int = 3,
     kept: Path | None = None,
     told: Told | None = None,
 ) -> WarmUp:

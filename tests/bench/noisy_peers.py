@@ -272,7 +272,7 @@ class LossModel(EventModel):
 
 
 def two_stages(
-    task: Task, seed: int, over: str = "events", window: int = 1, per_class: bool = True
+    task: Task, seed: int, over: str = "events", window: int = 3, per_class: bool = True
 ) -> Outcome:
     """Ours; over="losses" has mixtures over losses in place of wrong events."""
     network, inputs, batch = make(task, seed), Vectors(task.split.train), task.split.batch

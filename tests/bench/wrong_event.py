@@ -46,8 +46,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for data in filter(available, given.data):
-        for noise in given.noises:
-            for seed in range(given.seeds):
+        for seed in range(given.seeds):
+            for noise in given.noises:
                 for method in methods:
                     row = cell(given.out, data, noise, method, seed, given.validation)
                     rows.append(row)
@@ -106,13 +106,21 @@ def tables(rows: Sequence[Row]) -> str:
             for method in methods:
                 own = [[row[figure] for row in cells[data, noise, method]] for noise in noises]
                 best = [figure_best(cells, data, noise, figure) == method for noise in noises]
-                texts = [f"**{shown(one)}**" if top else shown(one) for one, top in zip(own, best, strict=True)]
+                texts = [
+                    f"**{shown(one)}**" if top else shown(one) for one, top in zip(own, best, strict=True)
+                ]
                 mean = float(np.mean([value for one in own for value in one]))
-                body.append([data, method, *texts, f"{100 * mean:.1f}" if figure == "accuracy" else f"{mean:.3f}"])
+                body.append(
+                    [data, method, *texts, f"{100 * mean:.1f}" if figure == "accuracy" else f"{mean:.3f}"]
+                )
             title = {"accuracy": "accuracy on the test part, %", "auc": "AUC of wrong labels"}[figure]
-            parts.append(f"### {data}: {title} ({seeds} seeds)\n\n" + table(["data", "method", *noises, "mean"], body))
+            parts.append(
+                f"### {data}: {title} ({seeds} seeds)\n\n" + table(["data", "method", *noises, "mean"], body)
+            )
         body = [[data, method, *_seconds(cells, data, noises, method)] for method in methods]
-        parts.append(f"### {data}: CPU seconds\n\n" + table(["data", "method", "a run", f"of {SLOW}'s"], body))
+        parts.append(
+            f"### {data}: CPU seconds\n\n" + table(["data", "method", "a run", f"of {SLOW}'s"], body)
+        )
     return "\n\n".join(parts)
 
 

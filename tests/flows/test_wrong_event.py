@@ -127,7 +127,7 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_with_the_tables_of_one_that_was
 
         return tell
 
-    monkeypatch.setattr(stages, "_told", told)
+    monkeypatch.setattr(stages, "told", told)
     with pytest.raises(OSError, match="went away"):
         wrong_event(make("stopped"))
     wrong_event(make("stopped", resume=True))
@@ -239,3 +239,31 @@ def test_labels_that_are_all_alike_or_all_different_leave_no_run(prefect_server,
         with pytest.raises(BadInput, match=said):
             wrong_event(make(name, data=str(data)))
         assert not (tmp_path / "wrong_event" / name).exists()
+
+
+@pytest.mark.server
+def test_pairs_whose_answers_are_doubted_are_left_out_of_the_clean_ones(prefect_server, make, tmp_path):
+    from flows.wrong_event import shown, wrong_event
+
+    random = np.random.default_rng(1)
+    names = ["apple", "river", "stone", "None"]
+    rows = [
+        {"q": f"say {names[at]} <i>{row}</i>", "a": names[at]}
+        for row, at in enumerate(random.integers(0, 4, 90))
+    ]
+    data = tmp_path / "pairs.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"q": "no answer", "a": ""}]))
+    tiny = {"student_vocabulary": 300, "student_width": 32, "student_layers": 1, "pretrain_tokens": 500}
+    given = {"data": str(data), "label": "", "question": "q", "answer": "a", "warm_epochs": 2, **tiny}
+    summary = wrong_event(make("r", **given))
+    run = tmp_path / "wrong_event/r"
+    with (run / "pairs.csv").open(newline="") as file:
+        scores = list(csv.DictReader(file))
+    assert sorted(int(row["row"]) for row in scores) == list(range(90))
+    clean = [json.loads(line) for line in (run / "clean.jsonl").read_text().splitlines()]
+    kept = sorted(int(row["row"]) for row in scores if float(row["p_clean"]) >= 0.5)
+    assert clean == [rows[row] for row in kept]
+    assert summary["flagged"] == 90 - len(clean)
+    assert summary["rejected"] == 1
+    assert "<i>" not in (run / "report.html").read_text()
+    assert shown(summary)[1][0] == "90"

@@ -35,7 +35,13 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("student") / "tiny"
     with one_thread():
         make_student(
-            path, [f"{name} {name} say" for name in NAMES], vocabulary=300, width=32, layers=1, pretrain_tokens=0, seed=0
+            path,
+            [f"{name} {name} say" for name in NAMES],
+            vocabulary=300,
+            width=32,
+            layers=1,
+            pretrain_tokens=0,
+            seed=0,
         )
     return path
 
