@@ -12,7 +12,7 @@ import torch
 from tasks.run.seeds import generator
 from tests.bench.targets import MIXED
 
-TEXTS = 3000
+TEXTS = 1500
 NOISES = ("sym 20", "sym 40", "sym 60", "asym 40", "inst 40")
 
 
@@ -49,7 +49,7 @@ def digits() -> Split:
 
 
 def corpus() -> Split:
-    """3,000 documents of the shared mixture, by source; a third of them judges. LSA is fitted on all of them."""
+    """1,500 documents of the shared mixture, by source; a third of them judges. LSA is fitted on all of them."""
     vectors, labels = _documents()
     return _split(vectors, labels, 128)
 
