@@ -29,7 +29,8 @@ class WrongEventSettings(TinyStudentSettings):
     """Column of the text to classify."""
 
     features: Annotated[list[str], Field(json_schema_extra=_DATA)] = []
-    """Columns of numbers to classify by, A,B,...; without a text, by default all but the label."""
+    """Columns of numbers to classify by, A,B,...; without a text, by default all but the label. A cell may hold an array, as of
+    an image's pixels (Parquet, JSON)."""
 
     test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Rows with right labels that judge the result; those that stand in the data too are left out."""

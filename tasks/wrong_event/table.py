@@ -115,6 +115,8 @@ def read_labelled(name: str, columns: Columns, flag: str) -> Labelled:
     for place, number, record in _records(name):
         try:
             label, text, value = _parts(record, columns)
+            if values and len(value) != len(values[0]):
+                raise ValueError(f"another size: {len(value)} numbers, {len(values[0])} in the rows before")
         except ValueError as error:
             reason, _, detail = str(error).partition(": ")
             rejected.append(Reject(f"read {flag.lstrip('-')}", reason, f"{name}:{number}", detail))
@@ -127,7 +129,7 @@ def read_labelled(name: str, columns: Columns, flag: str) -> Labelled:
         reasons = Counter(reject.reason for reject in rejected).most_common(1)
         said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
         raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
-    numbers = np.array(values, np.float64).reshape(len(rows), len(columns.features))
+    numbers = np.array(values, np.float64).reshape(len(rows), len(values[0]))
     return Labelled(np.array(rows, np.int64), labels, texts, numbers, rejected)
 
 
@@ -152,7 +154,11 @@ def _parts(record: Record | Broken, columns: Columns) -> tuple[str, str, list[fl
         if not text:
             raise ValueError(f"no text: {columns.text} is empty")
         return label, text, []
-    return label, "", [_number(record.get(column), column) for column in columns.features]
+    return (
+        label,
+        "",
+        [number for column in columns.features for number in _numbers(record.get(column), column)],
+    )
 
 
 def _text(value: Any) -> str:
@@ -163,6 +169,13 @@ def _text(value: Any) -> str:
         value = int(value)
     text = str(value).strip()
     return "" if text.casefold() in _MISSING else text
+
+
+def _numbers(value: Any, column: str) -> list[float]:
+    """A cell's numbers, one or, of an array as Parquet and JSON hold it, all in its order."""
+    if isinstance(value, list):
+        return [number for inner in value for number in _numbers(inner, column)]
+    return [_number(value, column)]
 
 
 def _number(value: Any, column: str) -> float:
