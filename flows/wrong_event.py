@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from prefect import flow, runtime
@@ -47,6 +48,7 @@ def wrong_event(settings: WrongEventSettings) -> Facts:
         write_report = report.write_pairs_report if settings.answer else report.write_report
         write_report(run, settings, summary)
         artifacts.figures_table("wrong-event-result", shown(summary), "What is doubted")
+        shutil.rmtree(run / stages.CHECKPOINTS, ignore_errors=True)
         return summary
 
 

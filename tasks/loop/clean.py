@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
             told=lambda done, of: terminal.current().progress("count wrong events, epoch", done),
         )
         clean, events = found.model().clean(found.counts), found.counts
+        shutil.rmtree(run / _CHECKPOINT)
     marks = np.ones(len(pairs), np.uint8)
     marks[rows[clean < DOUBTED]] = 0
     save_array(here / CLEAN, marks)

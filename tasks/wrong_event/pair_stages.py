@@ -20,7 +20,7 @@ from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.stages import REJECTED_ROWS, rejection, told
+from tasks.wrong_event.stages import CHECKPOINTS, REJECTED_ROWS, rejection, told
 from tasks.wrong_event.table import read_labelled
 
 Facts = dict[str, Any]
@@ -30,7 +30,6 @@ SCORES, CLEANED = "pairs.csv", "clean.jsonl"
 EPOCHS = 8  # by default
 FEWEST = 60  # pairs, below which there are too few peers to be compared with
 _HEAD = ["row", "p_clean", "wrong_events"]
-_KEPT = "stages/.count"
 _SCHEMA = pa.schema([("row", pa.int64()), ("question", pa.string()), ("answer", pa.string())])
 
 
@@ -89,7 +88,7 @@ def count(run: Path, settings: WrongEventSettings, data: Facts, student: Facts) 
             training,
             epochs=settings.warm_epochs or EPOCHS,
             peers=settings.peers,
-            kept=run / _KEPT,
+            kept=run / CHECKPOINTS / "count",
             told=told("count wrong events, epoch"),
         )
     save_array(run / EVENTS, found.counts)

@@ -42,7 +42,7 @@ EVENTS, CLEAN, PREDICTED, MIXTURES = (
 )
 MODEL = "model"
 _SCHEMA = pa.schema([("row", pa.int64()), ("label", pa.int32()), ("text", pa.string())])
-_WARM, _ROBUST = "stages/.warm-up", "stages/.robust"
+CHECKPOINTS = "checkpoints"
 
 
 def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
@@ -94,7 +94,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
             training_of(settings, settings.stages_epochs[0]),
             seed=integer(settings.seed, "train"),
             window=settings.smoothing,
-            kept=run / _WARM,
+            kept=run / CHECKPOINTS / "warm-up",
             told=told("warm up, epoch"),
         )
     save_array(run / COUNTS, found.counts)
@@ -126,7 +126,7 @@ def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: F
             model,
             training_of(settings, settings.stages_epochs[1]),
             seed=integer(settings.seed, "train"),
-            kept=run / _ROBUST,
+            kept=run / CHECKPOINTS / "robust",
             told=told("train, epoch"),
         )
         predicted = classifier.probabilities(rows)

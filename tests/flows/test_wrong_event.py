@@ -103,6 +103,7 @@ def test_wrong_labels_come_first_and_the_model_predicts_right_ones(prefect_serve
     assert "&lt;b&gt;red&lt;/b&gt;" in page
     assert f"{summary['flagged']} of 120 labels are doubted" in page
     assert (run / "expectations/docs/index.html").exists()
+    assert not (run / "checkpoints").exists()
     assert shown(summary)[0][-1] == "accuracy on the test"
 
 
@@ -130,6 +131,7 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_with_the_tables_of_one_that_was
     monkeypatch.setattr(stages, "told", told)
     with pytest.raises(OSError, match="went away"):
         wrong_event(make("stopped"))
+    assert (tmp_path / "wrong_event/stopped/checkpoints").exists()
     wrong_event(make("stopped", resume=True))
     assert seen[: epoch + 1] == list(range(1, epoch + 2))  # it goes on with the next epoch
     for name in TABLES:
