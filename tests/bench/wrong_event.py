@@ -1,8 +1,8 @@
 """Training under wrong labels beside its peers: accuracy, how well wrong labels are told, CPU time. Writes tests/bench/wrong_event.md.
 
-    python -m tests.bench.wrong_event [--data digits corpus] [--seeds 3] [--methods ...]
+    python -m tests.bench.wrong_event [--data digits corpus] [--seeds 3] [--methods ...] [--table]
 
-Finished cells are kept in --out and not run again. cleanlab is of the extra `bench`; without it its rows are left out. Nothing is
+Finished cells are kept in --out and not run again; --table runs none and takes what is there. cleanlab is of the extra `bench`; without it its rows are left out. Nothing is
 chosen by the test part: it is the same third of the rows for every seed, and what was tried was judged on a quarter of the others
 (`--validation`, seeds from 100 on).
 """
@@ -42,10 +42,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/wrong-event"))
+    parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     methods = [name for name in given.methods if name != "cleanlab" or importlib.util.find_spec("cleanlab")]
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.table:
+        kept = [json.loads(path.read_text()) for path in given.out.glob("[!v]*.json")]
+        places = {name: place for place, name in enumerate([*DATA, *NOISES, *METHODS])}
+        write_tables(sorted(kept, key=lambda row: [places[row[by]] for by in ("data", "noise", "method")]))
+        return
     rows = []
     for data in filter(available, given.data):
         for seed in range(given.seeds):
@@ -110,7 +116,8 @@ def tables(rows: Sequence[Row]) -> str:
     for data in dict.fromkeys(row["data"] for row in rows):
         noises = list(dict.fromkeys(row["noise"] for row in rows if row["data"] == data))
         methods = list(dict.fromkeys(row["method"] for row in rows if row["data"] == data))
-        seeds = len(cells[data, noises[0], methods[0]])
+        counts = sorted({len(cells[data, noise, method]) for noise in noises for method in methods})
+        seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seeds"
         for figure, shown in (("accuracy", _percent), ("auc", _plain)):
             body = []
             for method in methods:
@@ -119,13 +126,13 @@ def tables(rows: Sequence[Row]) -> str:
                 texts = [
                     f"**{shown(one)}**" if top else shown(one) for one, top in zip(own, best, strict=True)
                 ]
-                mean = float(np.mean([value for one in own for value in one]))
+                mean = float(np.mean([np.mean(one) for one in own if one]))
                 body.append(
                     [data, method, *texts, f"{100 * mean:.1f}" if figure == "accuracy" else f"{mean:.3f}"]
                 )
             title = {"accuracy": "accuracy on the test part, %", "auc": "AUC of wrong labels"}[figure]
             parts.append(
-                f"### {data}: {title} ({seeds} seeds)\n\n" + table(["data", "method", *noises, "mean"], body)
+                f"### {data}: {title} ({seeds})\n\n" + table(["data", "method", *noises, "mean"], body)
             )
         body = [[data, method, *_seconds(cells, data, noises, method)] for method in methods]
         parts.append(
@@ -146,19 +153,29 @@ def figure_best(cells: dict[tuple[str, str, str], list[Row]], data: str, noise: 
 def _seconds(
     cells: dict[tuple[str, str, str], list[Row]], data: str, noises: Sequence[str], method: str
 ) -> list[str]:
-    def mean(name: str) -> float:
-        return float(np.mean([row["cpu"] for noise in noises for row in cells[data, noise, name]]))
-
-    ratio = f"{mean(method) / mean(SLOW):.0%}" if cells.get((data, noises[0], SLOW)) else ""
-    return [f"{mean(method):.1f}", ratio]
+    """Mean CPU seconds of a method, and as a share of the slow one's on the same labels."""
+    own, slow = (
+        {(noise, row["seed"]): row["cpu"] for noise in noises for row in cells.get((data, noise, name), ())}
+        for name in (method, SLOW)
+    )
+    both = own.keys() & slow.keys()
+    ratio = f"{sum(own[at] for at in both) / sum(slow[at] for at in both):.0%}" if both else ""
+    return [f"{np.mean(list(own.values())):.1f}", ratio]
 
 
 def _percent(values: Sequence[float]) -> str:
-    return f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}"
+    return _spread([100 * value for value in values], 1)
 
 
 def _plain(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    return _spread(values, 3)
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """Mean and standard deviation over the seeds; of one seed its value alone."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else "–"
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 if __name__ == "__main__":
