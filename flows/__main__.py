@@ -27,6 +27,7 @@ from tasks.run.folder import load_settings, run_name, run_path
 from tasks.run.services import is_lost
 from tasks.run.settings import RunSettings
 from tasks.run.terminal import one_line
+from tasks.wrong_event.settings import WrongEventSettings
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}
 _LONGEST_SETTINGS = (
@@ -83,6 +84,13 @@ COMMANDS = (
         check="tasks.lead.check",
         early=("sklearn.decomposition", "sklearn.cluster", "faiss", "great_expectations", "transformers"),
     ),
+    Command(
+        "wrong_event",
+        WrongEventSettings,
+        "train on labels that are partly wrong, and find the wrong ones",
+        check="tasks.wrong_event.check",
+        early=("torch", "great_expectations", "scipy.special"),
+    ),
 )
 
 
@@ -102,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     flows = parser.add_subparsers(title="flows", metavar="FLOW", required=True, parser_class=Parser)
     for command in COMMANDS:
         own = flows.add_parser(
-            command.name,
+            command.name.replace("_", "-"),
             help=command.help,
             description=command.settings.__doc__,
             epilog="Exit codes: 0 done, 1 a fault (its traceback is in the run's log), 2 bad input or a full disk, 3 a "

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.loop import alignment, asking, compare, estimate, finish, influence, rounds, students
+from tasks.loop import alignment, asking, clean, compare, estimate, finish, influence, rounds, students
 from tasks.loop.check import check_inputs, input_fingerprints
+from tasks.loop.keep import LIKELY_WRONG
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
 from tasks.run import artifacts, terminal
@@ -47,6 +48,7 @@ extract = Stage(rounds.extract, "extract in round {number}")
 reward = Stage(rounds.reward, "reward in round {number}")
 train = Stage(students.train_round, "train in round {number}")
 
+clean_pairs = Stage(clean.clean, "clean pairs")
 train_at_end = Stage(students.train_at_end, "train at the end")
 judge = Stage(students.judge, "judge students", works=_trains)
 compare_with_others = Stage(compare.others, "compare with others")
@@ -109,6 +111,12 @@ def equal(settings: EqualSettings) -> Facts:
             _show(run, settings, number, corpus, clusters, base, warm, history)
 
         last, trained = history[-1]["reward"], history[-1]["train"]
+        if settings.clean != "none":
+            cleaned = clean_pairs(run, settings, rounds=count, student=base, rewarded=last)
+            last = {**last, "cleaned": cleaned}
+            terminal.current().note(
+                f"{cleaned['doubted']:,} of {cleaned['looked_at']:,} pairs are left out: {LIKELY_WRONG}"
+            )
         if settings.train == "end":
             trained = train_at_end(run, settings, rounds=count, student=base, rewarded=last)
         tokens = finish.trained_tokens(history, trained, settings)

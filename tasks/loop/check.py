@@ -55,5 +55,7 @@ def check_inputs(settings: EqualSettings) -> None:
                 raise BadInput(
                     f"{flag} {name} knows what to expect of transport or similarity, not of influence: use ucb or linucb"
                 )
+    if settings.clean != "none" and settings.train != "end":
+        raise BadInput(f"--clean {settings.clean}: pairs are cleaned when all are read; give --train end")
     if settings.train != "never":
         check_student(settings.student, lora=settings.lora)

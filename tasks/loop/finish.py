@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop.keep import SERVES_LESS, kept_mask, known_reductions
+from tasks.loop.keep import LIKELY_WRONG, SERVES_LESS, kept_mask, known_reductions
 from tasks.loop.pulls import round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
@@ -223,9 +223,13 @@ def _left_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
     mask, reductions = kept_mask(run, last), known_reductions(run, last)
     if mask is None:
         return
+    served = kept_mask(run, last, cleaned=False)
     folders = [round_folder(run, number) for number in range(last + 1)]
     for place, row in enumerate(_concatenated(folders, "pairs.parquet", ["id", "similarity"])):
         if mask[place]:
+            continue
+        if served is None or served[place]:
+            yield {"stage": "clean", "reason": LIKELY_WRONG, "id": row["id"], "detail": ""}
             continue
         detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
         if reductions is not None and not np.isnan(reductions[place]):

@@ -26,9 +26,11 @@ from tasks.select.keep import Kept, keep_nearest
 Reductions = Callable[[list[tuple[str, str]]], tuple[np.ndarray, np.ndarray]]
 
 KEPT = "kept.npy"
+CLEAN = "clean.npy"  # beside it in the last round, of a run that was cleaned
 REDUCTIONS = "reductions.npy"  # loss reduction and tokens of every pair so far; nan where nobody had to know
 _SHARE = 0.25  # by default, of a strategy that reads for the best pairs of a document
 SERVES_LESS = "the pairs that are kept serve the target better"
+LIKELY_WRONG = "its answer is likely wrong"
 
 
 def chooses_pairs(settings: EqualSettings, strategy: str) -> bool:
@@ -109,10 +111,18 @@ def newly_kept(at: Path, number: int) -> int | None:
     return int(now.sum() - (now[: len(before)] & before).sum())
 
 
-def kept_mask(at: Path, number: int) -> np.ndarray | None:
-    """Marks of the pairs of rounds 0..number that are kept after round `number`, (pairs,); None where all are."""
-    path = round_folder(at, number) / KEPT
-    return np.asarray(load_array(path)).astype(bool) if path.exists() else None
+def kept_mask(at: Path, number: int, cleaned: bool = True) -> np.ndarray | None:
+    """Marks of the pairs of rounds 0..number that are kept after round `number`, (pairs,); None where all are.
+
+    Args:
+        cleaned: those whose answer is likely wrong are not kept.
+    """
+    names = (KEPT, CLEAN) if cleaned else (KEPT,)
+    paths = [path for name in names if (path := round_folder(at, number) / name).exists()]
+    if not paths:
+        return None
+    marks: np.ndarray = np.all([np.asarray(load_array(path)).astype(bool) for path in paths], axis=0)
+    return marks
 
 
 def known_reductions(at: Path, number: int) -> np.ndarray | None:

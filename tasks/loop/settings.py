@@ -115,6 +115,11 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     """How the tokens of a training are spent. plain: on all kept pairs, in random order. lead: on those that LEAD's bandit and
     utilities choose while it trains (see `sluice lead`), after a look at every pair."""
 
+    clean: Annotated[Literal["none", "wrong-event"], Field(json_schema_extra=_TRAIN)] = "none"
+    """Leave out pairs whose answer is likely wrong before the student is trained (with --train end): a student learns all that
+    are kept first, and it is counted how often a pair's own question helped it no more than another's. Other strategies are
+    compared with as they are."""
+
     student: Annotated[str, Field(min_length=1, json_schema_extra=_TRAIN)] = "tiny"
     """'tiny' (a small Llama made and pre-trained here on the corpus), or name or path of a causal language model."""
 

@@ -10,12 +10,14 @@ from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.settings import parse
+from tasks.wrong_event.settings import WrongEventSettings
 
 MODELS = {
     "equal": EqualSettings,
     "batcher": BatcherSettings,
     "quad": QuadSettings,
     "lead": LeadSettings,
+    "wrong_event": WrongEventSettings,
 }
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,4 +36,5 @@ def test_every_deployment_has_valid_settings_and_a_paused_schedule() -> None:
 
 def test_the_deployments_are_the_examples() -> None:
     examples = [one["parameters"]["settings"] for one in read("deployments/prefect.yaml")["deployments"]]
-    assert examples == [read(f"data/{name}.yaml") for name in ("demo", "games", "quad", "lead")]
+    names = ("demo", "games", "quad", "lead", "letters")
+    assert examples == [read(f"data/{name}.yaml") for name in names]

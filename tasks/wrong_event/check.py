@@ -1,0 +1,84 @@
+"""The cheap checks before anything starts: one clear line for what cannot work."""
+
+from __future__ import annotations
+
+from tasks.corpus.read import fingerprint
+from tasks.records import BadInput
+from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.select.encode import check_encoder
+from tasks.train.checkpoint import check_student, model_fingerprint
+from tasks.wrong_event.settings import WrongEventSettings
+from tasks.wrong_event.table import Columns, columns_of
+
+
+@in_one_line()
+def absolute(settings: WrongEventSettings) -> WrongEventSettings:
+    """Local paths made absolute, so that a run can be continued from another folder."""
+    return settings.model_copy(
+        update={
+            **{name: absolute_path(getattr(settings, name)) for name in ("data", "test")},
+            "encoder": absolute_path(settings.encoder, "lsa"),
+            "student": absolute_path(settings.student, "tiny"),
+        }
+    )
+
+
+def input_fingerprints(settings: WrongEventSettings) -> dict[str, str]:
+    """Fingerprint of everything that a run reads, by name."""
+    return {
+        "data": fingerprint([settings.data]),
+        "test": fingerprint([settings.test]) if settings.test else "",
+        "encoder": model_fingerprint(settings.encoder) if settings.pretrained else "",
+        "student": model_fingerprint(settings.student) if settings.answer else "",
+        "Sluice's version": versions()["sluice"],
+    }
+
+
+@in_one_line()
+def check_inputs(settings: WrongEventSettings) -> None:
+    """What can be known without reading the data.
+
+    Raises:
+        BadInput: one line.
+    """
+    if not settings.resume:
+        check_unused("wrong_event", settings)
+    check_runs_dir("wrong_event", settings)
+    if bool(settings.label) == bool(settings.answer):
+        raise BadInput(
+            "give --label for rows with labels, or --answer for question-answer pairs, and not both"
+        )
+    if settings.answer:
+        _check_pairs(settings)
+        return
+    columns = data_columns(settings)
+    if settings.test:
+        columns_of(settings.test, settings.label, settings.text, columns.features, "--test")
+    if settings.pretrained:
+        check_encoder(settings.encoder)
+
+
+def data_columns(settings: WrongEventSettings) -> Columns:
+    """The columns that a run reads; of pairs the question is the text and the answer the label.
+
+    Raises:
+        BadInput: they are not there.
+    """
+    if settings.answer:
+        options = ("--answer", "--question")
+        return columns_of(settings.data, settings.answer, settings.question, [], "--data", options)
+    return columns_of(settings.data, settings.label, settings.text, settings.features, "--data")
+
+
+def _check_pairs(settings: WrongEventSettings) -> None:
+    for flag, given in (
+        ("--text", settings.text),
+        ("--features", settings.features),
+        ("--test", settings.test),
+    ):
+        if given:
+            raise BadInput(
+                f"{flag} is of rows with labels; question-answer pairs have --question and --answer"
+            )
+    data_columns(settings)
+    check_student(settings.student)

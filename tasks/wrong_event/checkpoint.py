@@ -1,0 +1,89 @@
+"""Where an interrupted training goes on: weights, optimiser, arrays and figures after an epoch, as safetensors and JSON.
+
+Random streams are made afresh from the seed and the epoch's number and have no state to keep, so that an interrupted
+training goes through the same numbers as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.run.tables import atomic_folder, read_json, write_json
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a checkpoint holds beside weights and moments."""
+
+    arrays: dict[str, np.ndarray]
+    facts: dict[str, Any]
+    base: Weights  # a second set of weights, {} for none
+
+
+def save(
+    path: Path | None,
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    arrays: Mapping[str, np.ndarray],
+    facts: Mapping[str, Any],
+    base: Weights | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all; without a path nothing is kept."""
+    if path is None:
+        return
+    from safetensors.numpy import save_file as save_arrays
+    from safetensors.torch import save_file
+
+    with atomic_folder(path) as at:
+        save_file(weights_of(network), at / "network.safetensors")
+        save_file(_moments(optimizer), at / "optimizer.safetensors")
+        save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, at / "arrays")
+        if base:
+            save_file(base, at / "base.safetensors")
+        write_json(at / "facts.json", dict(facts))
+
+
+def load(path: Path | None, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Kept | None:
+    """Put back what `save` wrote; None where there is nothing."""
+    if path is None or not (path / "facts.json").is_file():
+        return None
+    from safetensors.numpy import load_file as load_arrays
+    from safetensors.torch import load_file
+
+    network.load_state_dict(load_file(path / "network.safetensors"))
+    _restore(optimizer, load_file(path / "optimizer.safetensors"))
+    base = path / "base.safetensors"
+    return Kept(
+        load_arrays(path / "arrays"),
+        read_json(path / "facts.json"),
+        load_file(base) if base.is_file() else {},
+    )
+
+
+def weights_of(network: torch.nn.Module) -> Weights:
+    """A copy of a network's weights, on the CPU, that further training does not touch."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> Weights:
+    return {
+        f"{parameter}.{name}": value.cpu().contiguous()
+        for parameter, own in optimizer.state_dict()["state"].items()
+        for name, value in own.items()
+    }
+
+
+def _restore(optimizer: torch.optim.Optimizer, moments: Weights) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in moments.items():
+        parameter, _, name = key.partition(".")
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

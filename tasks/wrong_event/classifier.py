@@ -1,0 +1,118 @@
+"""A classifier at rest and back: what a run leaves in model/, and how it is used.
+
+from tasks.wrong_event.classifier import Classifier
+Classifier.load("runs/wrong_event/first/model").predict(["a text", "another"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.run.tables import atomic_folder, read_json, write_json
+from tasks.wrong_event.inputs import Inputs, Tokens, Vectors
+from tasks.wrong_event.networks import device, encoder_network, probabilities, small_network
+
+FACTS, WEIGHTS = "classifier.json", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A network with what its inputs and outputs mean.
+
+    Args:
+        classes: names, in the order of the network's outputs.
+        mean, scale: of each number, (d,); empty for a transformers encoder.
+        features: columns of the numbers; empty for texts.
+        encoder: of texts to vectors; None for numbers and for a transformers encoder.
+        tokenizer, max_tokens: of a transformers encoder.
+    """
+
+    network: torch.nn.Module
+    classes: list[str]
+    mean: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    scale: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    features: tuple[str, ...] = ()
+    encoder: Any = None
+    tokenizer: Any = None
+    max_tokens: int = 0
+
+    def inputs(self, rows: Sequence[str] | np.ndarray) -> Inputs:
+        """Texts, or numbers (n, d) in the order of `features`, as the network reads them."""
+        if self.tokenizer is not None:
+            return tokens(self.tokenizer, list(rows), self.max_tokens)
+        values = rows if self.encoder is None else self.encoder.encode(list(rows))
+        return vectors(np.asarray(values), self.mean, self.scale)
+
+    def probabilities(self, rows: Sequence[str] | np.ndarray) -> np.ndarray:
+        """Of every class, float32 (n, classes)."""
+        return probabilities(self.network, self.inputs(rows))
+
+    def predict(self, rows: Sequence[str] | np.ndarray) -> list[str]:
+        """The likeliest class of each row."""
+        return [self.classes[place] for place in self.probabilities(rows).argmax(axis=1)]
+
+    def save(self, path: Path) -> None:
+        """Write it; the folder is whole or absent. One with a transformers encoder can be loaded by transformers as well."""
+        from safetensors.torch import save_file
+
+        with atomic_folder(path) as at:
+            facts: dict[str, Any] = {"classes": self.classes, "max_tokens": self.max_tokens}
+            if self.tokenizer is not None:
+                network: Any = self.network
+                network.config.id2label = dict(enumerate(self.classes))
+                network.config.label2id = {name: place for place, name in enumerate(self.classes)}
+                network.save_pretrained(at)
+                self.tokenizer.save_pretrained(at)
+            else:
+                weights = {
+                    name: value.cpu().contiguous() for name, value in self.network.state_dict().items()
+                }
+                save_file(weights, at / WEIGHTS)
+                facts |= {
+                    "mean": self.mean.tolist(),
+                    "scale": self.scale.tolist(),
+                    "features": list(self.features),
+                    "width": len(weights["0.bias"]),
+                }
+            if self.encoder is not None:
+                self.encoder.save(at / "lsa")
+            write_json(at / FACTS, facts)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Classifier:
+        """Read what `save` wrote."""
+        from safetensors.torch import load_file
+
+        from tasks.select.lsa import LSAEncoder
+
+        path = Path(path)
+        facts = read_json(path / FACTS)
+        classes = facts["classes"]
+        if "mean" not in facts:
+            network, tokenizer = encoder_network(str(path), len(classes), 0, "the model")
+            return cls(network, classes, tokenizer=tokenizer, max_tokens=facts["max_tokens"])
+        mean, scale = np.array(facts["mean"]), np.array(facts["scale"])
+        network = small_network(len(mean), len(classes), 0, facts["width"])
+        network.load_state_dict(load_file(path / WEIGHTS))
+        encoder = LSAEncoder.load(path / "lsa") if (path / "lsa").is_dir() else None
+        return cls(network, classes, mean, scale, tuple(facts["features"]), encoder)
+
+
+def vectors(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Vectors:
+    """Numbers (n, d) less their mean, divided by their scale."""
+    return Vectors(torch.from_numpy(((values - mean) / scale).astype(np.float32)).to(device()))
+
+
+def tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Tokens:
+    """Texts as a transformers encoder reads them; a tokenizer without a mask hides a token by the padding's."""
+    found = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
+    special = frozenset(tokenizer.all_special_ids)
+    mask = tokenizer.pad_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+    ids = [np.array(one, np.int64) for one in found]
+    return Tokens(ids, special, mask, tokenizer.pad_token_id, device())

@@ -1,0 +1,149 @@
+"""The stages of `wrong_event` on question-answer pairs: read, make the student, count, write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.records import BadInput
+from tasks.run.arrays import load_array, save_array
+from tasks.run.folder import versions
+from tasks.run.seeds import integer
+from tasks.run.tables import REJECTED, read_rows, write_table, write_text
+from tasks.train.threads import threads_for
+from tasks.train.training import Training
+from tasks.wrong_event.check import data_columns
+from tasks.wrong_event.settings import WrongEventSettings
+from tasks.wrong_event.stages import CHECKPOINTS, REJECTED_ROWS, rejection, told
+from tasks.wrong_event.table import read_labelled
+
+Facts = dict[str, Any]
+
+PAIRS, EVENTS, CLEAN, BASE = "stages/pairs.parquet", "stages/events.npy", "stages/clean.npy", "students/base"
+SCORES, CLEANED = "pairs.csv", "clean.jsonl"
+EPOCHS = 8  # by default
+FEWEST = 60  # pairs, below which there are too few peers to be compared with
+_HEAD = ["row", "p_clean", "wrong_events"]
+_SCHEMA = pa.schema([("row", pa.int64()), ("question", pa.string()), ("answer", pa.string())])
+
+
+def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
+    """The pairs; what has no question or no answer is rejected."""
+    data = read_labelled(settings.data, data_columns(settings), "--data")
+    if len(data) < FEWEST:
+        raise BadInput(
+            f"--data {settings.data}: {len(data)} pairs; give {FEWEST} at least, or there are no peers"
+        )
+    rows = zip(data.rows.tolist(), data.texts, data.labels, strict=True)
+    write_table(
+        run / PAIRS, ({"row": row, "question": asked, "answer": said} for row, asked, said in rows), _SCHEMA
+    )
+    write_table(run / REJECTED_ROWS, map(rejection, data.rejected), REJECTED)
+    return {"files": [PAIRS, REJECTED_ROWS], "rows": len(data), "rejected": len(data.rejected)}
+
+
+def student(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
+    """The student before any training on pairs: the tiny one, made on their texts, or one that is given."""
+    if settings.student != "tiny":
+        return {"files": [], "student": settings.student}
+    from tasks.train.student import make_student
+
+    with threads_for(settings.student):
+        make_student(
+            run / BASE,
+            (row[part] for row in read_rows(run / PAIRS) for part in ("question", "answer")),
+            vocabulary=settings.student_vocabulary,
+            width=settings.student_width,
+            layers=settings.student_layers,
+            pretrain_tokens=settings.pretrain_tokens,
+            sequence_tokens=settings.sequence_tokens,
+            seed=integer(settings.seed, "student"),
+        )
+    return {"files": [BASE], "student": BASE}
+
+
+def count(run: Path, settings: WrongEventSettings, data: Facts, student: Facts) -> Facts:
+    """Train the student on the pairs and count their wrong events."""
+    from tasks.train.checkpoint import load_student
+    from tasks.wrong_event.pairs import count_events
+
+    pairs = [(row["question"], row["answer"]) for row in read_rows(run / PAIRS)]
+    training = Training(
+        learning_rate=settings.learning_rate,
+        sequence_tokens=settings.sequence_tokens,
+        seed=integer(settings.seed, "train"),
+    )
+    with threads_for(settings.student):
+        model, tokenizer = load_student(run / BASE if settings.student == "tiny" else settings.student)
+        found = count_events(
+            model,
+            tokenizer,
+            pairs,
+            training,
+            epochs=settings.warm_epochs or EPOCHS,
+            peers=settings.peers,
+            kept=run / CHECKPOINTS / "count",
+            told=told("count wrong events, epoch"),
+        )
+    save_array(run / EVENTS, found.counts)
+    save_array(run / CLEAN, found.model().clean(found.counts))
+    return {"files": [EVENTS, CLEAN], "losses": found.losses}
+
+
+def tables(run: Path, settings: WrongEventSettings, counted: Facts) -> Facts:
+    """Write pairs.csv with the suspicious pairs first, and clean.jsonl with the others, in order."""
+    rows = doubtful_first(run)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, _HEAD, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({**row, "p_clean": f"{row['p_clean']:.6f}"} for row in rows)
+    write_text(run / SCORES, stream.getvalue())
+    kept = sorted(
+        (row for row in rows if row["p_clean"] >= settings.threshold), key=lambda row: int(row["row"])
+    )
+    fields = {settings.question: "question", settings.answer: "answer"}
+    lines = (
+        json.dumps({field: row[part] for field, part in fields.items()}, ensure_ascii=False) for row in kept
+    )
+    write_text(run / CLEANED, "".join(line + "\n" for line in lines))
+    return {"files": [SCORES, CLEANED], "flagged": len(rows) - len(kept)}
+
+
+def doubtful_first(run: Path) -> list[Facts]:
+    """Every pair with P(clean) and wrong events; the least clean first."""
+    clean, events = np.asarray(load_array(run / CLEAN)), np.asarray(load_array(run / EVENTS))
+    rows = read_rows(run / PAIRS)
+    return [
+        {**rows[place], "p_clean": float(clean[place]), "wrong_events": int(events[place])}
+        for place in np.lexsort((np.arange(len(rows)), -events, clean)).tolist()
+    ]
+
+
+def summarise(settings: WrongEventSettings, *, data: Facts, counted: Facts, tables: Facts) -> Facts:
+    """The figures of a run, machine-readable."""
+    return {
+        "seed": settings.seed,
+        "rows": data["rows"],
+        "rejected": data["rejected"],
+        "accuracy": None,
+        "flagged": tables["flagged"],
+        "threshold": settings.threshold,
+        "peers": settings.peers,
+        "losses": counted["losses"],
+        "versions": versions(),
+    }
+
+
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal: a heading and the figures."""
+    first, last = (f"{summary['losses'][at]:.3f}" for at in (0, -1))
+    return [
+        ["pairs", "flagged", "loss of the answers, first epoch", "last"],
+        [f"{summary['rows']:,}", f"{summary['flagged']:,}", first, last],
+    ]

@@ -1,0 +1,94 @@
+"""The second stage: training that weighs every row by what its wrong events say, and goes on counting them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from tasks.run.seeds import generator, integer
+from tasks.wrong_event import checkpoint
+from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.inputs import STRONG, WEAK, Inputs, joined, order
+from tasks.wrong_event.loss import dynamic_loss
+from tasks.wrong_event.networks import logits_of
+from tasks.wrong_event.warm_up import Told, Training, adamw, step
+
+
+@dataclass(slots=True)
+class Robust:
+    """What the second stage leaves.
+
+    Args:
+        counts: wrong events of each row in both stages, int64 (n,).
+        losses: mean over the rows of each epoch.
+    """
+
+    counts: np.ndarray
+    losses: list[float] = field(default_factory=list)
+
+
+def train_robustly(
+    network: nn.Module,
+    inputs: Inputs,
+    labels: np.ndarray,
+    counts: np.ndarray,
+    model: EventModel,
+    training: Training,
+    *,
+    seed: int,
+    kept: Path | None = None,
+    told: Told | None = None,
+) -> Robust:
+    """Train a network, in place, by the dynamic loss; AdamW, cosine schedule.
+
+    Args:
+        labels: given, int64 (n,).
+        counts: wrong events of the first stage, (n,).
+        model: learns from the counts before the first epoch, and a little further before every other.
+        kept, told: as in `warm_up`.
+    """
+    optimizer = adamw(network, training.learning_rate)
+    found = Robust(counts.copy())
+    first = 0
+    if was := checkpoint.load(kept, network, optimizer):
+        found.counts, found.losses, first = was.arrays["counts"], was.facts["losses"], was.facts["epoch"]
+        model.restore(was.facts["mixtures"])
+    target = torch.from_numpy(labels)
+    for epoch in range(first, training.epochs):
+        model.update(found.counts)
+        clean, even = (torch.from_numpy(own).float() for own in model.weights(found.counts))
+        random = generator(seed, "robust", epoch)
+        batches = order(len(inputs), training.batch, random)
+        total = 0.0
+        with torch.random.fork_rng():
+            torch.manual_seed(integer(seed, "robust", "dropout", epoch))
+            network.train()
+            for place, rows in enumerate(batches):
+                share = (epoch + place / len(batches)) / training.epochs
+                optimizer.param_groups[0]["lr"] = training.learning_rate * (1 + math.cos(math.pi * share)) / 2
+                views = [inputs.view(rows, hidden, random) for hidden in (WEAK, STRONG)]
+                weak, strong = logits_of(network, joined(*views)).chunk(2)
+                at = torch.from_numpy(rows)
+                own = (one[at].to(weak.device) for one in (target, clean, even))
+                loss = dynamic_loss(weak, strong, *own)
+                step(optimizer, network, loss)
+                for view in (weak, strong):
+                    found.counts[rows] += view.detach().argmax(dim=1).cpu().numpy() != labels[rows]
+                total += float(loss.detach()) * len(rows)
+        found.losses.append(total / len(labels))
+        checkpoint.save(
+            kept,
+            network,
+            optimizer,
+            {"counts": found.counts},
+            {"epoch": epoch + 1, "losses": found.losses, "mixtures": model.state()},
+        )
+        if told is not None:
+            told(epoch + 1, training.epochs)
+    model.settle(found.counts)
+    return found

@@ -1,0 +1,231 @@
+"""The stages of `wrong_event` up to the trained model: read, warm up, train robustly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.records import BadInput, Reject
+from tasks.run import terminal
+from tasks.run.arrays import load_array, save_array
+from tasks.run.seeds import integer
+from tasks.run.tables import REJECTED, read_json, read_rows, write_json, write_table
+from tasks.train.threads import one_thread
+from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.check import data_columns
+from tasks.wrong_event.classifier import Classifier
+from tasks.wrong_event.networks import encoder_network, small_network
+from tasks.wrong_event.settings import WrongEventSettings
+from tasks.wrong_event.table import Labelled, read_labelled
+from tasks.wrong_event.warm_up import Training
+
+Facts = dict[str, Any]
+
+ROWS, TEST, VALUES, TEST_VALUES = (
+    "stages/rows.parquet",
+    "stages/test.parquet",
+    "stages/values.npy",
+    "stages/test.npy",
+)
+CLASSES, REJECTED_ROWS = "stages/classes.json", "rejected.parquet"
+COUNTS, BASE = "stages/counts.npy", "stages/base.safetensors"
+EVENTS, CLEAN, PREDICTED, MIXTURES = (
+    "stages/events.npy",
+    "stages/clean.npy",
+    "stages/predicted.npy",
+    "stages/mixtures.json",
+)
+MODEL = "model"
+_SCHEMA = pa.schema([("row", pa.int64()), ("label", pa.int32()), ("text", pa.string())])
+CHECKPOINTS = "checkpoints"
+
+
+def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
+    """The rows of the data and of the test, their labels as numbers; what cannot be used is rejected."""
+    columns = data_columns(settings)
+    data = read_labelled(settings.data, columns, "--data")
+    classes = sorted(set(data.labels))
+    if len(classes) < 2:
+        raise BadInput(
+            f"--label {settings.label}: all {len(data)} rows are {classes[0]}; there must be two classes"
+        )
+    if len(classes) > len(data) / 2:
+        raise BadInput(
+            f"--label {settings.label}: {len(classes)} different labels in {len(data)} rows; name the column of the class"
+        )
+    _save(run / ROWS, run / VALUES, data, classes)
+    files, rejected = [ROWS, VALUES, CLASSES, REJECTED_ROWS], list(data.rejected)
+    write_json(run / CLASSES, classes)
+    judging = 0
+    if settings.test:
+        test = read_labelled(settings.test, columns, "--test")
+        test, dropped = _unseen(test, data, classes, settings.test)
+        rejected += [*test.rejected, *dropped]
+        _save(run / TEST, run / TEST_VALUES, test, classes)
+        files, judging = [*files, TEST, TEST_VALUES], len(test)
+    write_table(run / REJECTED_ROWS, map(rejection, rejected), REJECTED)
+    return {
+        "files": files,
+        "rows": len(data),
+        "test": judging,
+        "classes": len(classes),
+        "features": list(columns.features),
+        "rejected": len(rejected),
+    }
+
+
+def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
+    """Train plainly, count wrong events, and keep the weights of the epoch before wrong labels are learnt by heart."""
+    from safetensors.torch import save_file
+
+    from tasks.wrong_event.warm_up import warm_up as train
+
+    with _threads(settings):
+        classifier, rows = make_classifier(run, settings, data)
+        found = train(
+            classifier.network,
+            classifier.inputs(rows),
+            given_labels(run),
+            training_of(settings, settings.stages_epochs[0]),
+            seed=integer(settings.seed, "train"),
+            window=settings.smoothing,
+            kept=run / CHECKPOINTS / "warm-up",
+            told=told("warm up, epoch"),
+        )
+    save_array(run / COUNTS, found.counts)
+    save_file(found.base, run / BASE)
+    return {
+        "files": [COUNTS, BASE],
+        "base_epoch": found.base_epoch,
+        "changes": found.changes,
+        "losses": found.losses,
+    }
+
+
+def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: Facts) -> Facts:
+    """Train on by the dynamic loss; leave the model, its predictions, and P(clean) of every row."""
+    from safetensors.torch import load_file
+
+    from tasks.wrong_event.robust import train_robustly as train
+
+    labels = given_labels(run)
+    model = EventModel(labels, data["classes"], settings.per_class)
+    with _threads(settings):
+        classifier, rows = make_classifier(run, settings, data)
+        classifier.network.load_state_dict(load_file(run / BASE))
+        found = train(
+            classifier.network,
+            classifier.inputs(rows),
+            labels,
+            np.asarray(load_array(run / COUNTS)),
+            model,
+            training_of(settings, settings.stages_epochs[1]),
+            seed=integer(settings.seed, "train"),
+            kept=run / CHECKPOINTS / "robust",
+            told=told("train, epoch"),
+        )
+        predicted = classifier.probabilities(rows)
+    classifier.save(run / MODEL)
+    save_array(run / EVENTS, found.counts)
+    save_array(run / CLEAN, model.clean(found.counts))
+    save_array(run / PREDICTED, predicted)
+    write_json(run / MIXTURES, model.state())
+    return {"files": [MODEL, EVENTS, CLEAN, PREDICTED, MIXTURES], "losses": found.losses}
+
+
+def make_classifier(run: Path, settings: WrongEventSettings, data: Facts) -> tuple[Classifier, Any]:
+    """The network before any training, with what its inputs mean, and the rows of the data."""
+    classes = read_json(run / CLASSES)
+    seed = integer(settings.seed, "network")
+    texts = rows_of(run, ROWS) if settings.text else []
+    if settings.pretrained:
+        network, tokenizer = encoder_network(settings.encoder, len(classes), seed)
+        longest = _longest(settings, network, tokenizer)
+        return Classifier(network, classes, tokenizer=tokenizer, max_tokens=longest), texts
+    encoder = None
+    rows: Any = np.asarray(load_array(run / VALUES))
+    numbers = rows
+    if settings.text:
+        from tasks.select.lsa import LSAEncoder
+
+        encoder = LSAEncoder.fit(texts, settings.encoder_dimensions, settings.seed)
+        rows, numbers = texts, encoder.encode(texts)
+    mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
+    if settings.text:  # the leading directions say more: they keep their share
+        scale = np.full_like(scale, numbers.std())
+    scale = np.where(scale > 0, scale, 1.0)
+    network = small_network(numbers.shape[1], len(classes), seed, settings.width)
+    return Classifier(network, classes, mean, scale, tuple(data["features"]), encoder), rows
+
+
+def training_of(settings: WrongEventSettings, epochs: int) -> Training:
+    rate = settings.learning_rate or (2e-5 if settings.pretrained else 1e-3)
+    return Training(epochs, rate, settings.batch)
+
+
+def given_labels(run: Path) -> np.ndarray:
+    """Given classes of the data's rows, int64 (n,)."""
+    return np.array([row["label"] for row in read_rows(run / ROWS, ["label"])], np.int64)
+
+
+def rows_of(run: Path, table: str) -> list[str]:
+    """Texts of a table's rows."""
+    return [row["text"] for row in read_rows(run / table, ["text"])]
+
+
+def _save(rows: Path, values: Path, data: Labelled, classes: list[str]) -> None:
+    place = {name: number for number, name in enumerate(classes)}
+    texts: list[str] | list[None] = data.texts or [None] * len(data)
+    write_table(
+        rows,
+        (
+            {"row": row, "label": place[label], "text": text}
+            for row, label, text in zip(data.rows.tolist(), data.labels, texts, strict=True)
+        ),
+        _SCHEMA,
+    )
+    save_array(values, data.values)
+
+
+def _unseen(test: Labelled, data: Labelled, classes: list[str], name: str) -> tuple[Labelled, list[Reject]]:
+    """The test rows that are not among the data and have one of its classes, and what became of the others."""
+    seen, known = set(data.keys()), set(classes)
+    reasons = [
+        "stands in the data too" if key in seen else "no class of the data" if label not in known else ""
+        for key, label in zip(test.keys(), test.labels, strict=True)
+    ]
+    kept = [place for place, reason in enumerate(reasons) if not reason]
+    if not kept:
+        raise BadInput(
+            f"--test {name}: every row stands in the data too, or has a label that the data do not have"
+        )
+    dropped = [
+        Reject("read test", reason, f"{name}, row {row}")
+        for row, reason in zip(test.rows.tolist(), reasons, strict=True)
+        if reason
+    ]
+    return test.take(kept), dropped
+
+
+def rejection(reject: Reject) -> Facts:
+    return {"stage": reject.stage, "reason": reject.reason, "id": reject.id, "detail": reject.detail}
+
+
+def _longest(settings: WrongEventSettings, network: Any, tokenizer: Any) -> int:
+    from tasks.select.pretrained import position_limit
+
+    return min(settings.encoder_max_tokens, position_limit(network, tokenizer))
+
+
+def _threads(settings: WrongEventSettings) -> AbstractContextManager[None]:
+    """One for the small network, whose sums then come out the same everywhere."""
+    return nullcontext() if settings.pretrained else one_thread()
+
+
+def told(what: str) -> Callable[[int, int], None]:
+    return lambda done, of: terminal.current().progress(what, done)

@@ -1,0 +1,61 @@
+"""Rows with labels out of files: numbers, arrays, texts, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.records import BadInput
+from tasks.wrong_event.table import columns_of, read_labelled
+
+
+def test_arrays_are_flattened_and_those_of_another_size_rejected(tmp_path: Path) -> None:
+    image = [[0, 1], [2, 3]]
+    rows = [
+        {"image": image, "weight": 5, "kind": "a"},
+        {"image": image, "weight": "6.5", "kind": 1.0},
+        {"image": [[1]], "weight": 1, "kind": "a"},
+        {"image": [[0, 1], [2, "x"]], "weight": 1, "kind": "a"},
+    ]
+    path = tmp_path / "images.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = columns_of(str(path), "kind", "", [], "--data")
+    assert columns.features == ("image", "weight")
+    found = read_labelled(str(path), columns, "--data")
+    assert found.labels == ["a", "1"]
+    assert found.values.tolist() == [[0, 1, 2, 3, 5], [0, 1, 2, 3, 6.5]]
+    assert [(reject.reason, reject.detail) for reject in found.rejected] == [
+        ("another size", "2 numbers, 5 in the rows before"),
+        ("not a number", "image is x"),
+    ]
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"v": [[1.0, 2.0], [3.0, 4.0]], "label": [3, 4]}), path)
+    found = read_labelled(str(path), columns_of(str(path), "label", "", ["v"], "--data"), "--data")
+    assert found.labels == ["3", "4"]
+    assert (found.values == np.array([[1, 2], [3, 4]])).all()
+
+
+def test_none_may_be_a_class_and_nan_is_no_label(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text("text,label\nhello,none\nthere,nan\n,x\n")
+    found = read_labelled(str(path), columns_of(str(path), "label", "text", [], "--data"), "--data")
+    assert found.labels == ["none"]
+    assert [reject.reason for reject in found.rejected] == ["no label", "no text"]
+    assert found.rows.tolist() == [0]
+
+
+def test_a_file_of_which_nothing_can_be_used_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,label\nx,1\ny,2\n3,\n")
+    columns = columns_of(str(path), "label", "", [], "--data")
+    with pytest.raises(BadInput, match=r"no row can be used: 2 of 3 not a number; check the columns"):
+        read_labelled(str(path), columns, "--data")

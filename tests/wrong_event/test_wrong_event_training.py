@@ -1,0 +1,189 @@
+"""Both stages: when the first one stops, what is counted, what the loss is, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.train.threads import one_thread
+from tasks.wrong_event import checkpoint
+from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.inputs import Tokens, Vectors, order
+from tasks.wrong_event.label_wave import first_minimum
+from tasks.wrong_event.loss import dynamic_loss
+from tasks.wrong_event.networks import probabilities, small_network
+from tasks.wrong_event.robust import train_robustly
+from tasks.wrong_event.warm_up import Training, warm_up
+
+
+@pytest.mark.parametrize(
+    ("changes", "window", "place"),
+    [
+        ([], 1, None),
+        ([9, 5, 3], 1, None),  # it may still fall
+        ([9, 5, 3, 4], 1, 2),
+        ([9, 5, 3, 4, 1, 2], 1, 2),  # the first, not the lowest
+        ([9, 5, 5, 6], 1, 2),  # the end of a plateau
+        ([3, 4, 5], 1, None),  # the first value is no minimum
+        ([9, 5, 6, 3, 2, 8, 9], 1, 1),
+        ([9, 5, 6, 3, 2, 8, 9], 3, 4),  # means 6.7, 4.7, 3.7, 4.3, 6.3
+    ],
+)
+def test_the_first_local_minimum(changes, window, place):
+    found = first_minimum(changes, window)
+    assert found == (None if place is None else place)
+
+
+def test_the_loss_is_that_of_the_formula():
+    random = np.random.default_rng(0)
+    weak, strong = random.normal(size=(2, 5, 4))
+    labels, clean, even = random.integers(0, 4, 5), random.random(5), random.random(5)
+
+    def softmax(logits: np.ndarray) -> np.ndarray:
+        exp = np.exp(logits)
+        return exp / exp.sum()
+
+    rows = []
+    for w, s, label, p, e in zip(weak, strong, labels, clean, even, strict=True):
+        q = (softmax(w) + softmax(s)) / 2
+        fit = -np.log(softmax(w)[label]) - np.log(softmax(s)[label])
+        rows.append(p * fit + e * np.mean((w - s) ** 2) + (1 - p) * q.max() * -(q * np.log(q)).sum())
+    given = (torch.tensor(value) for value in (weak, strong, labels, clean, even))
+    assert float(dynamic_loss(*given)) == pytest.approx(np.mean(rows))
+
+
+def test_a_row_that_is_surely_wrong_is_not_learnt_from_but_made_sure():
+    logits = torch.tensor([[1.0, 0.5, 0.0]], requires_grad=True)
+    label, no, none = torch.tensor([2]), torch.tensor([0.0]), torch.tensor([0.0])
+    dynamic_loss(logits, logits, label, no, none).backward()
+    assert logits.grad is not None
+    # A step down the gradient makes the first choice likelier, whatever the label.
+    assert logits.grad[0, 0] < 0 < logits.grad[0, 2]
+
+
+def blobs(noise: float = 0.3, count: int = 240) -> tuple[Vectors, np.ndarray, np.ndarray]:
+    """Three well-separated classes, their labels with some wrong ones, and which are wrong."""
+    random = np.random.default_rng(5)
+    truth = random.integers(0, 3, count)
+    values = random.normal(size=(count, 8)) + 2.5 * np.eye(8)[truth]
+    wrong = random.random(count) < noise
+    labels = np.where(wrong, (truth + random.integers(1, 3, count)) % 3, truth)
+    values = values - values.mean(axis=0)
+    return Vectors(torch.from_numpy(values.astype(np.float32))), labels, wrong
+
+
+def both_stages(kept: Path | None, stop: tuple[str, int] | None = None) -> tuple[Any, Any, np.ndarray]:
+    """Train through both stages; with `stop`, until an epoch of one of them has been told."""
+    inputs, labels, _ = blobs()
+
+    def told(stage: str) -> Any:
+        def tell(epoch: int, of: int) -> None:
+            if stop == (stage, epoch):
+                raise KeyboardInterrupt
+
+        return tell
+
+    with one_thread():
+        network = small_network(8, 3, seed=1)
+        options = {"seed": 1}
+        first = warm_up(
+            network,
+            inputs,
+            labels,
+            Training(8, 1e-3, 32),
+            **options,
+            kept=kept and kept / "first",
+            told=told("first"),
+        )
+        network.load_state_dict(first.base)
+        second = train_robustly(
+            network,
+            inputs,
+            labels,
+            first.counts,
+            EventModel(labels, 3),
+            Training(6, 1e-3, 32),
+            **options,
+            kept=kept and kept / "second",
+            told=told("second"),
+        )
+        return first, second, probabilities(network, inputs)
+
+
+def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones():
+    from sklearn.metrics import roc_auc_score
+
+    _, labels, wrong = blobs()
+    first, second, predicted = both_stages(None)
+    assert (first.counts <= 8).all()  # one a visit
+    assert (second.counts - first.counts <= 12).all()  # one a view
+    assert (second.counts >= first.counts).all()
+    assert roc_auc_score(wrong, second.counts) > 0.97
+    differs = predicted.argmax(axis=1) != labels
+    assert (differs == wrong).mean() > 0.93
+
+
+@pytest.mark.parametrize("stop", [("first", 2), ("first", 6), ("second", 3)])
+def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path, stop):
+    whole = both_stages(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        both_stages(tmp_path / "stopped", stop)
+    again = both_stages(tmp_path / "stopped")
+    for one, other in zip(whole[:2], again[:2], strict=True):
+        assert (one.counts == other.counts).all()
+        assert one.losses == other.losses
+    assert whole[0].base_epoch == again[0].base_epoch
+    assert all((whole[0].base[name] == again[0].base[name]).all() for name in whole[0].base)
+    assert (whole[2] == again[2]).all()
+
+
+def test_the_base_is_the_epoch_of_the_minimum_and_a_copy():
+    inputs, labels, _ = blobs()
+    kept: dict[int, Any] = {}
+    with one_thread():
+        network = small_network(8, 3, seed=1)
+
+        def keep(epoch: int, of: int) -> None:
+            kept[epoch] = checkpoint.weights_of(network)
+
+        found = warm_up(network, inputs, labels, Training(30, 2e-3, 32), seed=1, told=keep)
+    place = first_minimum(found.changes, 3)
+    assert place is not None
+    assert found.base_epoch == place + 2  # changes begin with the second epoch
+    assert found.base_epoch < 30
+    assert all((found.base[name] == kept[found.base_epoch][name]).all() for name in found.base)
+    assert any((found.base[name] != kept[30][name]).any() for name in found.base)
+
+
+def test_every_row_is_visited_once_and_no_batch_has_a_single_row():
+    for count in (1, 2, 32, 33, 34, 65):
+        batches = order(count, 32, np.random.default_rng(0))
+        assert sorted(np.concatenate(batches).tolist()) == list(range(count))
+        assert count == 1 or min(map(len, batches)) > 1
+
+
+def test_hidden_tokens_are_masked_and_special_ones_stay():
+    ids = [np.array([2, *range(10, 60), 3]), np.array([2, 11, 3])]
+    tokens = Tokens(ids, frozenset({0, 2, 3}), mask=1, padding=0, device=torch.device("cpu"))
+    rows, random = np.array([0, 1]), np.random.default_rng(0)
+    plain, hidden = (tokens.view(rows, share, random)["input_ids"].numpy() for share in (0.0, 0.5))
+    assert (plain[0] == ids[0]).all()
+    changed = plain != hidden
+    assert (hidden[changed] == 1).all()
+    assert 10 < changed[0].sum() < 40
+    assert not changed[:, 0].any()
+    assert not (plain[1, 3:] != 0).any()
+
+
+def test_hidden_numbers_are_zero():
+    inputs = blobs()[0]
+    rows, random = np.arange(50), np.random.default_rng(0)
+    plain, hidden = (inputs.view(rows, share, random) for share in (0.0, 0.25))
+    assert (plain == inputs.values[:50]).all()
+    changed = plain != hidden
+    assert (hidden[changed] == 0).all()
+    assert 0.15 < changed.float().mean() < 0.35
