@@ -66,6 +66,7 @@ def summarise(
     """The figures of a run, machine-readable."""
     return {
         "layers": settings.layers,
+        "score": settings.score,
         "strategy": settings.strategy,
         "seed": settings.seed,
         "documents": corpus["documents"],

@@ -52,7 +52,7 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     layers: Annotated[Literal["attention", "mlp", "all"], Field(json_schema_extra=_MODEL)] = "attention"
     """Linear layers that influence is measured on; attention's projections as in the paper."""
 
-    score: Annotated[Score, Field(json_schema_extra=_MODEL)] = "cosine"
+    score: Annotated[Score, Field(json_schema_extra=_MODEL)] = "influence"
     """influence: on the loss of the reference, per token, 1 as much as a token of the reference itself has, as in the paper. cosine:
     of the angle between a document's gradient and the direction that influence is taken along, -1 to 1, which does not
     favour what the model is worst at."""

@@ -5,8 +5,8 @@
 
 Corpus: the first documents of the shared mixture in random order. Reference: the target's reference part; the loss is measured on its
 test part, of which no strategy sees anything. Every strategy selects as many tokens, and a copy of the same model (one a seed) is trained
-on them for one pass. "quad" is the default: documents chosen by regression, scored by the cosine; "quad influence" the same by influence;
-"neighbours" visits clusters by the paper's bandit and buys documents by the cosine; "paper" scores by influence and buys whole visits.
+on them for one pass. "quad" is the default: documents chosen by regression, scored by influence; "quad cosine" the same by the cosine; "neighbours"
+visits clusters by the paper's bandit and buys documents; "paper" buys whole visits.
 "full influence" and "full cosine" score every document, which Quad avoids; the top documents are taken whatever their clusters.
 The others look up their scores there, and their seconds are their share of its. One core; a stopped run continues.
 --workers measures rounds of visits on two Dask workers beside one, and needs the machine alone.
@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 
 REPEATS = 6  # rounds that are timed
 STRATEGIES = ("random", "similarity", *quad_corpora.CHANGES, "full influence", "full cosine")
-_BESIDE = ("random", "similarity", "full cosine")
+_BESIDE = ("random", "similarity", "full influence")
 
 
 def measure(given: argparse.Namespace) -> None:

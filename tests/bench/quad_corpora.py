@@ -28,10 +28,10 @@ from tests.bench.measure import numbers, parser_of, shares, sizes
 Facts = dict[str, Any]
 
 CHANGES: dict[str, Facts] = {
-    "paper": {"strategy": "neighbours", "buy": "blocks", "score": "influence"},
+    "paper": {"strategy": "neighbours", "buy": "blocks"},
     "neighbours": {"strategy": "neighbours"},
-    "quad influence": {"score": "influence"},
     "quad": {},
+    "quad cosine": {"score": "cosine"},
 }
 _STAGES = ("vectors.npy", "stages", "students", "target")
 

@@ -100,4 +100,4 @@ def test_every_strategy_keeps_the_budget(given: argparse.Namespace) -> None:
     budget = 0.3 * facts["corpus"]["tokens"]
     assert all(0 < one["selected_tokens"] <= budget for one in found.values())
     assert [one["scored"] for one in found.values()][:2] == [0, 0]
-    assert 0 < found["quad"]["scored"] <= found["full cosine"]["scored"] == facts["corpus"]["documents"]
+    assert 0 < found["quad"]["scored"] <= found["full influence"]["scored"] == facts["corpus"]["documents"]

@@ -75,6 +75,8 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path, s
     page = (run / "report.html").read_text()
     assert f"{len(rows)} documents selected" in page
     assert "Least influential" in page
+    named = {"cosine": "cosine with the reference", "influence": "influence per token"}
+    assert named[summary["score"]] in page
     assert shown(summary)[0][-1] == "after"
 
 
@@ -155,7 +157,7 @@ def test_a_model_that_is_given_is_used_and_left_as_it_was(
     from flows.quad import quad
 
     before = (causal_model / "model.safetensors").read_bytes()
-    summary = quad(make("r", model=str(causal_model), layers="all", budget_tokens=300))
+    summary = quad(make("r", model=str(causal_model), layers="all", score="cosine", budget_tokens=300))
     assert summary["influence_layers"] == 4
     assert summary["tokens_selected"] <= 300
     assert (causal_model / "model.safetensors").read_bytes() == before
