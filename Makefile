@@ -3,13 +3,13 @@
 # make ui     a Prefect server on loopback with the deployments, started and watched in the browser
 # make bench  every measured comparison;  make bench-equal  those of EQUAL;  make bench-bandit  those of the default strategy
 #              bench-batcher  those of entity resolution;  bench-llm  those of asking a model;  bench-quad  those of influence;
-#              bench-wrong-event  those of wrong labels
+#              bench-wrong-event  those of wrong labels;  bench-lead  those of choosing while training
 
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) $(shell command -v python3))
 BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event ui clean
+.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event bench-lead ui clean
 
 demo: .venv/installed
 	$(BIN)/sluice equal --config data/demo.yaml
@@ -22,7 +22,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event
+bench: bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event bench-lead
 
 bench-equal: .venv/installed
 	$(BIN)/python -m tests.bench.equal
@@ -42,6 +42,9 @@ bench-quad: .venv/installed
 
 bench-wrong-event: .venv/installed
 	$(BIN)/python -m tests.bench.wrong_event
+
+bench-lead: .venv/installed
+	$(BIN)/python -m tests.bench.lead
 
 ui: .venv/installed
 	deployments/ui.sh
