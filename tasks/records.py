@@ -49,6 +49,11 @@ class Reject:
     detail: str = ""
     cost: float = 0.0
 
+    @property
+    def row(self) -> dict[str, str]:
+        """As a row of the tables of what was dropped (`tasks.run.tables.REJECTED`)."""
+        return {"stage": self.stage, "reason": self.reason, "id": self.id, "detail": self.detail}
+
 
 @dataclass(frozen=True, slots=True)
 class QAPair:

@@ -39,9 +39,7 @@ class RejectLog:
     first_broken: str = ""
 
     def __call__(self, reject: Reject) -> None:
-        self.table.write(
-            {"stage": reject.stage, "reason": reject.reason, "id": reject.id, "detail": reject.detail}
-        )
+        self.table.write(reject.row)
         self.counts[reject.reason] += 1
         if reject.reason in _BROKEN and not self.first_broken:
             self.first_broken = f"{reject.detail or reject.id} ({reject.reason})"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from tasks.lead.difficulty import CLUSTERS, LOSSES
 from tasks.lead.settings import LeadSettings
@@ -27,6 +26,7 @@ from tasks.select.exp3 import Exp3, best_gamma
 from tasks.select.idu import Utilities
 from tasks.select.influence.examples import GradientSketch
 from tasks.train.checkpoint import load_student, save_student
+from tasks.train.optimizer import load_moments, save_moments
 from tasks.train.training import Training
 
 FOLDER = "checkpoints"
@@ -48,7 +48,7 @@ class Checkpoint:
 
         with atomic_folder(_folder(run, number)) as at:
             save_student(self.trainer.model, self.tokenizer, at / "model")
-            _save_optimizer(self.trainer.optimizer, at / "optimizer.safetensors")
+            save_moments(self.trainer.optimizer, at / "optimizer.safetensors")
             save_file(
                 {name: np.ascontiguousarray(array) for name, array in self.utilities.state().items()},
                 at / "utilities.safetensors",
@@ -80,7 +80,7 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Checkpoin
     bandit = Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None)
     utilities = Utilities(load_array(run / LOSSES), settings.sketch**2, settings.smoothing, settings.change)
     if number:
-        _load_optimizer(trainer.optimizer, at / "optimizer.safetensors")
+        load_moments(trainer.optimizer, at / "optimizer.safetensors")
         utilities.restore(load_file(at / "utilities.safetensors"))
         state = read_json(at / "state.json")
         bandit.restore(state["arms"])
@@ -108,24 +108,3 @@ def discard_all(run: Path) -> None:
 
 def _folder(run: Path, number: int) -> Path:
     return run / FOLDER / f"{number:05d}"
-
-
-def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    moments = {
-        f"{parameter}.{name}": value.contiguous()
-        for parameter, own in optimizer.state_dict()["state"].items()
-        for name, value in own.items()
-    }
-    save_file(moments, path)
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    from safetensors.torch import load_file
-
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in load_file(path).items():
-        parameter, _, name = key.partition(".")
-        state.setdefault(int(parameter), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

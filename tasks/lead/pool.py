@@ -56,10 +56,7 @@ def pool(run: Path, settings: LeadSettings, source: Facts) -> Facts:
     )
     count = write_table(run / CORPUS, rows, POOL)
     Target([], found.test).save(run / "target")
-    rejects = (
-        {"stage": one.stage, "reason": one.reason, "id": one.id, "detail": one.detail}
-        for one in found.rejects
-    )
+    rejects = (reject.row for reject in found.rejects)
     return {
         "files": [CORPUS, "target/test.jsonl", REJECTS],
         "examples": count,

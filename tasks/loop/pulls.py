@@ -76,11 +76,7 @@ def extract_rows(run: Path, folder: Path, settings: EqualSettings, number: int, 
         )
     write_table(at / "extracted.parquet", pairs, PAIRS)
     write_table(at / "reads.parquet", reads, READS)
-    write_table(
-        at / "rejected.parquet",
-        ({"stage": r.stage, "reason": r.reason, "id": r.id, "detail": r.detail} for r in rejects),
-        REJECTED,
-    )
+    write_table(at / "rejected.parquet", (reject.row for reject in rejects), REJECTED)
     texts = [pair_text(pair["question"], pair["answer"]) for pair in pairs]
     save_array(at / "vectors.npy", encode_texts(frozen_encoder(run, settings), texts))
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from tasks.train.threads import threads_for
 BASE = "students/base"
 
 
-def make_base(run: Path, settings: TinyStudentSettings) -> None:
-    """Make the tiny student on the corpus's raw text, in the run's folder."""
+def make_base(run: Path, settings: TinyStudentSettings, texts: Iterable[str] | None = None) -> None:
+    """Make the tiny student in the run's folder, on texts, by default the corpus's."""
     from tasks.train.student import make_student
 
     make_student(
         run / BASE,
-        (row["text"] for row in iterate_rows(run / CORPUS, ["text"])),
+        (row["text"] for row in iterate_rows(run / CORPUS, ["text"])) if texts is None else texts,
         vocabulary=settings.student_vocabulary,
         width=settings.student_width,
         layers=settings.student_layers,

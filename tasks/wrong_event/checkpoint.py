@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from tasks.run.tables import atomic_folder, read_json, write_json
+from tasks.train.optimizer import load_moments, save_moments
 
 Weights = dict[str, torch.Tensor]
 
@@ -44,7 +45,7 @@ def save(
 
     with atomic_folder(path) as at:
         save_file(weights_of(network), at / "network.safetensors")
-        save_file(_moments(optimizer), at / "optimizer.safetensors")
+        save_moments(optimizer, at / "optimizer.safetensors")
         save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, at / "arrays")
         if base:
             save_file(base, at / "base.safetensors")
@@ -59,7 +60,7 @@ def load(path: Path | None, network: torch.nn.Module, optimizer: torch.optim.Opt
     from safetensors.torch import load_file
 
     network.load_state_dict(load_file(path / "network.safetensors"))
-    _restore(optimizer, load_file(path / "optimizer.safetensors"))
+    load_moments(optimizer, path / "optimizer.safetensors")
     base = path / "base.safetensors"
     return Kept(
         load_arrays(path / "arrays"),
@@ -71,19 +72,3 @@ def load(path: Path | None, network: torch.nn.Module, optimizer: torch.optim.Opt
 def weights_of(network: torch.nn.Module) -> Weights:
     """A copy of a network's weights, on the CPU, that further training does not touch."""
     return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
-
-
-def _moments(optimizer: torch.optim.Optimizer) -> Weights:
-    return {
-        f"{parameter}.{name}": value.cpu().contiguous()
-        for parameter, own in optimizer.state_dict()["state"].items()
-        for name, value in own.items()
-    }
-
-
-def _restore(optimizer: torch.optim.Optimizer, moments: Weights) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in moments.items():
-        parameter, _, name = key.partition(".")
-        state.setdefault(int(parameter), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.prepare.student import BASE, make_base
 from tasks.records import BadInput
 from tasks.run.arrays import load_array, save_array
 from tasks.run.folder import versions
@@ -20,12 +21,12 @@ from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.stages import CHECKPOINTS, REJECTED_ROWS, rejection, told
+from tasks.wrong_event.stages import CHECKPOINTS, REJECTED_ROWS, told
 from tasks.wrong_event.table import read_labelled
 
 Facts = dict[str, Any]
 
-PAIRS, EVENTS, CLEAN, BASE = "stages/pairs.parquet", "stages/events.npy", "stages/clean.npy", "students/base"
+PAIRS, EVENTS, CLEAN = "stages/pairs.parquet", "stages/events.npy", "stages/clean.npy"
 SCORES, CLEANED = "pairs.csv", "clean.jsonl"
 EPOCHS = 8  # by default
 FEWEST = 60  # pairs, below which there are too few peers to be compared with
@@ -44,7 +45,7 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     write_table(
         run / PAIRS, ({"row": row, "question": asked, "answer": said} for row, asked, said in rows), _SCHEMA
     )
-    write_table(run / REJECTED_ROWS, map(rejection, data.rejected), REJECTED)
+    write_table(run / REJECTED_ROWS, (reject.row for reject in data.rejected), REJECTED)
     return {"files": [PAIRS, REJECTED_ROWS], "rows": len(data), "rejected": len(data.rejected)}
 
 
@@ -52,18 +53,9 @@ def student(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
     """The student before any training on pairs: the tiny one, made on their texts, or one that is given."""
     if settings.student != "tiny":
         return {"files": [], "student": settings.student}
-    from tasks.train.student import make_student
-
     with threads_for(settings.student):
-        make_student(
-            run / BASE,
-            (row[part] for row in read_rows(run / PAIRS) for part in ("question", "answer")),
-            vocabulary=settings.student_vocabulary,
-            width=settings.student_width,
-            layers=settings.student_layers,
-            pretrain_tokens=settings.pretrain_tokens,
-            sequence_tokens=settings.sequence_tokens,
-            seed=integer(settings.seed, "student"),
+        make_base(
+            run, settings, (row[part] for row in read_rows(run / PAIRS) for part in ("question", "answer"))
         )
     return {"files": [BASE], "student": BASE}
 

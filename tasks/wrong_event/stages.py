@@ -68,7 +68,7 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
         rejected += [*test.rejected, *dropped]
         _save(run / TEST, run / TEST_VALUES, test, classes)
         files, judging = [*files, TEST, TEST_VALUES], len(test)
-    write_table(run / REJECTED_ROWS, map(rejection, rejected), REJECTED)
+    write_table(run / REJECTED_ROWS, (reject.row for reject in rejected), REJECTED)
     return {
         "files": files,
         "rows": len(data),
@@ -210,10 +210,6 @@ def _unseen(test: Labelled, data: Labelled, classes: list[str], name: str) -> tu
         if reason
     ]
     return test.take(kept), dropped
-
-
-def rejection(reject: Reject) -> Facts:
-    return {"stage": reject.stage, "reason": reject.reason, "id": reject.id, "detail": reject.detail}
 
 
 def _longest(settings: WrongEventSettings, network: Any, tokenizer: Any) -> int:
