@@ -7,24 +7,19 @@ was not. Random streams are made afresh from the run's seed and the round's numb
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasks.lead.difficulty import CLUSTERS, LOSSES
+from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
-from tasks.lead.steps import Trainer
 from tasks.prepare.student import model_path
 from tasks.records import BadInput
 from tasks.run.arrays import load_array
 from tasks.run.folder import digest
-from tasks.run.seeds import integer
 from tasks.run.tables import atomic_folder, read_json, write_json
-from tasks.select.exp3 import Exp3, best_gamma
-from tasks.select.idu import Utilities
-from tasks.select.influence.examples import GradientSketch
 from tasks.train.checkpoint import load_student, save_student
 from tasks.train.optimizer import load_moments, save_moments
 from tasks.train.training import Training
@@ -32,32 +27,22 @@ from tasks.train.training import Training
 FOLDER = "checkpoints"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """What is there between two rounds."""
+def save_checkpoint(run: Path, number: int, learner: Learner) -> str:
+    """Write it as that of round `number`, whole or not at all. Returns the hash of its content."""
+    from safetensors.numpy import save_file
 
-    trainer: Trainer
-    tokenizer: Any
-    batch_tokens: int
-    bandit: Exp3
-    utilities: Utilities
-
-    def save(self, run: Path, number: int) -> str:
-        """Write it as that of round `number`, whole or not at all. Returns the hash of its content."""
-        from safetensors.numpy import save_file
-
-        with atomic_folder(_folder(run, number)) as at:
-            save_student(self.trainer.model, self.tokenizer, at / "model")
-            save_moments(self.trainer.optimizer, at / "optimizer.safetensors")
-            save_file(
-                {name: np.ascontiguousarray(array) for name, array in self.utilities.state().items()},
-                at / "utilities.safetensors",
-            )
-            write_json(at / "state.json", {"arms": self.bandit.state(), "steps": self.trainer.steps})
-        return digest(_folder(run, number))
+    with atomic_folder(_folder(run, number)) as at:
+        save_student(learner.trainer.model, learner.tokenizer, at / "model")
+        save_moments(learner.trainer.optimizer, at / "optimizer.safetensors")
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in learner.utilities.state().items()},
+            at / "utilities.safetensors",
+        )
+        write_json(at / "state.json", {"arms": learner.bandit.state(), "steps": learner.trainer.steps})
+    return digest(_folder(run, number))
 
 
-def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Checkpoint:
+def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
     """That of round `number`; of 0, the beginning.
 
     Raises:
@@ -68,24 +53,21 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Checkpoin
     at = _folder(run, number)
     if number and not at.is_dir():
         raise BadInput(f"--resume {settings.run}: {at} is gone; start a new run")
-    model, tokenizer = load_model(run, settings, number)
     training = Training(
         learning_rate=settings.learning_rate, batch_tokens=settings.batch_tokens, lora=settings.lora
     )
-    learning_rate, batch_tokens = training.rates(model)
-    sketch = GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
-    trainer = Trainer(model, learning_rate, sketch)
     sizes = np.array([one["size"] for one in read_json(run / CLUSTERS)])
-    gamma = settings.gamma or best_gamma(len(sizes), settings.rounds * settings.draws)
-    bandit = Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None)
-    utilities = Utilities(load_array(run / LOSSES), settings.sketch**2, settings.smoothing, settings.change)
+    losses = load_array(run / LOSSES)
+    learner = Learner.begin(
+        *load_model(run, settings, number), training, settings, losses, sizes, settings.rounds
+    )
     if number:
-        load_moments(trainer.optimizer, at / "optimizer.safetensors")
-        utilities.restore(load_file(at / "utilities.safetensors"))
+        load_moments(learner.trainer.optimizer, at / "optimizer.safetensors")
+        learner.utilities.restore(load_file(at / "utilities.safetensors"))
         state = read_json(at / "state.json")
-        bandit.restore(state["arms"])
-        trainer.steps = state["steps"]
-    return Checkpoint(trainer, tokenizer, batch_tokens, bandit, utilities)
+        learner.bandit.restore(state["arms"])
+        learner.trainer.steps = state["steps"]
+    return learner
 
 
 def load_model(run: Path, settings: LeadSettings, number: int) -> tuple[Any, Any]:

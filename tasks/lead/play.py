@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,24 +13,53 @@ from tasks.lead.settings import ChoosingSettings
 from tasks.lead.steps import Trainer
 from tasks.run import terminal
 from tasks.run.seeds import generator, integer
-from tasks.select.exp3 import Exp3
+from tasks.select.exp3 import Exp3, best_gamma
 from tasks.select.idu import Utilities, choose, preference
+from tasks.select.influence.examples import GradientSketch
 from tasks.train.format import Examples, pad, plan_batches
+from tasks.train.training import Training
 
 Facts = dict[str, Any]
 
 
-class Learner(Protocol):
-    """What is carried from round to round (`tasks.lead.checkpoint.Checkpoint`)."""
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """What is carried from round to round."""
 
-    @property
-    def trainer(self) -> Trainer: ...
-    @property
-    def bandit(self) -> Exp3: ...
-    @property
-    def utilities(self) -> Utilities: ...
-    @property
-    def batch_tokens(self) -> int: ...
+    trainer: Trainer
+    tokenizer: Any
+    batch_tokens: int
+    bandit: Exp3
+    utilities: Utilities
+
+    @classmethod
+    def begin(
+        cls,
+        model: Any,
+        tokenizer: Any,
+        training: Training,
+        settings: ChoosingSettings,
+        losses: np.ndarray,
+        sizes: np.ndarray,
+        rounds: int,
+    ) -> Learner:
+        """Before the first round.
+
+        Args:
+            losses: of every example of the pool, nats per answer token, (n,).
+            sizes: examples of each cluster, (K,).
+            rounds: that there will be, at most.
+        """
+        learning_rate, batch_tokens = training.rates(model)
+        sketch = GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
+        gamma = settings.gamma or best_gamma(len(sizes), rounds * settings.draws)
+        return cls(
+            Trainer(model, learning_rate, sketch),
+            tokenizer,
+            batch_tokens,
+            Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None),
+            Utilities(losses, settings.sketch**2, settings.smoothing, settings.change),
+        )
 
 
 @dataclass(frozen=True, slots=True)

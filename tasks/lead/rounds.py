@@ -111,7 +111,7 @@ def train(
         plan: of the round, by `next_round`.
         before: what the round before it returned, or `nothing_yet`.
     """
-    from tasks.lead.checkpoint import discard_before, load_checkpoint
+    from tasks.lead.checkpoint import discard_before, load_checkpoint, save_checkpoint
     from tasks.lead.play import play
     from tasks.lead.steps import PassCounter
     from tasks.train.format import encode_pairs
@@ -127,7 +127,7 @@ def train(
 
         with counter.counting(found.trainer.model, found.trainer.optimizer):
             played = play(found, settings, labels, number, plan["examples"], plan["new"], examples_of)
-        mark = found.save(run, number)
+        mark = save_checkpoint(run, number, found)
     utilities, rows, steps = found.utilities, played.rows, played.steps
     visits = _visits(run, number, labels[rows], played, utilities)
     arms = _arms(run, number, labels, played, utilities)

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tasks.lead.difficulty import losses_and_ratios
-from tasks.lead.play import play
+from tasks.lead.play import Learner, play
 from tasks.lead.settings import ChoosingSettings
-from tasks.lead.steps import Trainer
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
 from tasks.run.seeds import integer
-from tasks.select.exp3 import Exp3, best_gamma
-from tasks.select.idu import Utilities
-from tasks.select.influence.examples import GradientSketch
 from tasks.select.levels import difficulty_levels, task_clusters
 from tasks.select.lsa import LSAEncoder
 from tasks.train.finetune import Progress, TrainingLog, draw, schedule
@@ -31,14 +26,6 @@ from tasks.train.training import Training
 
 ROUNDS = 20
 _DIMENSIONS = 64  # of the LSA that finds like pairs
-
-
-@dataclass(frozen=True, slots=True)
-class _Learner:
-    trainer: Trainer
-    bandit: Exp3
-    utilities: Utilities
-    batch_tokens: int
 
 
 def finetune_by_choice(
@@ -76,7 +63,7 @@ def finetune_by_choice(
     model.eval()
     losses, ratios = losses_and_ratios(model, tokenizer, pairs, batch_tokens, training.sequence_tokens)
     labels = _clusters(pairs, ratios, settings)
-    learner = _learner(model, losses, labels, settings, peak, batch_tokens)
+    learner = Learner.begin(model, tokenizer, training, settings, losses, np.bincount(labels), ROUNDS)
     count = max(1, round(planned / ROUNDS / float(lengths.mean())))
     used, number = 0, 0
     losses_of_steps: list[float] = []
@@ -114,21 +101,3 @@ def _clusters(pairs: Sequence[tuple[str, str]], ratios: np.ndarray, settings: Ch
     except BadInput:  # not a word in them
         vectors, tasks = np.ones((len(pairs), 1), dtype=np.float32), 1
     return task_clusters(vectors, levels, tasks, integer(settings.seed, "tasks"))[0]
-
-
-def _learner(
-    model: Any,
-    losses: np.ndarray,
-    labels: np.ndarray,
-    settings: ChoosingSettings,
-    peak: float,
-    batch_tokens: int,
-) -> _Learner:
-    sizes = np.bincount(labels)
-    gamma = settings.gamma or best_gamma(len(sizes), ROUNDS * settings.draws)
-    return _Learner(
-        Trainer(model, peak, GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))),
-        Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None),
-        Utilities(losses, settings.sketch**2, settings.smoothing, settings.change),
-        batch_tokens,
-    )

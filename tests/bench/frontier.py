@@ -29,6 +29,7 @@ from tasks.run.tables import read_column
 from tests.bench import quad_corpora
 from tests.bench.markdown import table
 from tests.bench.measure import run_on_mixture
+from tests.bench.prepared import place_of
 
 Facts = dict[str, Any]
 
@@ -89,7 +90,7 @@ def gains(at: Path, own: QuadSettings, corpus: Facts) -> Iterator[tuple[str, flo
 def chosen(at: Path, own: QuadSettings, corpus: Facts) -> tuple[int, list[str]]:
     """What Quad selects with some settings: how many documents it scores, and the ids of those it takes."""
     with TemporaryDirectory(dir=at) as folder:
-        made = quad_corpora.place_of(at, Path(folder).name)
+        made = place_of(at, Path(folder).name)
         picked = quad_corpora.select(at, made, own, "", corpus)
         lines = (made / finish.SELECTED).read_text(encoding="utf-8").splitlines()
     return picked["scored"], [json.loads(line)["id"] for line in lines]

@@ -33,25 +33,22 @@ from typing import Any
 
 import numpy as np
 
-from tasks.corpus.target import Target
-from tasks.extract.extractor import make_extractor
 from tasks.lead import difficulty, play, pool, rounds
-from tasks.lead.checkpoint import Checkpoint, discard_all, load_checkpoint
+from tasks.lead.checkpoint import discard_all, load_checkpoint
+from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.lead.steps import PassCounter
-from tasks.records import Document
 from tasks.run.arrays import load_array
 from tasks.run.seeds import generator
-from tasks.run.tables import read_json, write_json, write_text
 from tasks.train.format import encode_pairs
-from tests.bench import results, targets
+from tests.bench import lead_pool, results
 from tests.bench.markdown import table
 from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, sizes, words
+from tests.bench.prepared import place_of, student_of
 from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
 
-EACH, TEST = 2500, 300  # examples of a kind in the pool, and of those that judge
 PAPER: Facts = {
     "change": "mixture",
     "gamma": 0.1,
@@ -70,67 +67,9 @@ STRATEGIES = (
     "paper",
     "lead",
 )
-_STAGES = ("vectors.npy", "stages", "students", "target")
 
 
-def write_inputs(given: argparse.Namespace) -> None:
-    """The pool, and what judges."""
-    if (given.out / "test.jsonl").exists():
-        return
-    inside, outside = targets.mixed()
-    rows = [
-        targets.problems("train", EACH) + list(_extracted(inside, EACH)),
-        targets.problems("test", TEST) + list(_extracted(outside, TEST)),
-    ]
-    for name, own in zip(("pool", "test"), rows, strict=True):
-        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in own]
-        write_text(given.out / f"{name}.jsonl", "".join(lines))
-
-
-def _extracted(pages: Sequence[Facts], count: int) -> Iterator[Facts]:
-    """So many pairs of the rules, two of a page at most, from pages in random order."""
-    extractor, found = make_extractor("rules"), 0
-    for row in generator(0, "bench", "lead", str(len(pages))).permutation(len(pages)):
-        for pair in extractor.extract(Document(pages[row]["id"], pages[row]["text"])).pairs[:2]:
-            if found < count:
-                yield {"question": pair.question, "answer": pair.answer}
-                found += 1
-
-
-def settings_of(given: argparse.Namespace, seed: int, budget: float, **changes: Any) -> LeadSettings:
-    """The product's defaults."""
-    width, layers, tokens = given.student
-    return LeadSettings(
-        data=str(given.out / "pool.jsonl"),
-        test=str(given.out / "test.jsonl"),
-        student_width=width,
-        student_layers=layers,
-        pretrain_tokens=tokens,
-        seed=seed,
-        budget=budget,
-        runs_dir=str(given.out),
-        **changes,
-    )
-
-
-def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
-    """A folder with everything before the rounds; made once for a seed."""
-    at = given.out / f"{'x'.join(map(str, given.student))}-seed-{seed}"
-    if (at / "facts.json").exists():
-        return at, read_json(at / "facts.json")
-    own = settings_of(given, seed, 1.0)
-    examples = pool.pool(at, own, {})
-    vectors = pool.encode(at, own, examples)
-    model = pool.model(at, own, examples)
-    began = time.process_time()
-    looked = difficulty.difficulty(at, own, examples, model)
-    facts = {"pool": examples, "difficulty": looked, "model": model, "seconds": time.process_time() - began}
-    facts["clusters"] = difficulty.clusters(at, own, vectors, looked)
-    write_json(at / "facts.json", facts)
-    return at, facts
-
-
-def by_lead(made: Path, own: LeadSettings, facts: Facts) -> tuple[Checkpoint, Facts]:
+def by_lead(made: Path, own: LeadSettings, facts: Facts) -> tuple[Learner, Facts]:
     """The rounds of the flow."""
     examples = {**facts["pool"], "budget": max(1, round(own.budget * facts["pool"]["examples"]))}
     so_far = rounds.nothing_yet(examples, facts["difficulty"])
@@ -144,7 +83,7 @@ def by_lead(made: Path, own: LeadSettings, facts: Facts) -> tuple[Checkpoint, Fa
     }
 
 
-def by_rows(made: Path, own: LeadSettings, strategy: str, most: int) -> tuple[Checkpoint, Facts]:
+def by_rows(made: Path, own: LeadSettings, strategy: str, most: int) -> tuple[Learner, Facts]:
     """Rounds whose examples are chosen otherwise; a round has as many as one of the flow's. Ends with `most` tokens."""
     found, counter = load_checkpoint(made, own, 0), PassCounter()
     lengths = _lengths(made, own, found)
@@ -174,7 +113,7 @@ def by_rows(made: Path, own: LeadSettings, strategy: str, most: int) -> tuple[Ch
 
 
 def rows_of(
-    made: Path, own: LeadSettings, strategy: str, found: Checkpoint, budget: int, each: int
+    made: Path, own: LeadSettings, strategy: str, found: Learner, budget: int, each: int
 ) -> Iterator[np.ndarray]:
     """Rows of the pool for each round."""
     losses, ratios = (load_array(made / name) for name in (difficulty.LOSSES, difficulty.RATIOS))
@@ -196,9 +135,7 @@ def rows_of(
         yield from (order[at : at + each] for at in range(0, len(order), each))
 
 
-def _rescored(
-    made: Path, own: LeadSettings, found: Checkpoint, budget: int, each: int
-) -> Iterator[np.ndarray]:
+def _rescored(made: Path, own: LeadSettings, found: Learner, budget: int, each: int) -> Iterator[np.ndarray]:
     from tasks.train.evaluate import pair_losses
 
     labels = load_array(made / difficulty.LABELS)
@@ -227,40 +164,18 @@ def _rescored(
         play.reward(found.bandit, labels[rows], gained, drawn, is_open)
 
 
-def _lengths(made: Path, own: LeadSettings, found: Checkpoint) -> np.ndarray:
+def _lengths(made: Path, own: LeadSettings, found: Learner) -> np.ndarray:
     """Tokens of each example."""
     count = len(load_array(made / difficulty.LOSSES))
     pairs = pool.pairs_of(made, range(count))
     return np.asarray(encode_pairs(found.tokenizer, pairs, own.sequence_tokens).lengths)
 
 
-def judged(made: Path, own: LeadSettings, found: Checkpoint) -> Facts:
-    """Held-out loss: of all that judge, and of either kind."""
-    from tasks.train.evaluate import pair_losses
-
-    examples = Target.load(made / "target").test
-    test = [(example.question, example.answer) for example in examples]
-    found.trainer.model.eval()
-    seen = pair_losses(
-        found.trainer.model,
-        found.tokenizer,
-        test,
-        batch_tokens=4096,
-        sequence_tokens=own.sequence_tokens,
-    )
-    problems = np.array([int(example.id.rpartition(":")[2]) <= TEST for example in examples])  # by their line
-    parts = {"gsm8k": problems, "extracted": ~problems}
-    return {"nll": seen.nll} | {
-        f"nll_{name}": float(seen.loss[rows].sum() / seen.answered[rows].sum())
-        for name, rows in parts.items()
-    }
-
-
 def measure(given: argparse.Namespace) -> None:
     """Measure what is not in the results yet."""
     from tasks.train.threads import one_thread
 
-    write_inputs(given)
+    lead_pool.write_inputs(given)
     done = results.load(given.out)
     for seed, budget in product(given.seeds, given.budgets):
         lead = {**_cell(given), "budget": budget, "seed": seed, "strategy": "lead"}
@@ -269,11 +184,11 @@ def measure(given: argparse.Namespace) -> None:
             row = {**lead, "strategy": strategy}
             if results.key(row) in done:
                 continue
-            own = settings_of(given, seed, budget, **variant(strategy))
+            own = lead_pool.settings_of(given, seed, budget, **variant(strategy))
             with one_thread():
-                at, facts = prepared(given, seed)
-                made = _place(at, f"{strategy}-{budget:g}")
-                before = judged(made, own, load_checkpoint(made, own, 0))
+                at, facts = lead_pool.prepared(given, seed)
+                made = place_of(at, f"{strategy}-{budget:g}")
+                before = lead_pool.judged(made, own, load_checkpoint(made, own, 0))
                 began = time.process_time()
                 if strategy in ("lead", "paper") or "=" in strategy:
                     found, told = by_lead(made, own, facts)
@@ -281,7 +196,7 @@ def measure(given: argparse.Namespace) -> None:
                     most = done[results.key(lead)]["tokens"]
                     found, told = by_rows(made, own, strategy, most)
                 seconds = time.process_time() - began
-                after = judged(made, own, found)
+                after = lead_pool.judged(made, own, found)
             row |= {**told, **after, "nll_before": before["nll"], "seconds": seconds}
             row["seconds_look"] = facts["seconds"]
             results.append(given.out, row)
@@ -297,35 +212,17 @@ def variant(strategy: str) -> Facts:
     return {name: json.loads(value) if value[0].isdigit() else value for name, value in parts}
 
 
-def _place(at: Path, name: str) -> Path:
-    made = at / name.replace(" ", "-")
-    made.mkdir(parents=True, exist_ok=True)
-    for part in _STAGES:
-        if not (made / part).exists():
-            (made / part).symlink_to((at / part).resolve())
-    return made
-
-
 def _cell(given: argparse.Namespace) -> Facts:
     return {
         "corpus": "gsm8k and extracted pairs",
         "target": "both",
-        "kind": f"student {'x'.join(map(str, given.student))}",
+        "kind": f"student {student_of(given)}",
     }
 
 
 def markdown(given: argparse.Namespace) -> str:
     """A table of what is measured."""
-    cell = _cell(given)
-    found = [row for row in results.load(given.out).values() if cell.items() <= row.items()]
-
-    def values(budget: float, strategy: str, field: str) -> dict[int, float]:
-        return {
-            row["seed"]: row[field]
-            for row in found
-            if (row["budget"], row["strategy"]) == (budget, strategy) and row["seed"] in given.seeds
-        }
-
+    values = results.by_seed(given.out, _cell(given), given.seeds)
     rows = []
     for budget, strategy in product(given.budgets, given.strategies):
         nll = values(budget, strategy, "nll")

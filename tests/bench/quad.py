@@ -30,6 +30,7 @@ from tasks.run.parallel import workers
 from tests.bench import quad_corpora, results
 from tests.bench.markdown import table
 from tests.bench.measure import run_on_mixture, words
+from tests.bench.prepared import place_of, student_of
 from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
@@ -52,7 +53,7 @@ def measure(given: argparse.Namespace) -> None:
         own = quad_corpora.settings_of(given, seed, budget)
         with one_thread():
             at, facts = quad_corpora.prepared(given, seed)
-            made = quad_corpora.place_of(at, f"{strategy.replace(' ', '-')}-{budget:g}")
+            made = place_of(at, f"{strategy}-{budget:g}")
             chosen = quad_corpora.select(at, made, own, strategy, facts["corpus"])
             trained = students.train(made, own, selected={}, model={}, target={})
         share = chosen["scored"] / facts["corpus"]["documents"]
@@ -69,7 +70,7 @@ def _cell(given: argparse.Namespace) -> Facts:
     return {
         "corpus": quad_corpora.corpus_of(given),
         "target": given.target,
-        "kind": f"student {quad_corpora.student_of(given)}",
+        "kind": f"student {student_of(given)}",
     }
 
 
@@ -85,7 +86,7 @@ def speedup(given: argparse.Namespace) -> str:
     scored: dict[int, int] = {}
     for count in (1, 2):
         with workers(count, ""), TemporaryDirectory(dir=at) as folder:
-            made = quad_corpora.place_of(at, Path(folder).name)
+            made = place_of(at, Path(folder).name)
             so_far = rounds.nothing_yet(facts["corpus"])
             for number in range(1 + REPEATS):
                 plan = next_round(own, facts["corpus"], so_far)
@@ -106,16 +107,7 @@ def speedup(given: argparse.Namespace) -> str:
 
 def markdown(given: argparse.Namespace) -> str:
     """A table of what is measured."""
-    cell = _cell(given)
-    found = [row for row in results.load(given.out).values() if cell.items() <= row.items()]
-
-    def values(budget: float, strategy: str, field: str) -> dict[int, float]:
-        return {
-            row["seed"]: row[field]
-            for row in found
-            if (row["budget"], row["strategy"]) == (budget, strategy) and row["seed"] in given.seeds
-        }
-
+    values = results.by_seed(given.out, _cell(given), given.seeds)
     rows = []
     for budget, strategy in product(given.budgets, given.strategies):
         nll = values(budget, strategy, "nll")

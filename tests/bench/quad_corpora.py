@@ -24,6 +24,7 @@ from tasks.run.seeds import generator
 from tasks.run.tables import read_column, read_json, write_json, write_text
 from tests.bench import targets
 from tests.bench.measure import numbers, parser_of, shares, sizes
+from tests.bench.prepared import student_of
 
 Facts = dict[str, Any]
 
@@ -33,7 +34,6 @@ CHANGES: dict[str, Facts] = {
     "quad": {},
     "quad cosine": {"score": "cosine"},
 }
-_STAGES = ("vectors.npy", "stages", "students", "target")
 
 
 def parser(program: str, description: str) -> argparse.ArgumentParser:
@@ -49,10 +49,6 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
 
 def corpus_of(given: argparse.Namespace) -> str:
     return f"mixed-{given.documents}"
-
-
-def student_of(given: argparse.Namespace) -> str:
-    return "x".join(map(str, given.student))
 
 
 def settings_of(given: argparse.Namespace, seed: int, budget: float) -> QuadSettings:
@@ -129,16 +125,6 @@ def _score_all(at: Path, own: QuadSettings, documents: int) -> None:
     cosines = products / np.maximum(np.sqrt(squares) * direction.length, 1e-30)
     for name, sums in (("influence", products / direction.unit), ("cosine", cosines * parts.loss_lengths)):
         save_array(scores_path(at, name), per_token(sums, parts, owners, documents))
-
-
-def place_of(at: Path, name: str) -> Path:
-    """A folder that looks like the prepared one, for what one strategy writes."""
-    made = at / name
-    made.mkdir(parents=True, exist_ok=True)
-    for part in _STAGES:
-        if not (made / part).exists():
-            (made / part).symlink_to((at / part).resolve())
-    return made
 
 
 def ordered(at: Path, strategy: str, seed: int) -> np.ndarray:

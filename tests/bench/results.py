@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def keep_settings(out: Path, settings: Facts) -> None:
     ]
     if other:
         raise BadInput(f"{out} holds measurements of {'; '.join(other)}: give these again, or another --out.")
+
+
+def by_seed(out: Path, cell: Facts, seeds: Sequence[int]) -> Callable[[float, str, str], dict[int, float]]:
+    """A function of budget, strategy and field that gives what is measured of a cell, by seed."""
+    found = [row for row in load(out).values() if cell.items() <= row.items() and row["seed"] in seeds]
+
+    def values(budget: float, strategy: str, field: str) -> dict[int, float]:
+        return {
+            row["seed"]: row[field] for row in found if (row["budget"], row["strategy"]) == (budget, strategy)
+        }
+
+    return values
 
 
 def append(out: Path, row: Facts) -> None:

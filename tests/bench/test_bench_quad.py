@@ -16,6 +16,7 @@ from tasks.run.arrays import load_array
 from tasks.run.tables import read_column, read_rows
 from tests.bench import quad_corpora, targets
 from tests.bench.measure import numbers, sizes
+from tests.bench.prepared import place_of
 
 WORDS = [
     "salt",
@@ -80,7 +81,7 @@ def test_scores_that_are_looked_up_are_those_that_a_run_would_make(
     assert np.asarray(load_array(quad_corpora.scores_path(at, score))) == pytest.approx(
         np.array(made), rel=1e-3
     )
-    place = quad_corpora.place_of(at, f"looked-up-{score}")
+    place = place_of(at, f"looked-up-{score}")
     with quad_corpora.known_scores(at, score):
         so_far = rounds.nothing_yet(facts["corpus"])
         plan = next_round(own, facts["corpus"], so_far)
@@ -94,7 +95,7 @@ def test_every_strategy_keeps_the_budget(given: argparse.Namespace) -> None:
     at, facts = quad_corpora.prepared(given, 0)
     own = quad_corpora.settings_of(given, 0, 0.3)
     found = {
-        name: quad_corpora.select(at, quad_corpora.place_of(at, name), own, name, facts["corpus"])
+        name: quad_corpora.select(at, place_of(at, name), own, name, facts["corpus"])
         for name in ("random", "similarity", "quad", "full cosine", "full influence")
     }
     budget = 0.3 * facts["corpus"]["tokens"]

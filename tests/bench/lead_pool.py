@@ -1,0 +1,106 @@
+"""What LEAD's benchmark chooses from and is judged by: a pool of two kinds of examples, prepared once for a seed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.target import Target
+from tasks.extract.extractor import make_extractor
+from tasks.lead import difficulty, pool
+from tasks.lead.play import Learner
+from tasks.lead.settings import LeadSettings
+from tasks.records import Document
+from tasks.run.seeds import generator
+from tasks.run.tables import read_json, write_json, write_text
+from tests.bench import targets
+from tests.bench.prepared import student_of
+
+Facts = dict[str, Any]
+
+EACH, TEST = 2500, 300  # examples of a kind in the pool, and of those that judge
+
+
+def write_inputs(given: argparse.Namespace) -> None:
+    """The pool, and what judges."""
+    if (given.out / "test.jsonl").exists():
+        return
+    inside, outside = targets.mixed()
+    rows = [
+        targets.problems("train", EACH) + list(_extracted(inside, EACH)),
+        targets.problems("test", TEST) + list(_extracted(outside, TEST)),
+    ]
+    for name, own in zip(("pool", "test"), rows, strict=True):
+        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in own]
+        write_text(given.out / f"{name}.jsonl", "".join(lines))
+
+
+def _extracted(pages: Sequence[Facts], count: int) -> Iterator[Facts]:
+    """So many pairs of the rules, two of a page at most, from pages in random order."""
+    extractor, found = make_extractor("rules"), 0
+    for row in generator(0, "bench", "lead", str(len(pages))).permutation(len(pages)):
+        for pair in extractor.extract(Document(pages[row]["id"], pages[row]["text"])).pairs[:2]:
+            if found < count:
+                yield {"question": pair.question, "answer": pair.answer}
+                found += 1
+
+
+def settings_of(given: argparse.Namespace, seed: int, budget: float, **changes: Any) -> LeadSettings:
+    """The product's defaults."""
+    width, layers, tokens = given.student
+    return LeadSettings(
+        data=str(given.out / "pool.jsonl"),
+        test=str(given.out / "test.jsonl"),
+        student_width=width,
+        student_layers=layers,
+        pretrain_tokens=tokens,
+        seed=seed,
+        budget=budget,
+        runs_dir=str(given.out),
+        **changes,
+    )
+
+
+def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
+    """A folder with everything before the rounds; made once for a seed."""
+    at = given.out / f"{student_of(given)}-seed-{seed}"
+    if (at / "facts.json").exists():
+        return at, read_json(at / "facts.json")
+    own = settings_of(given, seed, 1.0)
+    examples = pool.pool(at, own, {})
+    vectors = pool.encode(at, own, examples)
+    model = pool.model(at, own, examples)
+    began = time.process_time()
+    looked = difficulty.difficulty(at, own, examples, model)
+    facts = {"pool": examples, "difficulty": looked, "model": model, "seconds": time.process_time() - began}
+    facts["clusters"] = difficulty.clusters(at, own, vectors, looked)
+    write_json(at / "facts.json", facts)
+    return at, facts
+
+
+def judged(made: Path, own: LeadSettings, found: Learner) -> Facts:
+    """Held-out loss: of all that judge, and of either kind."""
+    from tasks.train.evaluate import pair_losses
+
+    examples = Target.load(made / "target").test
+    test = [(example.question, example.answer) for example in examples]
+    found.trainer.model.eval()
+    seen = pair_losses(
+        found.trainer.model,
+        found.tokenizer,
+        test,
+        batch_tokens=4096,
+        sequence_tokens=own.sequence_tokens,
+    )
+    problems = np.array([int(example.id.rpartition(":")[2]) <= TEST for example in examples])  # by their line
+    parts = {"gsm8k": problems, "extracted": ~problems}
+    return {"nll": seen.nll} | {
+        f"nll_{name}": float(seen.loss[rows].sum() / seen.answered[rows].sum())
+        for name, rows in parts.items()
+    }
