@@ -1,0 +1,5 @@
+"""The crowd: workers who are paid, err, and come and go. A worker is a person or an LLM judge.
+
+answers.py  who said what of which task, as integer codes
+truth/      what is right, from answers that differ
+"""
