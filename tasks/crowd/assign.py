@@ -37,15 +37,18 @@ def choose(
         Codes of tasks, int64 (up to count,).
     """
     places = np.flatnonzero(open_tasks)
-    worth = {
-        "qasca": lambda: expected_gain(posterior[places], confusion),
-        "entropy": lambda: entr(posterior[places]).sum(axis=1),
-        "fewest": lambda: -answered[places].astype(float),
-        "random": lambda: np.zeros(len(places)),
-    }[strategy]()
+    worth = _worth(strategy, posterior[places], answered[places], confusion)
     # Differences below what sums of floats are exact to are none, or they would decide what chance should.
     order = np.lexsort((generator.random(len(places)), -np.round(worth, 12)))
     return np.asarray(places[order[:count]])
+
+
+def _worth(strategy: str, posterior: np.ndarray, answered: np.ndarray, confusion: np.ndarray) -> np.ndarray:
+    if strategy == "qasca":
+        return expected_gain(posterior, confusion)
+    if strategy == "entropy":
+        return np.asarray(entr(posterior).sum(axis=1))
+    return -answered.astype(float) if strategy == "fewest" else np.zeros(len(answered))
 
 
 def expected_gain(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
