@@ -5,13 +5,13 @@
 Needs shared/data/crowd. A worker arrives, in proportion to the recorded answers of his that are left; a strategy chooses five of the
 tasks that he answered in the recording and has not been asked here; the recorded answers are revealed. So a strategy can choose the task
 but not the worker, and not a pair that was never recorded: what it saves is a lower bound. After every answer the task's posterior is
-brought up to date by the worker's confusion matrix; after every hundredth of all answers everything is inferred anew (Dawid and Skene
-with a pooled prior, `--pooled`), and accuracy is taken.
+brought up to date by the worker's confusion matrix; after every hundredth of all answers everything is inferred anew (`--method`), and
+accuracy is taken.
 
 Full accuracy is that of the same inference with all answers. "Reached at" is the first share of the answers at which the mean accuracy
 over seeds, itself averaged with its two neighbours, is full accuracy less what the column allows; the spread is of the single seeds'
-shares. With a stop rule (tau) a task is closed when its label is that likely and it has two answers; the share spent and the accuracy are
-those when nothing is open. The prior and tau were chosen on duck_bluebird and D_Product (`--tune`), not on the sets that are shown.
+shares. With a stop rule a task is closed when its label is as likely as tau and it has at least so many answers; the share spent and the accuracy
+are those when nothing is open. The method, tau and the least were chosen on duck_bluebird and D_Product (`--tune`), not on the sets shown.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import numpy as np
 from tasks.crowd.answers import Answers, answers_of
 from tasks.crowd.assign import STRATEGIES, choose, closed, mean_confusion
 from tasks.crowd.read import known_labels, read_table
-from tasks.crowd.truth.dawid_skene import DawidSkene
-from tasks.crowd.truth.inferred import Inferred
+from tasks.crowd.truth.inferred import Inferred, TruthInference
+from tasks.crowd.truth.methods import METHODS
 from tasks.run.seeds import generator
 from tasks.run.tables import write_text
 from tests.bench.markdown import table
@@ -41,7 +41,7 @@ TUNED = ("duck_bluebird", "D_Product")
 HIT = 5  # tasks that a worker is given at once
 POINTS = 100  # inferences over all answers
 ALLOWED = (0.0, 0.002, 0.005)
-POOLED, TAU = 4.0, 0.99
+METHOD, TAU, LEAST = "ibcc", 0.99, 3
 SHOWN = (10, 20, 30, 40, 50, 60, 80, 100)  # per cent, of the curve
 
 
@@ -50,26 +50,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--pooled", type=float, nargs="*", default=[POOLED])
+    parser.add_argument("--method", nargs="*", default=[METHOD])
     parser.add_argument("--tau", type=float, nargs="*", default=[TAU])
+    parser.add_argument("--least", type=int, nargs="*", default=[LEAST])
     parser.add_argument("--tune", action="store_true", help="the grid of the two, on the sets for that")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-assignment.jsonl"))
     parser.add_argument("--page", type=Path)
     options = parser.parse_args(argv)
     if options.tune:
         options.sets, options.strategies = list(TUNED), ["qasca"]
-        options.pooled, options.tau = [1.0, 2.0, 4.0, 8.0], [0.95, 0.98, 0.99, 0.995]
-    found = {tuple(row["key"]): row for row in _rows(options.out)}
+        options.method, options.tau, options.least = ["ds", "lfc", "ibcc"], [0.95, 0.99, 0.999], [2, 3, 5]
+    found = {row["key"]: row for row in _rows(options.out)}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for name in options.sets:
         answers, truth = load(name)
-        taus = [None, *options.tau]
-        for pooled, tau, strategy, seed in product(
-            options.pooled, taus, options.strategies, range(options.seeds)
-        ):
-            key = (name, pooled, tau, strategy, seed)
+        stops = [None, *map(list, product(options.tau, options.least))]
+        cases = product(options.method, stops, options.strategies, range(options.seeds))
+        for method, stop, strategy, seed in cases:
+            key = key_of(name, method, stop, strategy, seed)
             if key not in found:
-                found[key] = {"key": key, **replay(answers, truth, strategy, pooled, tau, seed)}
+                found[key] = {"key": key, **replay(answers, truth, strategy, method, stop, seed)}
                 with options.out.open("a") as file:
                     file.write(json.dumps(found[key]) + "\n")
         print(f"{name}: done", flush=True)
@@ -77,6 +77,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(text)
     if options.page:
         write_text(options.page, text)
+
+
+def key_of(name: str, method: str, stop: list[float] | None, strategy: str, seed: int) -> str:
+    return f"{name} {method} {stop} {strategy} {seed}"
 
 
 def load(name: str) -> tuple[Answers, np.ndarray]:
@@ -90,13 +94,12 @@ def load(name: str) -> tuple[Answers, np.ndarray]:
 
 
 def replay(
-    answers: Answers, truth: np.ndarray, strategy: str, pooled: float, tau: float | None, seed: int
+    answers: Answers, truth: np.ndarray, strategy: str, method: str, stop: list[float] | None, seed: int
 ) -> dict[str, Any]:
     """One campaign. Returns full accuracy, the curve (shares and accuracies), and where it ended."""
     random = generator(seed, "replay", strategy)
-    method = DawidSkene(pooled=pooled)
-    full = _accuracy(method.infer(answers), truth)
-    campaign = _Campaign(answers, method)
+    full = _accuracy(METHODS[method]().infer(answers), truth)
+    campaign = _Campaign(answers, METHODS[method]())
     every, due = max(1, len(answers) // POINTS), 0
     shares, accuracies = [], []
     while True:
@@ -105,7 +108,7 @@ def replay(
             shares.append(campaign.spent / len(answers))
             accuracies.append(_accuracy(campaign.found, truth))
             due = campaign.spent + every
-        if not campaign.ask(strategy, tau, random):
+        if not campaign.ask(strategy, stop, random):
             break
     campaign.infer()
     return {
@@ -118,7 +121,7 @@ def replay(
 class _Campaign:
     """What has been revealed of the recorded answers, and what it says."""
 
-    def __init__(self, answers: Answers, method: DawidSkene) -> None:
+    def __init__(self, answers: Answers, method: TruthInference) -> None:
         self.answers, self.method = answers, method
         self.revealed = np.zeros(len(answers), dtype=bool)
         self.answered = np.zeros(len(answers.tasks), dtype=np.int64)
@@ -139,10 +142,11 @@ class _Campaign:
             self.found = self.method.infer(self.answers.take(self.revealed))
         self.posterior = self.found.posterior.copy()
 
-    def ask(self, strategy: str, tau: float | None, random: np.random.Generator) -> bool:
+    def ask(self, strategy: str, stop: list[float] | None, random: np.random.Generator) -> bool:
         """One worker's visit; False where nothing can be asked any more."""
-        done = closed(self.posterior, self.answered, tau or 2.0, 10**9, least=2)
-        if tau is not None:
+        tau, least = stop or (2.0, 1)
+        done = closed(self.posterior, self.answered, tau, 10**9, int(least))
+        if stop:
             self.left = np.bincount(
                 self.answers.worker[~self.revealed & ~done[self.answers.task]], minlength=len(self.left)
             ).astype(float)
@@ -183,18 +187,16 @@ def reached(shares: np.ndarray, accuracies: np.ndarray, wanted: float) -> float:
 def page(found: dict[Any, dict[str, Any]], options: argparse.Namespace) -> str:
     assert __doc__ is not None
     parts = ["# Online assignment", __doc__.split("\n\n", 2)[2].strip()]
-    for name, pooled in product(options.sets, options.pooled):
-        parts.append(f"## {name}, prior {pooled:g}\n\n" + _set_tables(found, options, name, pooled))
+    for name, method in product(options.sets, options.method):
+        parts.append(f"## {name}, {method}\n\n" + _set_tables(found, options, name, method))
     return "\n\n".join(parts) + "\n"
 
 
-def _set_tables(
-    found: dict[Any, dict[str, Any]], options: argparse.Namespace, name: str, pooled: float
-) -> str:
+def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, name: str, method: str) -> str:
     rows, curve, stopped = [], [], []
     full = 0.0
     for strategy in options.strategies:
-        runs = [found[name, pooled, None, strategy, seed] for seed in range(options.seeds)]
+        runs = [found[key_of(name, method, None, strategy, seed)] for seed in range(options.seeds)]
         grid = np.linspace(0, 1, POINTS + 1)
         curves = np.array([np.interp(grid, run["shares"], run["accuracies"]) for run in runs])
         full = runs[0]["full"]
@@ -205,10 +207,12 @@ def _set_tables(
             cells.append(f"{together:.2f} ({_spread(single, 2)})")
         rows.append([name, strategy, *cells])
         curve.append([name, strategy, *(f"{curves[:, share].mean():.4f}" for share in SHOWN)])
-        for tau in options.tau:
-            ends = [found[name, pooled, tau, strategy, seed] for seed in range(options.seeds)]
+        for tau, least in product(options.tau, options.least):
+            ends = [
+                found[key_of(name, method, [tau, least], strategy, seed)] for seed in range(options.seeds)
+            ]
             spent, right = [end["shares"][-1] for end in ends], [end["accuracies"][-1] for end in ends]
-            stopped.append([name, strategy, f"{tau:g}", _spread(spent, 3), _spread(right, 4)])
+            stopped.append([name, strategy, f"{tau:g}", str(least), _spread(spent, 3), _spread(right, 4)])
     allowed = ["full accuracy", *(f"less {less:g}" for less in ALLOWED[1:])]
     return "\n\n".join(
         [
@@ -217,7 +221,7 @@ def _set_tables(
             "Accuracy at a share of the answers, %:",
             table(["set", "strategy", *map(str, SHOWN)], curve),
             "With the stop rule:",
-            table(["set", "strategy", "tau", "share spent", "accuracy"], stopped),
+            table(["set", "strategy", "tau", "least", "share spent", "accuracy"], stopped),
         ]
     )
 
