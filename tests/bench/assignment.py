@@ -41,7 +41,7 @@ TUNED = ("duck_bluebird", "D_Product")
 HIT = 5  # tasks that a worker is given at once
 POINTS = 100  # inferences over all answers
 ALLOWED = (0.0, 0.002, 0.005)
-METHOD, TAU, LEAST = "ibcc", 0.99, 3
+METHOD, TAU, LEAST = "ibcc", 0.999, 5
 SHOWN = (10, 20, 30, 40, 50, 60, 80, 100)  # per cent, of the curve
 
 
