@@ -19,7 +19,7 @@ from tasks.llm.store import RequestStore
 from tasks.match.clusters import entities, one_to_one
 from tasks.match.evaluate import score
 from tasks.match.read import LEFT, RIGHT, Pairs
-from tasks.match.routing import Band
+from tasks.routing import Band
 from tasks.resolve.judge import PROBABILITIES, VERDICTS
 from tasks.resolve.label import load_labels
 from tasks.resolve.prepare import (

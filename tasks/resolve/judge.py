@@ -17,7 +17,7 @@ from tasks.llm.settings import asking, requests_path
 from tasks.llm.store import RequestStore
 from tasks.match.compare import comparisons
 from tasks.match.matcher import fit_matcher
-from tasks.match.routing import Band, choose_band
+from tasks.routing import Band, choose_band
 from tasks.resolve.label import load_labels
 from tasks.resolve.prepare import (
     POOL,

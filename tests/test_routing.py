@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.match.routing import choose_band
+from tasks.routing import choose_band
 from tasks.records import BadInput
 
 
