@@ -131,7 +131,8 @@ def _disjoint(found: Operations, allowed: np.ndarray, records: int, limit: int |
     rows = np.flatnonzero(allowed & (found.benefit > _TINY))
     worth = found.benefit[rows] / np.maximum(1, found.questions[rows])
     rows = rows[np.lexsort((rows, -worth))]
-    touched, chosen, questions = np.zeros(records, dtype=bool), [], 0
+    touched, questions = np.zeros(records, dtype=bool), 0
+    chosen: list[int] = []
     for row in rows.tolist():
         first, second = found.first[row], found.second[row]
         if touched[first] or touched[second]:

@@ -136,14 +136,6 @@ def deduce(pairs: Candidates, asks: np.ndarray, match: np.ndarray) -> Plan[np.nd
         match = np.where(np.isnan(said), given, said)
 
 
-def decided(known: Known, pairs: Candidates) -> np.ndarray:
-    """1 where records of a pair are the same, 0 where they differ, -1 where it is not known, int8 (m,)."""
-    said = [
-        known.says(one, other) for one, other in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
-    ]
-    return np.array([-1 if one is None else int(one) for one in said], dtype=np.int8)
-
-
 def _told(rows: np.ndarray, *columns: np.ndarray) -> Iterable[tuple]:
     """Rows and their values in each column, as Python's own numbers, which are much faster one by one."""
     return zip(rows.tolist(), *(column[rows].tolist() for column in columns), strict=True)

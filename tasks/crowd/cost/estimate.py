@@ -26,7 +26,9 @@ class Expected:
     rounds: float
 
 
-def expected(plan: Callable[[], Plan[object]], pairs: Candidates, *, draws: int = 5, seed: int = 0) -> Expected:
+def expected(
+    plan: Callable[[], Plan[object]], pairs: Candidates, *, draws: int = 5, seed: int = 0
+) -> Expected:
     """Carry a plan out with crowds that are imagined: a pair is a match with the probability of its machine score.
 
     As good as the scores are: where they are no probabilities, or matches hang together, a real crowd is asked more or less.

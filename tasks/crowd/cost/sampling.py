@@ -103,7 +103,8 @@ def sample_size(
 def strata_by_score(scores: np.ndarray, count: int) -> np.ndarray:
     """At most `count` strata of neighbouring scores, as equal in size as equal scores allow, int64 (n,)."""
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, count + 1)[1:-1]))
-    return np.unique(np.searchsorted(edges, scores, side="right"), return_inverse=True)[1].astype(np.int64)
+    place = np.searchsorted(edges, scores, side="right")
+    return np.asarray(np.unique(place, return_inverse=True)[1], dtype=np.int64)
 
 
 def allocation(sizes: np.ndarray, guess: np.ndarray, count: int) -> np.ndarray:

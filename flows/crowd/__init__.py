@@ -1,0 +1,1 @@
+"""Flows of the crowd, one for each operation of `sluice crowd`."""
