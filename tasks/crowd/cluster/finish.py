@@ -122,6 +122,7 @@ def summarise(settings: ClusterSettings, *, data: Facts, asked: Facts, tables: F
     left_out = ("files", "seconds")
     return {
         "method": settings.method,
+        "refined": settings.refine,
         "merge": settings.merge,
         "redundancy": settings.redundancy,
         "simulated": bool(settings.simulate),

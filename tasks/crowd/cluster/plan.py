@@ -16,7 +16,7 @@ from tasks.crowd.cost.pruning import sampled_band
 from tasks.crowd.cost.sampling import Proportion, strata_by_score, stratified, stratified_size
 from tasks.routing import Band
 
-PIVOT, REFINE, DEDUCE, ALL = "pivot", "refine", "deduce", "all"
+PIVOT, DEDUCE, ALL = "pivot", "deduce", "all"
 ASKED, DEDUCED, CLUSTERED, PRUNED, TAKEN = "asked", "deduced", "clustered", "pruned", "taken"
 AUDITED = "audited"
 _STRATA = 4  # of scores, in an audit, for each way of deciding
@@ -28,14 +28,16 @@ class Method:
     """How to spend questions.
 
     Args:
-        name: PIVOT, REFINE (pivot, then refine), DEDUCE or ALL.
+        name: PIVOT, DEDUCE or ALL.
+        refine: split and merge what these leave, where that is expected to pay.
         below, above: pairs of scores up to `below` are no match and from `above` on are one, without asking.
         sample: pairs that are asked at random to choose those bounds instead; 0 for none.
         error, confidence: of that choice.
         audit: half width of the interval for the share of unasked pairs that the crowd would decide otherwise; 0 for no audit.
     """
 
-    name: str = REFINE
+    name: str = PIVOT
+    refine: bool = True
     below: float = -1.0
     above: float = 2.0
     sample: int = 0
@@ -80,27 +82,23 @@ def make_plan(pairs: Candidates, method: Method, draw: Callable[[str], np.random
     by_score = band.decisions(pairs.score)
     sampled = ~np.isnan(match)
     taken, asks = (by_score == 1) & ~sampled, (by_score == -1) | sampled
+    given = np.where(taken, np.maximum(pairs.score, 0.5 + 1e-9), np.nan)
     dropped = np.zeros(0, dtype=np.int64)
-    if method.name in (PIVOT, REFINE):
+    if method.name == PIVOT:
         rank = draw("pivots").permutation(pairs.records)
         cluster, match = yield from _listening(crowd_pivot(pairs, asks, taken, rank), match)
-        if method.name == REFINE:
-            refining = refine(pairs, asks, taken, match, cluster)
-            cluster, match = yield from _listening(refining, match)
-        rest = CLUSTERED
     else:
-        given = np.where(taken, np.maximum(pairs.score, 0.5 + 1e-9), np.nan)
-        if method.name == ALL:
-            rows = np.flatnonzero(asks & ~sampled)
-            match = (yield rows) if len(rows) else match
-        else:
-            _, match = yield from _listening(
-                deduce(pairs, asks, np.where(np.isnan(match), given, match)), match
-            )
-        known, dropped = consistent(pairs, np.where(np.isnan(match), given, match))
-        cluster, rest = known.clusters(), DEDUCED
-    same = cluster[pairs.left] == cluster[pairs.right]
-    how = np.full(len(pairs), rest, dtype=object)
+        asking = deduce(pairs, asks, _either(match, given)) if method.name == DEDUCE else _everything(asks)
+        _, match = yield from _listening(asking, match)
+        known, dropped = consistent(pairs, _either(match, given))
+        cluster = known.clusters()
+    followed = _same(pairs, cluster)
+    if method.refine:
+        cluster, match = yield from _listening(refine(pairs, asks, taken, match, cluster), match)
+    same = _same(pairs, cluster)
+    how = np.full(len(pairs), CLUSTERED, dtype=object)
+    if method.name != PIVOT:
+        how[same == followed] = DEDUCED
     how[(by_score == 0) & ~same] = PRUNED
     how[(by_score == 1) & same] = TAKEN
     how[~np.isnan(match)] = ASKED
@@ -111,6 +109,21 @@ def make_plan(pairs: Candidates, method: Method, draw: Callable[[str], np.random
         )
         how[~np.isnan(match) & (how != ASKED)] = AUDITED
     return Decided(cluster, how, match, dropped, band, dissent)
+
+
+def _everything(asks: np.ndarray) -> Plan[None]:
+    if asks.any():
+        yield np.flatnonzero(asks)
+
+
+def _either(match: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """What the crowd said, or what is given where it was not asked."""
+    return np.where(np.isnan(match), given, match)
+
+
+def _same(pairs: Candidates, cluster: np.ndarray) -> np.ndarray:
+    """Which pairs are in one cluster, bool (m,)."""
+    return np.asarray(cluster[pairs.left] == cluster[pairs.right])
 
 
 def _listening(plan: Plan[Any], match: np.ndarray) -> Plan[Any]:

@@ -58,10 +58,12 @@ class ClusterSettings(RunSettings):
     """What is right: matching pairs (left_id, right_id, label) or clusters (cluster, table, id). Judges the result; --simulate errs from it."""
 
     # --- method
-    method: Annotated[Literal["refine", "pivot", "deduce", "all"], Field(json_schema_extra=_METHOD)] = (
-        "refine"
-    )
-    """Crowd-pivot with refinement, crowd-pivot alone, transitive deduction, or every pair that is not pruned."""
+    method: Annotated[Literal["pivot", "deduce", "all"], Field(json_schema_extra=_METHOD)] = "pivot"
+    """Crowd-pivot, which asks about the candidates of random records; transitive deduction, which asks less and believes every answer;
+    or every pair that is not pruned."""
+
+    refine: Annotated[bool, Field(json_schema_extra=_METHOD)] = True
+    """Then split and merge clusters where a few more questions are expected to pay."""
 
     below: Annotated[float | None, Field(ge=0, le=1, json_schema_extra=_METHOD)] = None
     """Pairs with a score up to this are no match, without asking."""
@@ -98,4 +100,4 @@ class ClusterSettings(RunSettings):
 
     @property
     def title(self) -> str:
-        return f"{self.method}, answers of {'a simulated crowd' if self.simulate else 'people'}"
+        return f"{self.method}{' + refine' if self.refine else ''}, answers of {'a simulated crowd' if self.simulate else 'people'}"

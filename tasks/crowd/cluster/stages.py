@@ -84,6 +84,7 @@ def plan_of(settings: ClusterSettings) -> Plan[Decided]:
     """The plan that settings name."""
     method = Method(
         settings.method,
+        settings.refine,
         -1.0 if settings.below is None else settings.below,
         2.0 if settings.above is None else settings.above,
         settings.sample,

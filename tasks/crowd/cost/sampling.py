@@ -120,14 +120,14 @@ def allocation(sizes: np.ndarray, guess: np.ndarray, count: int) -> np.ndarray:
     """
     share = np.clip(guess, _TRUST, 1 - _TRUST)
     weight = sizes * np.sqrt(share * (1 - share))
-    asked = np.minimum(sizes, _LEAST)
+    asked: np.ndarray = np.minimum(sizes, _LEAST)
     while (left := min(count, int(sizes.sum())) - int(asked.sum())) > 0:
         room = sizes - asked
         wanted = np.where(room > 0, weight, 0.0)
         more = np.minimum(room, np.floor(left * wanted / wanted.sum()).astype(np.int64))
         if not more.any():  # the rest, one by one, where most is wanted of what was given so far
             more[np.argmax(np.where(room > 0, weight / asked, -1.0))] = 1
-        asked = asked + more
+        asked += more
     return asked
 
 
