@@ -1,7 +1,8 @@
 """Proportions from a sample, with an interval that has its confidence, and how large the sample must be.
 
-Intervals are Wilson's (1927), which keep to their confidence where few or all are positive; strata are put together by the
-distances of their limits from their shares (MOVER: Donner and Zou, 2012). A sample drawn without replacement from N counts as
+Intervals are Wilson's (1927): where few or all are positive they keep to their confidence much better than the normal
+approximation (in the mean over shares; for a single small one it may be six points less). Strata are put together by the distances of
+their limits from their shares (MOVER: Donner and Zou, 2012). A sample drawn without replacement from N counts as
 n (N - 1) / (N - n) draws, so that asking everything leaves no doubt.
 """
 
