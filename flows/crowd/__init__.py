@@ -1,1 +1,1 @@
-"""Flows of the crowd, one for each operation of `sluice crowd`."""
+"""The crowd (arXiv 1806.04968): a flow for each operation of `sluice crowd`."""
