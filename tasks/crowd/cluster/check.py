@@ -61,9 +61,13 @@ def check_inputs(settings: ClusterSettings) -> None:
         if settings.answers:
             raise BadInput("--simulate draws answers; leave out --answers")
         with given_with("--simulate"):
-            workers, _ = read_confusion(settings.simulate)
+            workers = read_confusion(settings.simulate).workers
         if len(workers) < settings.redundancy:
             raise BadInput(
                 f"--redundancy {settings.redundancy}: --simulate has {len(workers)} workers, and none answers a pair twice"
             )
+    if settings.redundancy == 1 and settings.merge != "mv" and not settings.answers:
+        raise BadInput(
+            f"--merge {settings.merge} learns by comparing workers, and with --redundancy 1 no two answer the same pair; take mv"
+        )
     candidates_of(settings)

@@ -167,29 +167,50 @@ def read_truth(name: str, ids: Ids) -> np.ndarray:
     return numbered(connected_components(graph, directed=False)[1])
 
 
-def read_confusion(name: str) -> tuple[list[str], np.ndarray]:
-    """Workers and their confusion matrices, float64 (w, 2, 2), from rows (worker, true, given, probability).
+@dataclass(frozen=True)
+class Confusion:
+    """Workers as they are known to err.
+
+    Args:
+        workers: their names.
+        matrices: probability of each answer by what is right, float64 (w, 2, 2).
+        activity: how much each answers, relative to the others, float64 (w,).
+    """
+
+    workers: Sequence[str]
+    matrices: np.ndarray
+    activity: np.ndarray
+
+
+def read_confusion(name: str) -> Confusion:
+    """Confusion matrices from rows (worker, truth, label, probability), as confusion.parquet of `sluice crowd aggregate`.
+
+    Where there is a column `answers`, their sum is a worker's activity. A worker of whom nothing is known for one of the two truths
+    is left out.
 
     Raises:
-        BadInput: a column is missing, or the probabilities of a worker do not sum to 1 for what is right.
+        BadInput: a column is missing, the probabilities of a worker do not sum to 1, or no worker is left.
     """
     given: dict[str, np.ndarray] = {}
+    activity: dict[str, float] = {}
     for number, record in _records(name):
-        if missing := [key for key in ("worker", "true", "given", "probability") if key not in record]:
+        if missing := [key for key in ("worker", "truth", "label", "probability") if key not in record]:
             raise BadInput(f"{name}:{number}: no column {listed(missing)}; it has: {listed(record)}")
-        at = f"{name}:{number}"
-        matrix = given.setdefault(_text(record["worker"]), np.zeros((2, 2)))
-        place = label_of(record["true"], at), label_of(record["given"], at)
+        at, worker = f"{name}:{number}", _text(record["worker"])
+        matrix = given.setdefault(worker, np.zeros((2, 2)))
+        place = label_of(record["truth"], at), label_of(record["label"], at)
         matrix[place] = _probability(record["probability"], f"{at}: the probability")
-    for worker, matrix in given.items():
+        if place[1]:  # once for each truth
+            activity[worker] = activity.get(worker, 0.0) + _number(record.get("answers", 0.5))
+    known = {worker: matrix for worker, matrix in given.items() if matrix.any(axis=1).all()}
+    for worker, matrix in known.items():
         if not np.allclose(matrix.sum(axis=1), 1, atol=1e-3):
-            raise BadInput(
-                f"{name}: the probabilities of {worker} sum to {listed([f'{one:g}' for one in matrix.sum(axis=1)])}; "
-                "they are of one right answer, so 1 and 1"
-            )
-    if not given:
-        raise BadInput(f"{name}: no workers; give a confusion matrix at least")
-    return list(given), np.stack(list(given.values()))
+            sums = listed([f"{one:g}" for one in matrix.sum(axis=1)])
+            raise BadInput(f"{name}: the probabilities of {worker} sum to {sums}, by truth; make them 1")
+    if not known:
+        raise BadInput(f"{name}: no workers; give the confusion matrix of one at least")
+    weight = np.array([max(activity.get(worker, 0.0), 1e-9) for worker in known])
+    return Confusion(list(known), np.stack(list(known.values())), weight)
 
 
 def pair_of(record: Mapping[str, object], within: bool, at: str) -> tuple[Node, Node]:
@@ -239,10 +260,15 @@ def _text(value: object) -> str:
 
 
 def _probability(value: object, what: str) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = -1.0
+    number = _number(value)
     if not 0 <= number <= 1:
         raise BadInput(f"{what} is {_text(value) or '(empty)'}; give a number from 0 to 1")
     return number
+
+
+def _number(value: object) -> float:
+    """-1 where it is none."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return -1.0

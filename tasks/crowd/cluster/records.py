@@ -35,8 +35,11 @@ def candidates_of(settings: ClusterSettings) -> Read:
     Raises:
         BadInput: a file cannot be read, or says what cannot be.
     """
-    names = [name for name in (settings.pairs, settings.left, settings.right) if name]
-    # By their sizes and times as well: a process may outlive a file.
+    mark = []  # their sizes and times: a process may outlive a file
+    for flag, name in (("--pairs", settings.pairs), ("--left", settings.left), ("--right", settings.right)):
+        if name:
+            with given_with(flag):
+                mark.append(fingerprint([name]))
     return _read(
         settings.pairs,
         settings.left,
@@ -44,7 +47,7 @@ def candidates_of(settings: ClusterSettings) -> Read:
         settings.id_column,
         settings.score,
         settings.within,
-        fingerprint(names),
+        "".join(mark),
     )
 
 

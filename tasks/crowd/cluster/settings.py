@@ -48,11 +48,13 @@ class ClusterSettings(RunSettings):
 
     merge: Annotated[
         Literal["mv", "zc", "ds", "lfc", "glad", "pm", "catd", "mace"], Field(json_schema_extra=_CROWD)
-    ] = "lfc"
-    """Truth inference that merges the answers to a pair: majority vote, or one that learns how reliable workers are."""
+    ] = "mv"
+    """How answers to a pair are merged: by majority, or by a method that learns how reliable workers are. Those find more with
+    thousands of answers (lfc, ds), and can fail with a few hundred, or where one worker gives all."""
 
     simulate: Annotated[str, Field(json_schema_extra=_CROWD)] = ""
-    """Instead of people: confusion matrices of workers (worker, true, given, probability), whose answers are drawn. Needs --truth."""
+    """Instead of people: confusion matrices of workers (worker, truth, label, probability), as confusion.parquet of `sluice crowd
+    aggregate`, from which answers are drawn. Needs --truth."""
 
     truth: Annotated[str, Field(json_schema_extra=_CROWD)] = ""
     """What is right: matching pairs (left_id, right_id, label) or clusters (cluster, table, id). Judges the result; --simulate errs from it."""

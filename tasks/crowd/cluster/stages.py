@@ -107,12 +107,12 @@ def source_of(run: Path, settings: ClusterSettings) -> Callable[[np.ndarray], Gi
             run, settings.run, found.ids, recorded, settings.redundancy, settings.page_records, found.texts
         )
     with given_with("--simulate"):
-        names, confusion = read_confusion(settings.simulate)
+        crowd = read_confusion(settings.simulate)
     with given_with("--truth"):
         cluster = read_truth(settings.truth, found.ids)
     truth = (cluster[found.pairs.left] == cluster[found.pairs.right]).astype(np.int64)
     random = generator(settings.seed, "crowd", "answers")
-    return simulated(truth, confusion, names, settings.redundancy, random)
+    return simulated(truth, crowd.matrices, crowd.workers, settings.redundancy, random, crowd.activity)
 
 
 def load_decided(run: Path) -> Facts:
