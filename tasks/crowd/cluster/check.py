@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tasks.corpus.formats import given_with
 from tasks.corpus.read import fingerprint
 from tasks.crowd.cluster.read import read_confusion
 from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.records import BadInput
+from tasks.routing import choose_band
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 
 FLOW = "crowd-cluster"
@@ -51,6 +54,13 @@ def check_inputs(settings: ClusterSettings) -> None:
         raise BadInput("--one-table: there are two tables; leave out --right or --one-table")
     if settings.sample and (settings.below is not None or settings.above is not None):
         raise BadInput("--sample chooses what --below and --above say; give it, or them")
+    nobody = np.zeros(0)
+    wanted = choose_band(nobody, nobody, error=settings.error, confidence=settings.confidence).wanted
+    if 0 < settings.sample < wanted:
+        raise BadInput(
+            f"--sample {settings.sample}: an error of {settings.error} with confidence {settings.confidence} takes {wanted} at least; "
+            "give more, or a larger --error"
+        )
     if None not in (settings.below, settings.above) and settings.below >= settings.above:  # type: ignore[operator]
         raise BadInput(
             f"--below {settings.below} and --above {settings.above} leave nothing to ask; give --below the smaller"

@@ -83,7 +83,8 @@ class ClusterSettings(RunSettings):
     """Of that bound, and of the interval of --audit."""
 
     audit: Annotated[float, Field(ge=0, lt=0.5, json_schema_extra=_METHOD)] = 0.0
-    """Ask a random sample of what was not asked, until the share the crowd would decide otherwise is known to +- this; 0: do not."""
+    """Ask a random sample of what was not asked, until the share the crowd would decide otherwise (its own mistakes
+    among them) is known to +- this; 0: do not."""
 
     # --- cost
     price: Annotated[float, Field(ge=0, json_schema_extra=_COST)] = 0.02
