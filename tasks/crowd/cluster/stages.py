@@ -28,12 +28,18 @@ Facts = dict[str, Any]
 
 REJECTS, DECIDED, ANSWERS, WORKERS = "rejected.parquet", "stages/decided.json", "answers.csv", "workers.csv"
 
+_DRAWS, _FEW = (
+    5,
+    50_000,
+)  # imagined crowds of an estimate, fewer where there are many pairs: a plan of 100,000 takes up to a minute
+
 
 def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
     """The candidate pairs, and what they are expected to cost."""
     found = candidates_of(settings)
     write_table(run / REJECTS, (reject.row for reject in found.rejects), REJECTED)
-    awaited = expected(lambda: plan_of(settings), found.pairs, seed=settings.seed)
+    draws = max(1, min(_DRAWS, _FEW // len(found.pairs)))
+    awaited = expected(lambda: plan_of(settings), found.pairs, draws=draws, seed=settings.seed)
     return {
         "files": [REJECTS],
         "pairs": len(found.pairs),
