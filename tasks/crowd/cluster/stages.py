@@ -28,10 +28,8 @@ Facts = dict[str, Any]
 
 REJECTS, DECIDED, ANSWERS, WORKERS = "rejected.parquet", "stages/decided.json", "answers.csv", "workers.csv"
 
-_DRAWS, _FEW = (
-    5,
-    50_000,
-)  # imagined crowds of an estimate, fewer where there are many pairs: a plan of 100,000 takes up to a minute
+# Imagined crowds of an estimate, fewer where there are many pairs: the plan of 100,000 takes up to a minute.
+_DRAWS, _FEW = 5, 50_000
 
 
 def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
