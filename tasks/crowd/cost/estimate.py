@@ -27,7 +27,9 @@ class Expected:
     rounds: float
 
 
-def expected(plan: Callable[[], Plan[object]], pairs: Candidates, *, draws: int = 5, seed: int = 0) -> Expected:
+def expected(
+    plan: Callable[[], Plan[object]], pairs: Candidates, *, draws: int = 5, seed: int = 0
+) -> Expected:
     """Carry a plan out with crowds that are imagined, and do not err.
 
     As good as the scores are: where they are no probabilities, or workers err, a real crowd is asked more or less.
