@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -114,6 +115,14 @@ COMMANDS = (
         check="tasks.crowd.aggregate.check",
         early=("great_expectations", "scipy.stats", "sklearn.metrics"),
         operation="aggregate",
+    ),
+    Command(
+        "crowd",
+        ClusterSettings,
+        "the records that mean the same, by asking about few pairs",
+        check="tasks.crowd.cluster.check",
+        early=("great_expectations", "scipy.sparse", "sklearn.isotonic"),
+        operation="cluster",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}
