@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.crowd.latency.settings import LatencySettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -123,6 +124,14 @@ COMMANDS = (
         check="tasks.crowd.cluster.check",
         early=("great_expectations", "scipy.sparse", "sklearn.isotonic"),
         operation="cluster",
+    ),
+    Command(
+        "crowd",
+        LatencySettings,
+        "when a crowd will be done, what it costs, and how many workers to keep waiting",
+        check="tasks.crowd.latency.check",
+        early=("scipy.optimize", "scipy.special", "pandas"),
+        operation="latency",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}
