@@ -48,7 +48,7 @@ def model(run: Path, settings: LatencySettings, source: Facts) -> Facts:
 def simulate(run: Path, settings: LatencySettings, fitted: Facts) -> Facts:
     """When the campaign will be done, and what it will be paid; the same with mitigation, maintenance and both."""
     retainer = _retainer(settings, fitted["recruiting"])
-    workers = ServiceModel(fitted["median"], fitted["between"], fitted["within"])
+    workers = _model_of(fitted)
     plan = settings.plan(fitted["recruiting"])
     expected = forecast(workers, plan, settings.runs, settings.seed)
     _write(
@@ -110,6 +110,17 @@ def duration(seconds: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _model_of(fitted: Facts) -> ServiceModel:
+    to = fitted["fitted"]
+    return ServiceModel(
+        fitted["median"],
+        fitted["between"],
+        fitted["within"],
+        fitted["arrivals"],
+        None if to is None else (int(to[0]), int(to[1])),
+    )
 
 
 def _alternatives(plan: Plan, workers: ServiceModel, settings: LatencySettings) -> dict[str, Plan]:

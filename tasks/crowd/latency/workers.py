@@ -10,6 +10,8 @@ from scipy.optimize import minimize
 
 from tasks.records import BadInput
 
+_WIDEST = 3.0  # standard deviation of logarithms: two workers alone would allow any
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceModel:
@@ -20,16 +22,30 @@ class ServiceModel:
         between: standard deviation of workers' paces.
         within: standard deviation from task to task.
         arrivals: new workers an hour, where it is known.
+        fitted: workers, and answers of theirs, that it was fitted to; None of a model that is certain.
     """
 
     median: float
     between: float
     within: float
     arrivals: float | None = None
+    fitted: tuple[int, int] | None = None
 
     def paces(self, count: int, random: np.random.Generator) -> np.ndarray:
         """Median seconds of workers drawn from the population, float64 (count,)."""
         return np.asarray(self.median * np.exp(self.between * random.standard_normal(count)))
+
+    def drawn(self, random: np.random.Generator) -> ServiceModel:
+        """A model that the times it was fitted to might have come from as well: variances over chi-square variables, as of samples of
+        normal variables of so many workers and answers, then the centre."""
+        if self.fitted is None:
+            return self
+        workers, answers = self.fitted
+        free = max(1, answers - workers)
+        between = min(_WIDEST, self.between * float(np.sqrt(workers / random.chisquare(workers - 1))))
+        within = min(_WIDEST, self.within * float(np.sqrt(free / random.chisquare(free))))
+        centre = float(random.normal(0, np.sqrt(between**2 / workers + within**2 / answers)))
+        return ServiceModel(self.median * float(np.exp(centre)), between, within, self.arrivals)
 
 
 def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = None) -> ServiceModel:
@@ -66,7 +82,11 @@ def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = No
     )
     centre, between, within = found.x
     return ServiceModel(
-        float(np.exp(centre)), float(np.exp(between)), float(np.exp(within)), _arrivals(codes, started)
+        float(np.exp(centre)),
+        float(np.exp(between)),
+        float(np.exp(within)),
+        _arrivals(codes, started),
+        (len(names), len(logs)),
     )
 
 
