@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.classify.classifier import Classifier
+from tasks.classify.networks import encoder_network, small_network
+from tasks.classify.table import Labelled, read_labelled
+from tasks.classify.training import Training
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.run.arrays import load_array, save_array
@@ -18,11 +22,7 @@ from tasks.run.tables import REJECTED, read_json, read_rows, write_json, write_t
 from tasks.train.threads import one_thread
 from tasks.wrong_event.beta_mixture import EventModel
 from tasks.wrong_event.check import data_columns
-from tasks.wrong_event.classifier import Classifier
-from tasks.wrong_event.networks import encoder_network, small_network
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.table import Labelled, read_labelled
-from tasks.wrong_event.warm_up import Training
 
 Facts = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """A classifier at rest and back: what a run leaves in model/, and how it is used.
 
-from tasks.wrong_event.classifier import Classifier
+from tasks.classify.classifier import Classifier
 Classifier.load("runs/wrong_event/first/model").predict(["a text", "another"])
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.classify.inputs import Inputs, Tokens, Vectors
+from tasks.classify.networks import device, encoder_network, probabilities, small_network
 from tasks.run.tables import atomic_folder, read_json, write_json
-from tasks.wrong_event.inputs import Inputs, Tokens, Vectors
-from tasks.wrong_event.networks import device, encoder_network, probabilities, small_network
 
 FACTS, WEIGHTS = "classifier.json", "model.safetensors"
 
