@@ -1,0 +1,93 @@
+"""Dawid and Skene (Applied Statistics, 1979): a confusion matrix per worker; and with prior counts, as in LFC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.crowd.answers import Answers
+from tasks.crowd.truth.inferred import (
+    TOLERANCE,
+    Inferred,
+    TruthInference,
+    hold,
+    quality_of,
+    settle,
+    softmax,
+    vote_shares,
+)
+from tasks.records import BadInput
+
+_NEVER = 1e-10  # the probability of an answer that a worker has not given yet
+_LARGEST = 200_000_000  # numbers in all confusion matrices; 1.6 GB
+
+
+@dataclass(frozen=True)
+class DawidSkene(TruthInference):
+    """Confusion matrices and shares of labels, found by expectation maximisation.
+
+    Args:
+        diagonal, elsewhere: answers that every worker is taken to have given already to each label, right ones and each of the
+            wrong ones: a Dirichlet prior of the rows of confusion matrices ("Learning from Crowds", JMLR 2010).
+        tolerance: change of a probability below which it ends.
+        most: steps, at most.
+    """
+
+    diagonal: float = 0.0
+    elsewhere: float = 0.0
+    tolerance: float = TOLERANCE
+    most: int = 1000
+
+    def infer(
+        self, answers: Answers, golden: np.ndarray | None = None, prior: np.ndarray | None = None
+    ) -> Inferred:
+        """As `TruthInference.infer`.
+
+        Args:
+            prior: counts as known of these workers from before, float64 (workers, labels true, labels given), instead of
+                `diagonal` and `elsewhere`.
+
+        Raises:
+            BadInput: more labels and workers than confusion matrices can be kept for.
+        """
+        labels = len(answers.labels)
+        if (size := len(answers.workers) * labels**2) > _LARGEST:
+            raise BadInput(
+                f"{len(answers.workers):,} workers and {labels:,} labels make {size:,} numbers of confusion matrices; "
+                "take a method without them: zc or mace"
+            )
+        counts = self._counts(labels)[None] if prior is None else prior
+        by_task, by_answer = answers.by_task, answers.by_task.T.tocsr()
+
+        def step(posterior: np.ndarray) -> np.ndarray:
+            share = np.log(np.maximum(posterior.mean(axis=0), _NEVER))
+            given = np.log(_confusion(by_answer @ posterior, counts))  # (workers, true, given)
+            logits = by_task @ given.transpose(0, 2, 1).reshape(-1, labels)
+            return hold(softmax(logits + share), golden)
+
+        posterior, steps = settle(hold(vote_shares(answers), golden), step, self.tolerance, self.most)
+        confusion = _confusion(by_answer @ posterior, counts)
+        return Inferred(posterior, quality_of(answers, posterior), steps, confusion)
+
+    def _counts(self, labels: int) -> np.ndarray:
+        return np.full((labels, labels), self.elsewhere) + (self.diagonal - self.elsewhere) * np.eye(labels)
+
+
+def _confusion(expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Rows of probabilities from expected counts (workers x given, true) and prior counts; even where there is neither."""
+    labels = expected.shape[1]
+    seen = expected.reshape(-1, labels, labels).transpose(0, 2, 1) + counts
+    totals = seen.sum(axis=2, keepdims=True)
+    even = np.full_like(seen, 1 / labels)
+    return np.asarray(np.maximum(np.divide(seen, totals, out=even, where=totals > 0), _NEVER))
+
+
+def confusion_of(answers: Answers, posterior: np.ndarray, count: float = 0.0) -> np.ndarray:
+    """Confusion matrices of workers under a posterior of any method, float64 (workers, labels true, labels given).
+
+    Args:
+        count: that every answer is taken to have been given already.
+    """
+    labels = len(answers.labels)
+    return _confusion(answers.by_task.T @ posterior, np.full((1, labels, labels), count))

@@ -1,0 +1,25 @@
+"""All methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from tasks.crowd.truth.dawid_skene import DawidSkene
+from tasks.crowd.truth.glad import Glad
+from tasks.crowd.truth.inferred import TruthInference
+from tasks.crowd.truth.mace import Mace
+from tasks.crowd.truth.majority import MajorityVote
+from tasks.crowd.truth.one_coin import ZenCrowd
+from tasks.crowd.truth.weighted import Catd, Pm
+
+METHODS: dict[str, Callable[[], TruthInference]] = {
+    "mv": MajorityVote,
+    "zc": ZenCrowd,
+    "ds": DawidSkene,
+    "lfc": partial(DawidSkene, diagonal=4.0, elsewhere=1.0),
+    "glad": Glad,
+    "pm": Pm,
+    "catd": Catd,
+    "mace": Mace,
+}
