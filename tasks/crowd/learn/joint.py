@@ -1,0 +1,93 @@
+"""What is right by answers and features together.
+
+"Learning from Crowds" (Raykar et al., JMLR 2010): what is right has a prior by the features, the classifier's, and answers by the
+workers' confusion matrices; both are found in turns. Three things are done otherwise. The classifier is a network that would learn
+its own labels by heart, so an item's prior is by a network trained without it (cross-fitting). Its probabilities are tempered by
+the temperature at which prior and matrices make the answers likeliest. And matrices shrink to that of all workers together, as a
+worker of a few answers shows little of his own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, logsumexp
+
+from tasks.crowd.answers import Answers
+from tasks.crowd.learn.crowd_layer import infer_by_layer
+from tasks.crowd.learn.network import cross_fitted
+from tasks.crowd.learn.problem import Learned, Problem
+from tasks.crowd.truth.inferred import softmax
+from tasks.run.seeds import integer
+
+ROUNDS = 2
+STRENGTH = 10.0  # answers to each label that the matrix of all workers counts for in everybody's
+_TURNS, _STEPS = 8, 5  # of temperature and matrices in a round; of the matrices in a turn
+_COLDEST, _HOTTEST = 0.2, 20.0
+_UNSEEN = 0.1  # answers of each kind that all workers together are taken to have given
+_NEVER = 1e-10
+
+
+def infer_jointly(problem: Problem, rounds: int = ROUNDS) -> Learned:
+    """Begin with what a crowd layer says; train on it, weigh answers by what the classifier says of items it has not seen, repeat."""
+    answers = problem.answers
+    posterior = infer_by_layer(problem).posterior
+    training = problem.trained(len(posterior))
+    for number in range(rounds):
+        seed = integer(problem.seed, "joint", number)
+        said = cross_fitted(problem.answered, posterior, problem.folds, seed, training, problem.width)
+        for _ in range(_TURNS):
+            confusion = shrunk(answers, posterior, problem.prior)
+            temperature = temperature_of(said, answers, confusion)
+            prior = log_softmax(said / temperature, axis=1)
+            for _ in range(_STEPS):
+                posterior = softmax(prior + answer_likelihood(answers, confusion))
+                confusion = shrunk(answers, posterior, problem.prior)
+    return Learned(posterior, confusion, temperature)
+
+
+def shrunk(answers: Answers, posterior: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """Confusion matrices under a posterior, drawn to that of all workers, (workers, labels true, labels given).
+
+    Args:
+        known: counts of workers from before, instead of that of all for those who have any, (workers, true, given).
+    """
+    counts = expected_counts(answers, posterior)
+    pooled = counts.sum(axis=0) + _UNSEEN
+    prior = STRENGTH * pooled / pooled.sum(axis=1, keepdims=True)
+    if known is not None:
+        prior = np.where(known.sum(axis=(1, 2), keepdims=True) > 0, known, prior)
+    counts = counts + prior
+    found: np.ndarray = np.maximum(counts / counts.sum(axis=2, keepdims=True), _NEVER)
+    return found
+
+
+def expected_counts(answers: Answers, posterior: np.ndarray) -> np.ndarray:
+    """Answers of workers by what is right, as a posterior expects, float64 (workers, labels true, labels given)."""
+    labels = len(answers.labels)
+    found: np.ndarray = (answers.by_task.T @ posterior).reshape(-1, labels, labels).transpose(0, 2, 1)
+    return found
+
+
+def answer_likelihood(answers: Answers, confusion: np.ndarray) -> np.ndarray:
+    """Logarithm of the probability of all answers to a task, for each label it may have, float64 (tasks, labels)."""
+    labels = len(answers.labels)
+    found: np.ndarray = answers.by_task @ np.log(confusion).transpose(0, 2, 1).reshape(-1, labels)
+    return found
+
+
+def temperature_of(said: np.ndarray, answers: Answers, confusion: np.ndarray) -> float:
+    """The temperature of a classifier at which the answers are likeliest.
+
+    Args:
+        said: log probabilities, float64 (tasks, labels).
+        confusion: of workers, (workers, true, given).
+    """
+    given = answer_likelihood(answers, confusion)
+
+    def loss(log_temperature: float) -> float:
+        prior = log_softmax(said / np.exp(log_temperature), axis=1)
+        return -float(logsumexp(prior + given, axis=1).sum())
+
+    found = minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
+    return float(np.exp(found.x))
