@@ -16,6 +16,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -41,6 +42,7 @@ class Command:
 
     Args:
         name: of the flow; flows.NAME holds it, with `shown`, which makes rows for the terminal of its summary.
+        operation: of a flow that has several; flows.NAME.OPERATION holds it.
         settings: its settings model.
         help: a line in the list of flows.
         check: module with its absolute(settings) and check_inputs(settings).
@@ -52,6 +54,20 @@ class Command:
     help: str
     check: str
     early: tuple[str, ...]
+    operation: str = ""
+
+    @property
+    def module(self) -> str:
+        return f"flows.{self.name}.{self.operation}" if self.operation else f"flows.{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """Of its runs, inside the folder of all runs."""
+        return f"{self.name}-{self.operation}" if self.operation else self.name
+
+    @property
+    def function(self) -> str:
+        return self.operation or self.name
 
 
 _READS_A_CORPUS = ("distributed", "sklearn.decomposition", "faiss", "great_expectations")
@@ -91,7 +107,16 @@ COMMANDS = (
         check="tasks.wrong_event.check",
         early=("torch", "great_expectations", "scipy.special"),
     ),
+    Command(
+        "crowd",
+        AggregateSettings,
+        "one label for each task out of several answers, and who is reliable",
+        check="tasks.crowd.aggregate.check",
+        early=("great_expectations", "scipy.stats", "sklearn.metrics"),
+        operation="aggregate",
+    ),
 )
+_OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,9 +133,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="sluice", description="Finds the training data worth paying for.")
     flows = parser.add_subparsers(title="flows", metavar="FLOW", required=True, parser_class=Parser)
+    groups: dict[str, Any] = {}
     for command in COMMANDS:
-        own = flows.add_parser(
-            command.name.replace("_", "-"),
+        if command.operation and command.name not in groups:
+            said = _OF_SEVERAL[command.name]
+            several = flows.add_parser(command.name, help=said, description=f"{said[:1].upper()}{said[1:]}.")
+            groups[command.name] = several.add_subparsers(
+                title="operations", metavar="OPERATION", required=True, parser_class=Parser
+            )
+        own = groups.get(command.name, flows).add_parser(
+            command.function.replace("_", "-"),
             help=command.help,
             description=command.settings.__doc__,
             epilog="Exit codes: 0 done, 1 a fault (its traceback is in the run's log), 2 bad input or a full disk, 3 a "
@@ -137,7 +169,7 @@ def _run(command: Command, arguments: argparse.Namespace) -> int:
         if arguments.config:
             raise BadInput("--resume takes its settings from the run; leave out --config")
         runs_dir = given.pop("runs_dir", model.model_fields["runs_dir"].default)
-        settings = load_settings(model, command.name, runs_dir, arguments.resume, given, check.absolute)
+        settings = load_settings(model, command.folder, runs_dir, arguments.resume, given, check.absolute)
     else:
         settings = settings_from(model, given, arguments.config)
         settings = check.absolute(settings.model_copy(update={"run": settings.run or run_name()}))
@@ -168,15 +200,15 @@ def _start(command: Command, settings: RunSettings) -> None:
         terminal.shown_on(display),
     ):
         display.stage("start Prefect")
-        flow = import_module(f"flows.{command.name}")
+        flow = import_module(command.module)
         from tasks.run.server import own_server
 
         with own_server(meanwhile=partial(_import_early, command.early)):
-            summary: dict[str, Any] = getattr(flow, command.name)(settings)
+            summary: dict[str, Any] = getattr(flow, command.function)(settings)
         if getattr(settings, "dry_run", False):
             display.note(f"nothing is paid for; start it with --resume {settings.run}")
             return
-        display.finish(flow.shown(summary), report=str(run_path(command.name, settings) / "report.html"))
+        display.finish(flow.shown(summary), report=str(run_path(command.folder, settings) / "report.html"))
 
 
 def _import_early(modules: Sequence[str]) -> None:
@@ -187,7 +219,7 @@ def _import_early(modules: Sequence[str]) -> None:
 
 def _stopped(error: BaseException, command: Command, settings: RunSettings) -> int:
     """Say what ended a run, and how to continue it if it had begun. Returns the exit code."""
-    begun = (run_path(command.name, settings) / "settings.yaml").is_file()
+    begun = (run_path(command.folder, settings) / "settings.yaml").is_file()
     again = f"continue with --resume {settings.run}" if begun else "start it again"
     if isinstance(error, KeyboardInterrupt):
         return _say(f"interrupted; nothing that was read is lost, {again}" if begun else "interrupted", 130)

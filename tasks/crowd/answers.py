@@ -48,6 +48,11 @@ class Answers:
         return np.bincount(self.worker, minlength=len(self.workers))
 
     @cached_property
+    def cell(self) -> np.ndarray:
+        """Place of each answer in a table of tasks by labels, int64 (n,)."""
+        return np.asarray(self.task * len(self.labels) + self.label)
+
+    @cached_property
     def by_task(self) -> csr_array:
         """1 where a worker gave a label to a task: (tasks, workers x labels), label running fastest."""
         column = self.worker * len(self.labels) + self.label
@@ -61,9 +66,8 @@ class Answers:
         Args:
             weight: of each answer, float64 (n,); 1 by default.
         """
-        cell = self.task * len(self.labels) + self.label
         size = len(self.tasks) * len(self.labels)
-        return np.bincount(cell, weight, size).astype(float).reshape(len(self.tasks), len(self.labels))
+        return np.bincount(self.cell, weight, size).astype(float).reshape(len(self.tasks), len(self.labels))
 
     def take(self, rows: np.ndarray) -> Answers:
         """Some of the answers, by place or mask; tasks, workers and labels keep their codes."""
@@ -152,7 +156,7 @@ def in_order(labels: Sequence[str]) -> list[str]:
 
 def codes_of(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
     """Places of names among those known, int64 (n,); -1 where a name is not."""
-    return pd.Index(known).get_indexer(pd.Index(names).astype(str)).astype(np.int64)
+    return np.asarray(pd.Index(known).get_indexer(pd.Index(names).astype(str)), dtype=np.int64)
 
 
 def _coded(

@@ -23,7 +23,8 @@ class Series:
     Args:
         name: written at the line's end.
         x, y: its points; a guide needs only one y.
-        style: "main", "other", "guide" (a level across the whole chart), or "guide main" (one in the main line's colour).
+        style: "main", "other", "guide" (a level across the whole chart), "guide main" (one in the main line's colour), or "points main"
+            (dots that no line joins, and no name).
         note: added to the label, as "$0.31 in all".
     """
 
@@ -36,6 +37,10 @@ class Series:
     @property
     def level(self) -> bool:
         return self.style.startswith("guide")
+
+    @property
+    def joined(self) -> bool:
+        return not self.style.startswith("points")
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,8 @@ def line_chart(
             points = "M" + "L".join(
                 f"{across(x):.1f} {down(y):.1f}" for x, y in zip(one.x, one.y, strict=True)
             )
-        parts.append(Markup('<path class="line {}" d="{}"/>').format(style, points))
+        if one.joined:
+            parts.append(Markup('<path class="line {}" d="{}"/>').format(style, points))
         if not one.level:
             parts.extend(
                 Markup(
@@ -144,7 +150,8 @@ def line_chart(
                 )
                 for x, y in zip(one.x, one.y, strict=True)
             )
-        ends.append((down(one.y[-1]), style, one))
+        if one.joined:
+            ends.append((down(one.y[-1]), style, one))
     for y, (_, style, one) in zip(_spread([end[0] for end in ends]), ends, strict=True):
         parts.append(
             Markup('<text class="end {}" x="{}" y="{:.1f}">{}</text>').format(

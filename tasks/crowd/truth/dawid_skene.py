@@ -59,9 +59,10 @@ class DawidSkene(TruthInference):
             )
         counts = self._counts(labels)[None] if prior is None else prior
         by_task, by_answer = answers.by_task, answers.by_task.T.tocsr()
+        even = np.full(len(answers.tasks), 1 / len(answers.tasks))
 
         def step(posterior: np.ndarray) -> np.ndarray:
-            share = np.log(np.maximum(posterior.mean(axis=0), _NEVER))
+            share = np.log(np.maximum(even @ posterior, _NEVER))
             given = np.log(_confusion(by_answer @ posterior, counts))  # (workers, true, given)
             logits = by_task @ given.transpose(0, 2, 1).reshape(-1, labels)
             return hold(softmax(logits + share), golden)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, entr
+from scipy.special import digamma
 
 from tasks.crowd.answers import Answers
-from tasks.crowd.truth.inferred import Inferred, TruthInference, hold, quality_of, softmax
+from tasks.crowd.truth.inferred import Inferred, TruthInference, evidence, hold, quality_of, softmax
 
 _KNOWN, _GUESSED = 0, 1
 
@@ -43,39 +43,29 @@ class Mace(TruthInference):
     ) -> tuple[float, np.ndarray, np.ndarray, int]:
         """Log likelihood, posterior, share of known answers of each worker, steps."""
         workers, labels = len(answers.workers), len(answers.labels)
-        cell = answers.worker * labels + answers.label
+        guess = answers.worker * labels + answers.label
         knows = np.stack([np.full(workers, 0.5), np.full(workers, 0.5)])
         knows[_KNOWN] += generator.uniform(0, 0.5, workers)
         knows /= knows.sum(axis=0)
         guesses = generator.uniform(0.5, 1.5, (workers, labels))
         guesses /= guesses.sum(axis=1, keepdims=True)
-        before = -np.inf
-        for taken in range(1, self.most + 1):
+        taken, likelihood, settled = 0, -np.inf, False
+        while taken < self.most and not settled:
             known = knows[_KNOWN][answers.worker]
-            guessed = knows[_GUESSED][answers.worker] * guesses.ravel()[cell]
+            guessed = knows[_GUESSED][answers.worker] * guesses.ravel()[guess]
             logits = answers.votes(np.log1p(known / guessed))
             posterior = hold(softmax(logits), golden)
-            likelihood = _likelihood(logits, guessed, golden)
-            share = posterior[answers.task, answers.label] * known / (known + guessed)
+            after = evidence(logits, golden) + float(np.log(guessed).sum())
+            share = posterior.ravel()[answers.cell] * known / (known + guessed)
             counts = np.stack([np.bincount(answers.worker, part, workers) for part in (share, 1 - share)])
-            habits = np.bincount(cell, 1 - share, workers * labels).reshape(workers, labels)
+            habits = np.bincount(guess, 1 - share, workers * labels).reshape(workers, labels)
             knows = _mean(counts + self.knowledge, axis=0)
             guesses = _mean(habits + self.habit, axis=1)
-            if abs(likelihood - before) < self.tolerance * abs(likelihood):
-                break
-            before = likelihood
+            settled = abs(after - likelihood) < self.tolerance * abs(after)
+            taken, likelihood = taken + 1, after
         return likelihood, posterior, counts[_KNOWN] / np.maximum(answers.per_worker, 1), taken
-
-
-def _likelihood(logits: np.ndarray, guessed: np.ndarray, golden: np.ndarray | None) -> float:
-    """Log likelihood of all answers, labels equally likely beforehand."""
-    top = logits.max(axis=1)
-    tasks = top + np.log(np.exp(logits - top[:, None]).mean(axis=1))
-    if golden is not None and (known := np.flatnonzero(golden >= 0)).size:
-        tasks[known] = logits[known, golden[known]]
-    return float(tasks.sum() + np.log(guessed).sum())
 
 
 def _mean(counts: np.ndarray, axis: int) -> np.ndarray:
     """exp(E[log p]) of a Dirichlet with these counts."""
-    return np.exp(digamma(counts) - digamma(counts.sum(axis=axis, keepdims=True)))
+    return np.asarray(np.exp(digamma(counts) - digamma(counts.sum(axis=axis, keepdims=True))))

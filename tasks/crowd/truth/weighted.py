@@ -38,16 +38,14 @@ class _Weighted(TruthInference):
     def infer(self, answers: Answers, golden: np.ndarray | None = None) -> Inferred:
         shares = hold(vote_shares(answers), golden)
         truth = shares.argmax(axis=1)
-        for taken in range(1, self.most + 1):
+        taken, settled = 0, False
+        while taken < self.most and not settled:
             missed = answers.label != truth[answers.task]
             wrong = np.bincount(answers.worker, missed, len(answers.workers))
             weight = self.weights(wrong, answers.per_worker)
             shares = hold(normalised(answers.votes(weight[answers.worker])), golden)
             after = (shares > shares.max(axis=1, keepdims=True) - _TIE).argmax(axis=1)
-            if (settled := bool((after == truth).all())) or taken == self.most:
-                truth = after
-                break
-            truth = after
+            taken, settled, truth = taken + 1, np.array_equal(after, truth), after
         return Inferred(shares, quality_of(answers, np.eye(len(answers.labels))[truth]), taken, weight=weight)
 
 

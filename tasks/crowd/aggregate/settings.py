@@ -1,0 +1,91 @@
+"""Settings of the flow: the form in the UI, the flags of `sluice crowd aggregate`, and the run's settings.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tasks.run.settings import RunSettings, group
+
+_ANSWERS = group("Answers")
+_INFER = group("Truth inference")
+_WORKERS = group("Workers")
+_OUTPUT = group("Output")
+
+OF_NUMBERS = ("mean", "median", "lfc_n")
+OF_BOTH = ("pm", "catd")
+
+
+class AggregateSettings(RunSettings):
+    """Say what is right, and who is reliable, where several workers answered and differ."""
+
+    # --- answers
+    answers: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)]
+    """Answers: CSV, JSON lines or Parquet with a task, a worker and a label in each row."""
+
+    task: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "task"
+    """Column of the task."""
+
+    worker: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "worker"
+    """Column of the worker."""
+
+    label: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "label"
+    """Column of the label that the worker gave."""
+
+    golden: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
+    """Tasks whose right label is known (columns task, and label or truth): they are not inferred, and show how reliable workers are."""
+
+    truth: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
+    """Right labels (columns task, and truth or label) that judge the result, and steer nothing."""
+
+    positive: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
+    """Of two labels the one that F1 is of; by default the second in order."""
+
+    # --- inference
+    method: Annotated[
+        Literal["mv", "zc", "ds", "lfc", "glad", "pm", "catd", "mace", "mean", "median", "lfc_n"],
+        Field(json_schema_extra=_INFER),
+    ] = "ds"
+    """How truth is inferred. mv: votes; zc: a reliability per worker; ds: a confusion matrix per worker (Dawid and Skene); lfc: the
+    same with prior counts, for few answers per worker; glad: a difficulty per task too; pm, catd: votes by weight; mace: who
+    guesses. For numbers: mean, median, lfc_n (by precision), pm, catd."""
+
+    numbers: Annotated[bool, Field(json_schema_extra=_INFER)] = False
+    """Labels are numbers, of which pm and catd take a centre; mean, median and lfc_n always do."""
+
+    compare: Annotated[bool, Field(json_schema_extra=_INFER)] = True
+    """Show in the report where the other quick methods would differ (all but glad and mace)."""
+
+    # --- workers
+    least_accuracy: Annotated[float | None, Field(gt=0, lt=1, json_schema_extra=_WORKERS)] = None
+    """Leave out workers whose accuracy is below this even at the upper bound of its interval: on golden tasks if there are any, or else
+    as the inference expects it of them. By default nobody is left out."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1, json_schema_extra=_WORKERS)] = 0.95
+    """Confidence of that bound."""
+
+    # --- output
+    output: Annotated[str, Field(json_schema_extra=_OUTPUT)] = ""
+    """File for the labels besides the run's own; workers.csv is written into the same folder."""
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether labels are numbers."""
+        return self.numbers or self.method in OF_NUMBERS
+
+    @property
+    def title(self) -> str:
+        return f"by {self.method}"
+
+    @model_validator(mode="after")
+    def _fits(self) -> AggregateSettings:
+        if self.numbers and self.method not in (*OF_NUMBERS, *OF_BOTH):
+            raise ValueError(
+                f"--numbers: not with --method {self.method}; take mean, median, lfc_n, pm or catd"
+            )
+        if self.of_numbers and self.least_accuracy is not None:
+            raise ValueError("--least-accuracy: numbers are not right or wrong; leave it out")
+        if len({self.task, self.worker, self.label}) < 3:
+            raise ValueError("--task, --worker and --label: name three different columns")
+        return self

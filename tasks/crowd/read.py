@@ -1,0 +1,119 @@
+"""Tables of answers and of known labels: CSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.corpus.formats import Broken, first_records, listed, path_of, read_records, reader_of
+from tasks.records import BadInput, Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of a file, as text, of the rows that have them all.
+
+    Args:
+        columns: of equal length, in the order that they were asked for.
+        rejected: the other rows, with the reason.
+    """
+
+    columns: list[list[str]]
+    rejected: list[Reject]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+
+def check_table(name: str, columns: Mapping[str, str], flag: str) -> None:
+    """Whether a file can be read and has these columns.
+
+    Args:
+        columns: each column by the flag that names it.
+        flag: that names the file, for messages.
+
+    Raises:
+        BadInput: one line.
+    """
+    known = _columns(name, flag)
+    for option, column in columns.items():
+        if column not in known:
+            raise BadInput(f"{option} {column}: {name} has no such column; it has: {listed(known)}")
+
+
+def label_column(name: str, flag: str) -> str:
+    """The column of right labels: `truth`, or `label` where there is none.
+
+    Raises:
+        BadInput: there is neither.
+    """
+    known = _columns(name, flag)
+    for column in ("truth", "label"):
+        if column in known:
+            return column
+    raise BadInput(f"{flag} {name}: no column truth or label; it has: {listed(known)}")
+
+
+def read_table(name: str, columns: Sequence[str], flag: str) -> Table:
+    """These columns of a file.
+
+    Raises:
+        BadInput: the file is damaged as a whole, or no row has all columns.
+    """
+    found: list[list[str]] = [[] for _ in columns]
+    rejected: list[Reject] = []
+    known: dict[str, str] = {}  # one string for each name, however many rows have it
+    stage = f"read {flag.lstrip('-')}"
+    for number, record in read_records(path_of(name)):
+        if isinstance(record, Broken):
+            rejected.append(Reject(stage, record.reason, f"{name}:{number}", record.detail))
+            continue
+        cells = [_text(record.get(column)) for column in columns]
+        if "" in cells:
+            rejected.append(Reject(stage, f"no {columns[cells.index('')]}", f"{name}:{number}"))
+            continue
+        for column, cell in zip(found, cells, strict=True):
+            column.append(known.setdefault(cell, cell))
+    if not found[0]:
+        reasons = Counter(reject.reason for reject in rejected).most_common(1)
+        said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
+        raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
+    return Table(found, rejected)
+
+
+def known_labels(name: str, task: str, flag: str) -> dict[str, str]:
+    """The right label by task.
+
+    Raises:
+        BadInput: the file cannot be used, or a task has two labels.
+    """
+    found: dict[str, str] = {}
+    for key, label in zip(*read_table(name, [task, label_column(name, flag)], flag).columns, strict=True):
+        if found.setdefault(key, label) != label:
+            raise BadInput(
+                f"{flag} {name}: task {key[:80]} has two labels, {found[key][:40]} and {label[:40]}"
+            )
+    return found
+
+
+def _columns(name: str, flag: str) -> list[str]:
+    path = path_of(name)
+    if not path.exists():
+        raise BadInput(f"{flag} {name}: no such file")
+    if path.is_dir() or reader_of(path) is None:
+        raise BadInput(f"{flag} {name}: give a file of JSON lines, CSV or Parquet")
+    first = next(first_records(path, 1), None)
+    if first is None:
+        raise BadInput(f"{flag} {name}: no rows in it")
+    return [str(column) for column in first]
+
+
+def _text(value: Any) -> str:
+    """A cell as a text; whole numbers have no ".0", however they were stored."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
