@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -114,6 +115,22 @@ COMMANDS = (
         check="tasks.crowd.aggregate.check",
         early=("great_expectations", "scipy.stats", "sklearn.metrics"),
         operation="aggregate",
+    ),
+    Command(
+        "crowd",
+        ClassifySettings,
+        "a label for each item by several answers and by what it is",
+        check="tasks.crowd.learn.check",
+        early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
+        operation="classify",
+    ),
+    Command(
+        "crowd",
+        LearnSettings,
+        "a model for items that nobody labelled, from answers that differ",
+        check="tasks.crowd.learn.check",
+        early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
+        operation="learn",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}

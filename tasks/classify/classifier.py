@@ -104,6 +104,38 @@ class Classifier:
         return cls(network, classes, mean, scale, tuple(facts["features"]), encoder)
 
 
+def embedded_classifier(
+    classes: list[str],
+    rows: Sequence[str] | np.ndarray,
+    features: Sequence[str],
+    *,
+    dimensions: int,
+    width: int,
+    seed: int,
+    network_seed: int,
+) -> Classifier:
+    """A small network before any training, over vectors of texts (LSA, fitted on them) or over numbers.
+
+    Args:
+        rows: texts, or numbers (n, d), that the classifier is to read.
+        features: columns of the numbers.
+        dimensions: of the vectors of texts.
+        width: of the network.
+    """
+    encoder, numbers = None, np.asarray(rows)
+    if isinstance(rows[0], str):
+        from tasks.select.lsa import LSAEncoder
+
+        encoder = LSAEncoder.fit(rows, dimensions, seed)
+        numbers = encoder.encode(list(rows))
+    mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
+    if encoder is not None:  # the leading directions say more: they keep their share
+        scale = np.full_like(scale, numbers.std())
+    scale = np.where(scale > 0, scale, 1.0)
+    network = small_network(numbers.shape[1], len(classes), network_seed, width)
+    return Classifier(network, classes, mean, scale, tuple(features), encoder)
+
+
 def vectors(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Vectors:
     """Numbers (n, d) less their mean, divided by their scale."""
     return Vectors(torch.from_numpy(((values - mean) / scale).astype(np.float32)).to(device()))

@@ -46,9 +46,7 @@ def visits(
             yield rows, logits_of(network, inputs.view(rows, WEAK, random))
 
 
-def step(
-    optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor, norm: float = 5.0
-) -> None:
+def step(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor, norm: float = 5.0) -> None:
     """One step; a gradient longer than `norm` is cut to it."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,8 +12,7 @@ import numpy as np
 from tasks.crowd.learn.joint import expected_counts
 from tasks.crowd.learn.methods import METHODS, by_dawid_skene, entropy, infer_jointly, probabilities, train
 from tasks.crowd.learn.network import fit, log_probabilities
-from tasks.crowd.learn.problem import Learned, Problem
-from tasks.crowd.truth.majority import MajorityVote
+from tasks.crowd.learn.problem import Problem
 from tasks.run.seeds import generator, integer
 from tests.bench.crowd_simulated import DATA, Task, drawn, on_classes, recorded, taken
 
@@ -22,7 +20,7 @@ Row = dict[str, Any]
 MOST = 8  # answers drawn for every item
 TRUTH = "truth"
 ANSWERED, EACH = 200, 3  # items answered where most are not
-FIRST, BATCH, ROUNDS = 200, 250, 4  # answers asked for in the replay
+FIRST, BATCH, ROUNDS = 200, 300, 3  # answers asked for in the replay
 
 
 @cache
@@ -122,7 +120,9 @@ def asking(data: str, strategy: str, seed: int) -> Row:
     return {"rounds": rows}
 
 
-def _score(strategy: str, problem: Problem, everything: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _score(
+    strategy: str, problem: Problem, everything: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     ties = random.random(len(problem.values)) * 1e-6
     if strategy == "random":
         return ties

@@ -39,7 +39,9 @@ def infer_crowdlab(problem: Problem) -> Learned:
     if tasks * workers > _LARGEST:
         raise BadInput(f"--method crowdlab: its table of {tasks:,} items by {workers:,} workers is too large")
     if answers.per_task.max() < 2:
-        raise BadInput("--method crowdlab: no item has two answers, and it compares answers; take another method")
+        raise BadInput(
+            "--method crowdlab: no item has two answers, and it compares answers; take another method"
+        )
     training, seed = problem.trained(tasks), integer(problem.seed, "crowdlab")
     votes = vote_shares(answers)
     hard = np.eye(labels)[votes.argmax(axis=1)]
@@ -47,7 +49,11 @@ def infer_crowdlab(problem: Problem) -> Learned:
     table = np.full((tasks, workers), np.nan)
     table[answers.task, answers.worker] = answers.label
     found = get_label_quality_multiannotator(
-        table[:, answers.per_worker > 0], np.exp(said), return_detailed_quality=False, return_annotator_stats=False, verbose=False
+        table[:, answers.per_worker > 0],
+        np.exp(said),
+        return_detailed_quality=False,
+        return_annotator_stats=False,
+        verbose=False,
     )["label_quality"]
     best = found["consensus_label"].to_numpy().astype(np.int64)
     sure = np.clip(found["consensus_quality_score"].to_numpy(float), 1 / labels, 1)

@@ -9,6 +9,8 @@ worker of a few answers shows little of his own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
@@ -17,33 +19,67 @@ from tasks.crowd.answers import Answers
 from tasks.crowd.learn.crowd_layer import infer_by_layer
 from tasks.crowd.learn.network import cross_fitted
 from tasks.crowd.learn.problem import Learned, Problem
-from tasks.crowd.truth.inferred import softmax
+from tasks.crowd.truth.inferred import TOLERANCE, settle, softmax, vote_shares
 from tasks.run.seeds import integer
 
-ROUNDS = 2
+ROUNDS = 3
 STRENGTH = 10.0  # answers to each label that the matrix of all workers counts for in everybody's
 _TURNS, _STEPS = 8, 5  # of temperature and matrices in a round; of the matrices in a turn
+_MOST = 200  # steps of pooled D&S
 _COLDEST, _HOTTEST = 0.2, 20.0
 _UNSEEN = 0.1  # answers of each kind that all workers together are taken to have given
 _NEVER = 1e-10
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What answers and a classifier say together, and the logarithm of how likely that makes the answers."""
+
+    posterior: np.ndarray
+    confusion: np.ndarray
+    temperature: float
+    evidence: float
+
+
 def infer_jointly(problem: Problem, rounds: int = ROUNDS) -> Learned:
-    """Begin with what a crowd layer says; train on it, weigh answers by what the classifier says of items it has not seen, repeat."""
+    """Train on what seems right, weigh answers by what the classifier says of items it has not seen, repeat.
+
+    It begins with what a crowd layer says, and with pooled D&S; where one of them goes wrong (many labels; one answer to an item)
+    the other mostly does not. After the first round it goes on with the one under which the answers are likelier.
+    """
+    starts = (infer_by_layer(problem).posterior, infer_pooled(problem).posterior)
+    best = max((_turn(problem, start, 0) for start in starts), key=lambda turn: turn.evidence)
+    for number in range(1, rounds):
+        best = _turn(problem, best.posterior, number)
+    return Learned(best.posterior, best.confusion, best.temperature)
+
+
+def infer_pooled(problem: Problem) -> Learned:
+    """D&S whose matrices are drawn to that of all workers: without features."""
     answers = problem.answers
-    posterior = infer_by_layer(problem).posterior
+
+    def step(posterior: np.ndarray) -> np.ndarray:
+        share = np.log(np.maximum(posterior.mean(axis=0), _NEVER))
+        return softmax(share + answer_likelihood(answers, shrunk(answers, posterior, problem.prior)))
+
+    posterior, _ = settle(vote_shares(answers), step, TOLERANCE, _MOST)
+    return Learned(posterior, shrunk(answers, posterior, problem.prior))
+
+
+def _turn(problem: Problem, posterior: np.ndarray, number: int) -> _Turn:
+    """Train on a posterior, and infer again beside what the classifiers say."""
+    answers, seed = problem.answers, integer(problem.seed, "joint", number)
     training = problem.trained(len(posterior))
-    for number in range(rounds):
-        seed = integer(problem.seed, "joint", number)
-        said = cross_fitted(problem.answered, posterior, problem.folds, seed, training, problem.width)
-        for _ in range(_TURNS):
+    said = cross_fitted(problem.answered, posterior, problem.folds, seed, training, problem.width)
+    confusion = shrunk(answers, posterior, problem.prior)
+    for _ in range(_TURNS):
+        temperature = temperature_of(said, answers, confusion)
+        prior = log_softmax(said / temperature, axis=1)
+        for _ in range(_STEPS):
+            posterior = softmax(prior + answer_likelihood(answers, confusion))
             confusion = shrunk(answers, posterior, problem.prior)
-            temperature = temperature_of(said, answers, confusion)
-            prior = log_softmax(said / temperature, axis=1)
-            for _ in range(_STEPS):
-                posterior = softmax(prior + answer_likelihood(answers, confusion))
-                confusion = shrunk(answers, posterior, problem.prior)
-    return Learned(posterior, confusion, temperature)
+    evidence = float(logsumexp(prior + answer_likelihood(answers, confusion), axis=1).sum())
+    return _Turn(posterior, confusion, temperature, evidence)
 
 
 def shrunk(answers: Answers, posterior: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:

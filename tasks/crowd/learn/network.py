@@ -14,16 +14,20 @@ from tasks.classify.networks import DROPOUT, device, logits_of, small_network
 from tasks.classify.training import Training, adamw, step, visits
 from tasks.run.seeds import generator, integer
 
-_STEPS, _EPOCHS = 600, 20  # at least
+_STEPS, _EPOCHS = 300, 20  # at least
 
 
-def training_for(rows: int, epochs: int | None = None, learning_rate: float = 1e-3, batch: int = 64) -> Training:
-    """How a network is trained: by default for 600 steps, and 20 passes over the rows, at least."""
+def training_for(
+    rows: int, epochs: int | None = None, learning_rate: float = 1e-3, batch: int = 64
+) -> Training:
+    """How a network is trained: by default for 300 steps, and 20 passes over the rows, at least."""
     steps = max(1, math.ceil(rows / batch))
     return Training(epochs or max(_EPOCHS, math.ceil(_STEPS / steps)), learning_rate, batch)
 
 
-def fit(values: np.ndarray, targets: np.ndarray, seed: int, training: Training, width: int = 128) -> nn.Module:
+def fit(
+    values: np.ndarray, targets: np.ndarray, seed: int, training: Training, width: int = 128
+) -> nn.Module:
     """Train a network by cross entropy.
 
     Args:
@@ -40,6 +44,15 @@ def fit(values: np.ndarray, targets: np.ndarray, seed: int, training: Training, 
         for rows, logits in visits(network, inputs, training, optimizer, seed, "crowd", epoch):
             step(optimizer, network, cross_entropy(logits, target[torch.from_numpy(rows)]))
     return network.eval()
+
+
+def tempered(network: nn.Module, temperature: float) -> nn.Module:
+    """The network with its logits divided by a temperature: done to its last layer, in place."""
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        for values in last.parameters():
+            values.div_(temperature)
+    return network
 
 
 def log_probabilities(network: nn.Module, values: np.ndarray) -> np.ndarray:

@@ -6,9 +6,8 @@ import warnings
 
 import numpy as np
 
-from tasks.crowd.learn.network import fit, log_probabilities
+from tasks.crowd.learn.network import fit, log_probabilities, tempered
 from tasks.crowd.learn.problem import Learned, Problem
-from tasks.crowd.truth.inferred import softmax
 from tasks.run.seeds import integer
 
 WAYS = ("none", "pseudo", "spread")
@@ -38,7 +37,11 @@ def targets_of(problem: Problem, learned: Learned, way: str) -> tuple[np.ndarray
 def _pseudo(problem: Problem, learned: Learned) -> np.ndarray:
     seed, training = integer(problem.seed, "pseudo"), problem.trained(len(problem.place))
     network = fit(problem.answered, learned.posterior, seed, training, problem.width)
-    return softmax(log_probabilities(network, problem.values[problem.others]) / learned.temperature)
+    tempered(network, learned.temperature)
+    found: np.ndarray = np.exp(
+        log_probabilities(network, np.ascontiguousarray(problem.values[problem.others]))
+    )
+    return found
 
 
 def _spread(problem: Problem, learned: Learned) -> np.ndarray:
@@ -48,7 +51,9 @@ def _spread(problem: Problem, learned: Learned) -> np.ndarray:
     given[problem.place] = learned.posterior.argmax(axis=1)
     model = LabelSpreading(kernel="knn", n_neighbors=min(NEIGHBOURS, len(given) - 1), alpha=0.2)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an item none of whose neighbours has a label: its row is not a number
+        warnings.simplefilter(
+            "ignore"
+        )  # an item none of whose neighbours has a label: its row is not a number
         model.fit(problem.values, given)
     found = np.zeros((len(problem.others), learned.posterior.shape[1]))
     found[:, model.classes_] = np.nan_to_num(model.label_distributions_[problem.others])
