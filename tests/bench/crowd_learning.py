@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("--data", nargs="*", default=list(JUDGED), choices=list(DATA))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=int, default=1, help="0 was looked at when the method was made")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/crowd-learning"))
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
                     for function, arguments in cells(part, data):
                         measure(given.out, part, function, (data, *arguments), seed)
     rows = [json.loads(path.read_text()) for path in sorted(given.out.glob("*.json"))]
-    write_tables(PAGE, [row for row in rows if row["seed"] < 100])
+    write_tables(PAGE, [row for row in rows if 0 < row["seed"] < 100])
 
 
 def cells(part: str, data: str) -> Iterator[Cell]:
