@@ -58,7 +58,7 @@ class CrowdLearningSettings(RunSettings):
     # --- learning
     method: Annotated[Method, Field(json_schema_extra=_LEARN)] = "joint"
     """mv: votes; ds, ds-hard: Dawid and Skene's posterior, or its likeliest label; ds-pooled: with matrices drawn to that of all
-    workers; joint: a classifier and confusion matrices in turns;
+    workers (two answers to an item or more); joint: a classifier and confusion matrices in turns;
     crowd-layer: a network under a matrix for each worker; crowdlab: by cleanlab, where it is installed."""
 
     folds: Annotated[int, Field(ge=2, le=50, json_schema_extra=_LEARN)] = 5

@@ -36,6 +36,8 @@ POSTERIOR, PROBABILITIES, MODEL = "stages/posterior.npy", "stages/probabilities.
 CONFUSION = "confusion.parquet"
 BASELINES = ("mv", "ds-hard", "ds")
 
+_LARGEST = 50_000_000  # numbers in all confusion matrices, of which a few copies are held
+
 _ITEMS = pa.schema([("task", pa.string()), ("text", pa.string())])
 _CONFUSION = pa.schema(
     [
@@ -185,6 +187,11 @@ def _of_items(
             "name the column of the class, or give more answers"
         )
     answers = answers_of(task, worker, label, labels)
+    if (size := len(answers.workers) * len(labels) ** 2) > _LARGEST:
+        raise BadInput(
+            f"--answers {settings.answers}: {len(answers.workers):,} workers and {len(labels):,} labels make {size:,} numbers of "
+            "confusion matrices; give fewer labels"
+        )
     return answers, codes_of(answers.tasks, items), rejected
 
 
