@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.crowd.learn.joint import expected_counts
+from tasks.crowd.learn.joint import expected_counts, prior_of
 from tasks.crowd.learn.methods import METHODS, by_dawid_skene, entropy, infer_jointly, probabilities, train
 from tasks.crowd.learn.network import fit, log_probabilities
 from tasks.crowd.learn.problem import Problem
@@ -75,7 +75,7 @@ def transfer(data: str, each: int, method: str, seed: int) -> Row:
     task = task_of(data)
     _, now = np.array_split(generator(seed, "transfer").permutation(len(task.labels)), 2)
     second = problem_of(data, np.full(len(now), each), seed, now)
-    known = replace(second, prior=_before(data, seed)[: len(second.answers.workers)])
+    known = replace(second, prior=prior_of(_before(data, seed)[: len(second.answers.workers)]))
     found = {}
     for name, problem in (("without", second), ("with", known)):
         learned = METHODS[method](problem)

@@ -17,6 +17,7 @@ from tasks.crowd.learn.joint import (
     expected_counts,
     infer_jointly,
     infer_pooled,
+    prior_of,
     shrunk,
     temperature_of,
 )
@@ -34,11 +35,12 @@ def test_matrices_of_workers_shrink_to_that_of_all():
     np.testing.assert_array_equal(counts, [[[1, 0], [0, 1]], [[1, 0], [1, 0]]])
     pooled = np.array([[2.1, 0.1], [1.1, 1.1]]) / 2.2
     np.testing.assert_allclose(shrunk(answers, posterior), (counts + STRENGTH * pooled) / (STRENGTH + 1))
-    known = np.zeros((2, 2, 2))
-    known[0] = [[3, 1], [1, 3]]
-    found = shrunk(answers, posterior, known)
-    np.testing.assert_allclose(found[0], np.array([[4, 1], [1, 4]]) / 5)
-    np.testing.assert_allclose(found[1], shrunk(answers, posterior)[1])
+    known = np.array([[[3, 1], [1, 3]], np.zeros((2, 2))])
+    prior = prior_of(known)
+    np.testing.assert_allclose(prior[1], STRENGTH * np.array([[3.1, 1.1], [1.1, 3.1]]) / 4.2)
+    np.testing.assert_allclose(prior[0], known[0] + prior[1])
+    total = counts + prior
+    np.testing.assert_allclose(shrunk(answers, posterior, prior), total / total.sum(axis=2, keepdims=True))
 
 
 def test_the_likelihood_of_answers_is_the_product_over_workers():
@@ -83,7 +85,7 @@ def test_the_same_seed_gives_the_same_labels():
 
 def test_what_is_known_of_workers_helps_where_each_item_has_one_answer():
     problem, truth = crowded(each=1)
-    known = expected_counts(problem.answers, np.eye(3)[truth[:180]])
+    known = prior_of(expected_counts(problem.answers, np.eye(3)[truth[:180]]))
     assert accuracy(infer_pooled(replace(problem, prior=known)).posterior, truth) > (
         accuracy(infer_pooled(problem).posterior, truth) + 0.1
     )

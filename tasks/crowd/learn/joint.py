@@ -86,16 +86,26 @@ def shrunk(answers: Answers, posterior: np.ndarray, known: np.ndarray | None = N
     """Confusion matrices under a posterior, drawn to that of all workers, (workers, labels true, labels given).
 
     Args:
-        known: counts of workers from before, instead of that of all for those who have any, (workers, true, given).
+        known: prior counts of every worker instead of those, (workers, true, given); see `prior_of`.
     """
     counts = expected_counts(answers, posterior)
-    pooled = counts.sum(axis=0) + _UNSEEN
-    prior = STRENGTH * pooled / pooled.sum(axis=1, keepdims=True)
-    if known is not None:
-        prior = np.where(known.sum(axis=(1, 2), keepdims=True) > 0, known, prior)
-    counts = counts + prior
+    counts = counts + (_of_all(counts) if known is None else known)
     found: np.ndarray = np.maximum(counts / counts.sum(axis=2, keepdims=True), _NEVER)
     return found
+
+
+def prior_of(known: np.ndarray) -> np.ndarray:
+    """Prior counts of every worker from what was counted before, 0 of one nobody knows, (workers, labels true, labels given).
+
+    Some cells of a worker are empty by chance, and nobody knows some workers: all workers together count in each, too.
+    """
+    return np.asarray(known + _of_all(known))
+
+
+def _of_all(counts: np.ndarray) -> np.ndarray:
+    """The matrix of all workers together, as `STRENGTH` answers to each label, (labels true, labels given)."""
+    pooled = counts.sum(axis=0) + _UNSEEN
+    return np.asarray(STRENGTH * pooled / pooled.sum(axis=1, keepdims=True))
 
 
 def expected_counts(answers: Answers, posterior: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ class Problem:
         training: of every network; by default `training_for` the rows it has.
         width: units of each hidden layer.
         folds: of cross-fitting.
-        prior: counts known of workers from before, float64 (workers, labels true, labels given), 0 of a worker nobody knows; or
+        prior: counts known of every worker from before, float64 (workers, labels true, labels given), see `joint.prior_of`; or
             nothing is known.
     """
 

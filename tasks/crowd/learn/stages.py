@@ -15,7 +15,7 @@ from tasks.classify.table import Labelled, read_labelled
 from tasks.classify.training import Training
 from tasks.crowd.answers import Answers, answers_of, codes_of, in_order
 from tasks.crowd.learn.check import item_columns
-from tasks.crowd.learn.joint import expected_counts, shrunk
+from tasks.crowd.learn.joint import expected_counts, prior_of, shrunk
 from tasks.crowd.learn.methods import METHODS, probabilities, train
 from tasks.crowd.learn.network import training_for
 from tasks.crowd.learn.prior import read_prior
@@ -85,6 +85,8 @@ def learn(run: Path, settings: CrowdLearningSettings, data: Facts) -> Facts:
     with one_thread():
         problem, classifier = load_problem(run, settings, data)
         terminal.current().note(f"{data['tasks']:,} of {data['items']:,} items are answered")
+        if settings.method.startswith("ds") and problem.answers.per_task.max() < 2:
+            terminal.current().note("one answer to each item does not show D&S who errs: take --method joint")
         learned = METHODS[settings.method](problem)
         network = train(problem, learned, unlabelled)
         everything = probabilities(problem, learned, network)
@@ -136,7 +138,7 @@ def load_problem(run: Path, settings: CrowdLearningSettings, data: Facts) -> tup
     )
     prior = None
     if settings.worker_prior:
-        prior = read_prior(settings.worker_prior, answers, settings.prior_share, "--worker-prior")
+        prior = prior_of(read_prior(settings.worker_prior, answers, settings.prior_share, "--worker-prior"))
     place = np.array(read_json(run / NAMES)["place"], np.int64)
     training = _training(settings, len(place))
     problem = Problem(values, answers, place, settings.seed, training, settings.width, settings.folds, prior)
