@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
@@ -131,6 +132,14 @@ COMMANDS = (
         check="tasks.crowd.learn.check",
         early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
         operation="learn",
+    ),
+    Command(
+        "crowd",
+        ClusterSettings,
+        "the records that mean the same, by asking about few pairs",
+        check="tasks.crowd.cluster.check",
+        early=("great_expectations", "scipy.sparse", "sklearn.isotonic"),
+        operation="cluster",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}
