@@ -33,7 +33,9 @@ def write_tables(page: Path, rows: Sequence[Row]) -> None:
     by_part: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_part[row["part"]].append(row)
-    parts = [_HEAD]
+    seeds = {part: sorted({row["seed"] for row in found}) for part, found in by_part.items()}
+    measured = "; ".join(f"{part}: {', '.join(map(str, found))}" for part, found in seeds.items())
+    parts = [_HEAD, f"Seeds that are measured so far: {measured}. A single seed has no ±."]
     for part, write in (("methods", _methods), ("transfer", _transfer), ("semi", _semi), ("asking", _asking)):
         if by_part[part]:
             parts.append(write(by_part[part]))

@@ -8,7 +8,7 @@ from tasks.classify.training import Training
 from tasks.crowd.answers import Answers
 from tasks.crowd.learn.problem import Problem
 
-QUICK = Training(epochs=15, learning_rate=1e-2, batch=32)
+QUICK = Training(epochs=10, learning_rate=2e-2, batch=32)
 
 
 def crowded(
@@ -34,7 +34,7 @@ def crowded(
         [f"w{one}" for one in range(6)],
         ["a", "b", "c"],
     )
-    return Problem(values, answers, np.arange(answered), seed=seed, training=QUICK, width=16), truth
+    return Problem(values, answers, np.arange(answered), seed=seed, training=QUICK, width=16, folds=3), truth
 
 
 def accuracy(found: np.ndarray, truth: np.ndarray) -> float:

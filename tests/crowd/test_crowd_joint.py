@@ -67,7 +67,7 @@ def test_the_temperature_of_a_classifier_that_is_too_sure_is_found_from_answers(
 @pytest.mark.parametrize("each", [1, 3])
 def test_features_help_where_answers_are_few(each):
     problem, truth = crowded(each)
-    learned = infer_jointly(problem)
+    learned = infer_jointly(problem, 2)
     votes = accuracy(vote_shares(problem.answers), truth)
     assert accuracy(learned.posterior, truth) > max(0.93, votes + 0.05)
     assert learned.confusion is not None
