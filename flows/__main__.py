@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -115,6 +116,22 @@ COMMANDS = (
         check="tasks.crowd.aggregate.check",
         early=("great_expectations", "scipy.stats", "sklearn.metrics"),
         operation="aggregate",
+    ),
+    Command(
+        "crowd",
+        ClassifySettings,
+        "a label for each item by several answers and by what it is",
+        check="tasks.crowd.learn.check",
+        early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
+        operation="classify",
+    ),
+    Command(
+        "crowd",
+        LearnSettings,
+        "a model for items that nobody labelled, from answers that differ",
+        check="tasks.crowd.learn.check",
+        early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
+        operation="learn",
     ),
     Command(
         "crowd",
