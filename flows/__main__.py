@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -114,6 +115,14 @@ COMMANDS = (
         check="tasks.crowd.aggregate.check",
         early=("great_expectations", "scipy.stats", "sklearn.metrics"),
         operation="aggregate",
+    ),
+    Command(
+        "crowd",
+        AnnotateSettings,
+        "have items labelled by people, files of answers or language models, until each label is sure",
+        check="tasks.crowd.annotate.check",
+        early=("great_expectations", "scipy.stats", "uvicorn", "starlette.applications"),
+        operation="annotate",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}
