@@ -36,9 +36,9 @@ def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: in
         new.setdefault(one.worker, {}).setdefault(campaign.code[one.task], campaign.label_code[one.label])
     for worker, answers in new.items():
         campaign.accept(worker, list(answers.items()))
-    if campaign.finished:
+    if campaign.finished or campaign.this_round >= quota:
         wanted.unlink(missing_ok=True)
-    elif campaign.this_round < quota:
+    else:
         rows = _wanted(campaign, quota - campaign.this_round)
         write_text(wanted, _csv(campaign, rows))
         filled = f" or add answers to {', '.join(settings.answers)}," if settings.answers else ""

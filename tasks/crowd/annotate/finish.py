@@ -96,7 +96,7 @@ def stopped_by(campaign: Campaign) -> list[str]:
 
 def workers(campaign: Campaign) -> list[Facts]:
     """A row for each annotator, those with the most answers first."""
-    given = [one for one in campaign.answers]
+    given = campaign.answers
     coded = coded_answers(campaign.settings, campaign.items, given)
     agreement = dict(zip(coded.workers, agreement_with_others(coded).tolist(), strict=True)) if given else {}
     seconds: dict[str, list[float]] = {}
@@ -189,6 +189,7 @@ def summarise(settings: AnnotateSettings, tables: Facts, rounds: Sequence[Facts]
                     "number",
                     "collected",
                     "answers",
+                    "items",
                     "done",
                     "sure",
                     "confidence",

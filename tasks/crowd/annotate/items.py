@@ -19,7 +19,7 @@ from tasks.records import BadInput
 LONGEST_NAME = 200  # characters of an annotator's name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself alone, so that it can be looked up by
 class Items:
     """What is to be labelled.
 

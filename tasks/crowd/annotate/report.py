@@ -19,7 +19,7 @@ from tasks.run.tables import write_text
 
 Facts = dict[str, Any]
 
-_WORKERS, _DISPUTED, _CHARACTERS = 40, 24, 600
+_WORKERS, _DISPUTED, _CHARACTERS = 20, 24, 600
 
 
 def write_report(run: Path, settings: AnnotateSettings, summary: Facts) -> Path:
@@ -71,7 +71,7 @@ def _spread(campaign: Campaign) -> list[Facts]:
     counts = Counter(campaign.counts[labelled].tolist())
     most = max(counts.values(), default=1)
     return [
-        {"answers": number, "items": counts[number], "height": 100 * counts[number] / most}
+        {"answers": number, "count": counts[number], "height": 100 * counts[number] / most}
         for number in range(max(counts, default=0) + 1)
     ]
 
@@ -82,7 +82,7 @@ def _labels(run: Path, settings: AnnotateSettings) -> list[Facts]:
     counts = Counter(row["label"] for row in rows)
     most = max(counts.values(), default=1)
     return [
-        {"label": _short(label, 60), "items": counts[label], "width": 100 * counts[label] / most}
+        {"label": _short(label, 60), "count": counts[label], "width": 100 * counts[label] / most}
         for label in settings.labels
     ]
 

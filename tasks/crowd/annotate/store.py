@@ -143,14 +143,16 @@ class CampaignStore(SqliteFile):
                 ).fetchone()
                 seconds = now - began[0] if timed and began else one.seconds
                 made = connection.execute(
-                    "INSERT OR IGNORE INTO answers (task, worker, label, round, cost, seconds, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO answers (task, worker, label, round, cost, seconds, created) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (task, worker) DO NOTHING",
                     (one.task, one.worker, one.label, one.round, one.cost, seconds, now),
                 )
                 counted.append(made.rowcount > 0)
                 self._return(connection, one.task, one.worker)
             for task, worker, reason, round in skips:
                 made = connection.execute(
-                    "INSERT OR IGNORE INTO skips VALUES (?, ?, ?, ?, ?)", (task, worker, reason, round, now)
+                    "INSERT INTO skips VALUES (?, ?, ?, ?, ?) ON CONFLICT (task, worker) DO NOTHING",
+                    (task, worker, reason, round, now),
                 )
                 skipped.append(made.rowcount > 0)
                 self._return(connection, task, worker)
@@ -165,7 +167,7 @@ class CampaignStore(SqliteFile):
         """Keep what was decided; the first decision about an item stays."""
         with self.transaction() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO adjudicated VALUES (?, ?, ?)",
+                "INSERT INTO adjudicated VALUES (?, ?, ?) ON CONFLICT (task) DO NOTHING",
                 [(task, label, self.clock()) for task, label in labels.items()],
             )
 
