@@ -1,9 +1,16 @@
-"""Who gets what next: online assignment of tasks to a worker."""
+"""Who is asked what next: the tasks where one more answer of this worker is worth most, and when a task has enough."""
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from scipy.special import entr
+
+Strategy = Literal["qasca", "entropy", "fewest", "random"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+
+_AT_ONCE = 4_000_000  # numbers of one block of expected posteriors
 
 
 def choose(
@@ -15,25 +22,74 @@ def choose(
     count: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Tasks for a worker, the best first, int64 (<= count,). Ties fall at random.
+    """The tasks to ask a worker next, the best first; ties fall by chance.
 
     Args:
-        strategy: "qasca" (largest expected gain of max_j P_ij after this worker's answer: QASCA, SIGMOD 2015, for accuracy), "entropy"
-            (least sure), "fewest" (answers) or "random".
-        posterior: float64 (tasks, labels).
-        answered: answers so far, int64 (tasks,).
-        open_tasks: codes of those to choose from, int64 (n,).
-        confusion: of the worker, float64 (labels true, labels given).
+        strategy: qasca: the largest expected gain in accuracy (QASCA, SIGMOD 2015, section 4.1); entropy: the least certain;
+            fewest: those with the fewest answers; random.
+        posterior: of each label of each task, float64 (tasks, labels).
+        answered: answers that each task has, int64 (tasks,).
+        open_tasks: tasks that are not closed and that this worker has not answered, bool (tasks,).
+        confusion: of this worker, float64 (labels true, labels given); of one who is not known yet that of the mean worker.
+        count: tasks, at most.
+
+    Returns:
+        Codes of tasks, int64 (up to count,).
     """
-    shuffled = generator.permutation(open_tasks)
-    if strategy == "random":
-        return shuffled[:count]
-    belief = posterior[shuffled]
+    places = np.flatnonzero(open_tasks)
+    worth = _worth(strategy, posterior[places], answered[places], confusion)
+    # Differences below what sums of floats are exact to are none, or they would decide what chance should.
+    order = np.lexsort((generator.random(len(places)), -np.round(worth, 12)))
+    return np.asarray(places[order[:count]])
+
+
+def _worth(strategy: str, posterior: np.ndarray, answered: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     if strategy == "qasca":
-        after = (belief[:, :, None] * confusion[None]).max(axis=1).sum(axis=1)
-        worth = after - belief.max(axis=1)
-    elif strategy == "entropy":
-        worth = entr(belief).sum(axis=1)
-    else:
-        worth = -answered[shuffled].astype(float)
-    return shuffled[np.argsort(-worth, kind="stable")[:count]]
+        return expected_gain(posterior, confusion)
+    if strategy == "entropy":
+        return np.asarray(entr(posterior).sum(axis=1))
+    return -answered.astype(float) if strategy == "fewest" else np.zeros(len(answered))
+
+
+def expected_gain(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
+    """How much likelier the likeliest label is expected to be after one more answer, float64 (tasks,), at least 0.
+
+    The mean of max_j P(j | answers, v) over what the worker would answer, v, less max_j P(j | answers).
+
+    Args:
+        posterior: float64 (tasks, labels).
+        confusion: float64 (labels true, labels given).
+    """
+    labels = posterior.shape[1]
+    rows = max(1, _AT_ONCE // labels**2)
+    after = [
+        (posterior[start : start + rows, :, None] * confusion).max(axis=1).sum(axis=1)
+        for start in range(0, len(posterior), rows)
+    ]
+    gain = np.concatenate(after) - posterior.max(axis=1) if after else np.zeros(0)
+    return np.asarray(np.maximum(gain, 0))
+
+
+def closed(posterior: np.ndarray, answered: np.ndarray, tau: float, most: int, least: int = 1) -> np.ndarray:
+    """Tasks that need no more answers, bool (tasks,): their label is as likely as tau, or they have all the answers they may have.
+
+    Args:
+        posterior: float64 (tasks, labels).
+        answered: answers of each task, int64 (tasks,).
+        tau: probability of a label that is enough.
+        most, least: answers of a task; one with fewer than `least` stays open however sure it is.
+    """
+    sure = (posterior.max(axis=1) >= tau) & (answered >= least)
+    return np.asarray(sure | (answered >= most))
+
+
+def mean_confusion(confusion: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """The confusion matrix of the mean worker, float64 (labels, labels), by what each has answered.
+
+    Args:
+        confusion: float64 (workers, labels, labels).
+        answers: of each worker, int64 (workers,).
+    """
+    weight = answers / max(1, answers.sum())
+    found = np.einsum("w,wjk->jk", weight, confusion)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -18,6 +19,7 @@ MODELS = {
     "quad": QuadSettings,
     "lead": LeadSettings,
     "wrong_event": WrongEventSettings,
+    "aggregate": AggregateSettings,
 }
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,5 +38,5 @@ def test_every_deployment_has_valid_settings_and_a_paused_schedule() -> None:
 
 def test_the_deployments_are_the_examples() -> None:
     examples = [one["parameters"]["settings"] for one in read("deployments/prefect.yaml")["deployments"]]
-    names = ("demo", "games", "quad", "lead", "letters")
+    names = ("demo", "games", "quad", "lead", "letters", "crowd")
     assert examples == [read(f"data/{name}.yaml") for name in names]

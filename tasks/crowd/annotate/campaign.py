@@ -21,7 +21,7 @@ from tasks.crowd.annotate.belief import Belief, believe
 from tasks.crowd.annotate.items import Items, items_of
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import FOR_EVER, Answer, CampaignStore
-from tasks.crowd.assign import choose
+from tasks.crowd.assign import choose, closed
 from tasks.crowd.truth.agreement import upper_bound
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.run.seeds import generator
@@ -127,7 +127,7 @@ class Campaign:
                 self.settings.strategy,
                 self.belief.posterior,
                 self.counts,
-                np.flatnonzero(free),
+                free,
                 self.belief.confusion(worker),
                 count - len(golden),
                 random,
@@ -160,11 +160,12 @@ class Campaign:
 
     def needs(self) -> np.ndarray:
         """Answers that each item wants at once, int64 (items,): up to the least number, then one at a time until its label is sure."""
-        least, most = self.settings.min_answers, self.settings.max_answers
+        settings, posterior = self.settings, self.belief.posterior
+        least, most = settings.min_answers, settings.max_answers
         need = np.minimum(np.maximum(least - self.counts, 1), most - self.counts)
-        need[(self.counts >= least) & (self.belief.posterior.max(axis=1) >= self.settings.confidence)] = 0
+        need[closed(posterior, self.counts, settings.confidence, most, least)] = 0
         need[(self.known != UNKNOWN) | (self.skips >= most)] = 0
-        return np.maximum(need, 0)
+        return need
 
     def left(self) -> int:
         """Answers that may still be handed out and paid."""

@@ -68,7 +68,7 @@ def _wanted(campaign: Campaign, count: int) -> list[int]:
         settings.strategy,
         campaign.belief.posterior,
         campaign.counts,
-        np.flatnonzero(needs),
+        needs > 0,
         campaign.belief.crowd,
         count - len(mixed),
         random,

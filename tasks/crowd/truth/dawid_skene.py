@@ -30,12 +30,14 @@ class DawidSkene(TruthInference):
     Args:
         diagonal, elsewhere: answers that every worker is taken to have given already to each label, right ones and each of the
             wrong ones: a Dirichlet prior of the rows of confusion matrices ("Learning from Crowds", JMLR 2010).
+        start: probability that a worker is right, by which the first step weighs votes; by default they count alike.
         tolerance: change of a probability below which it ends.
         most: steps, at most.
     """
 
     diagonal: float = 0.0
     elsewhere: float = 0.0
+    start: float | None = None
     tolerance: float = TOLERANCE
     most: int = 1000
 
@@ -67,9 +69,16 @@ class DawidSkene(TruthInference):
             logits = by_task @ given.transpose(0, 2, 1).reshape(-1, labels)
             return hold(softmax(logits + share), golden)
 
-        posterior, steps = settle(hold(vote_shares(answers), golden), step, self.tolerance, self.most)
+        first = hold(self._first(answers), golden)
+        posterior, steps = settle(first, step, self.tolerance, self.most)
         confusion = _confusion(by_answer @ posterior, counts)
         return Inferred(posterior, quality_of(answers, posterior), steps, confusion)
+
+    def _first(self, answers: Answers) -> np.ndarray:
+        if self.start is None:
+            return vote_shares(answers)
+        wrong = (1 - self.start) / max(1, len(answers.labels) - 1)
+        return softmax(answers.votes() * np.log(self.start / wrong))
 
     def _counts(self, labels: int) -> np.ndarray:
         return np.full((labels, labels), self.elsewhere) + (self.diagonal - self.elsewhere) * np.eye(labels)

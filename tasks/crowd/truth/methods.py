@@ -17,7 +17,9 @@ METHODS: dict[str, Callable[[], TruthInference]] = {
     "mv": MajorityVote,
     "zc": ZenCrowd,
     "ds": DawidSkene,
-    "lfc": partial(DawidSkene, diagonal=4.0, elsewhere=1.0),
+    "lfc": partial(
+        DawidSkene, diagonal=1.0, elsewhere=0.5
+    ),  # Jeffreys' prior, and half an answer for being right
     "glad": Glad,
     "pm": Pm,
     "catd": Catd,

@@ -1,0 +1,180 @@
+"""`sluice crowd aggregate`: answers that differ in, one label for each task and who is reliable out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.__main__ import main
+from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.run.folder import digest
+from tasks.run.tables import read_rows
+
+CAT = "<b>cat</b>"
+
+
+def write(path: Path, head: list[str], rows: list[Any]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([head, *rows])
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """Five workers say of 40 tasks whether they are cats; two guess, and one row is not whole."""
+    random = np.random.default_rng(3)
+    rows = []
+    for task in range(40):
+        truth = CAT if task % 3 == 0 else "dog"
+        for worker in range(5):
+            right = random.random() < (0.95 if worker < 3 else 0.5)
+            rows.append([f"t{task}", f"w{worker}", truth if right else ("dog" if truth == CAT else CAT)])
+    rows += [["t0", "w0", "dog"], ["t1", "", "dog"]]
+    return write(tmp_path / "answers.csv", ["task", "worker", "label"], rows)
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    rows = [[f"t{task}", CAT if task % 3 == 0 else "dog"] for task in range(40)]
+    return write(tmp_path / "truth.csv", ["task", "truth"], [*rows, ["t99", "dog"]])
+
+
+@pytest.fixture
+def make(answers: Path, tmp_path: Path) -> Callable[..., AggregateSettings]:
+    def settings(run: str, **changes: Any) -> AggregateSettings:
+        given = {"answers": str(answers), "runs_dir": str(tmp_path / "runs"), "run": run, **changes}
+        return AggregateSettings(**given)
+
+    return settings
+
+
+@pytest.mark.server
+def test_labels_are_inferred_judged_and_shown(prefect_server, make, truth, tmp_path):
+    from flows.crowd.aggregate import aggregate, shown
+
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = aggregate(make("r", truth=str(truth), positive=CAT, output=str(out / "labels.csv")))
+    assert summary["judged"]["accuracy"] >= 0.95
+    assert summary["judged"]["judged"] == 40
+    assert summary["judged"]["without_answers"] == 1
+    assert (summary["repeated"], summary["rejected"]) == (1, 1)
+    run = tmp_path / "runs/crowd-aggregate/r"
+    labels = rows_of(out / "labels.csv")
+    assert [row["task"] for row in labels] == [f"t{task}" for task in range(40)]
+    assert list(labels[0]) == ["task", "label", "confidence"]
+    workers = {row["worker"]: row for row in rows_of(out / "workers.csv")}
+    assert min(float(workers[f"w{one}"]["quality"]) for one in (0, 1, 2)) > 0.85
+    assert max(float(workers[f"w{one}"]["quality"]) for one in (3, 4)) < 0.75
+    assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["no worker"]
+    page = (run / "report.html").read_text()
+    assert CAT not in page
+    assert "&lt;b&gt;cat" in page
+    assert shown(summary)[1][0] == "40"
+    assert json.loads((run / "summary.json").read_text())["judged"]["others"]["mv"]["accuracy"] > 0.7
+
+
+@pytest.mark.server
+def test_the_same_again_after_a_stop_and_with_golden_tasks_those_who_fail_them_are_left_out(
+    prefect_server, make, truth, tmp_path, monkeypatch
+):
+    from flows.crowd import aggregate as module
+    from tasks.run.tables import read_json
+
+    golden = write(
+        tmp_path / "golden.csv", ["task", "label"], [[f"t{task}", CAT] for task in range(0, 40, 3)]
+    )
+    changes = {"golden": str(golden), "truth": str(truth), "least_accuracy": 0.85, "method": "mace"}
+    whole = module.aggregate(make("whole", **changes))
+    assert whole["golden"] == 14
+    assert whole["judged"]["judged"] == 26  # what was given is not counted as found
+    workers = {row["worker"]: row for row in rows_of(tmp_path / "runs/crowd-aggregate/whole/workers.csv")}
+    assert workers["w3"]["of"] == "14"
+    assert {name for name, row in workers.items() if row["left_out"] == "1"} <= {"w3", "w4"}
+    assert whole["left_out"] >= 1
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.report, "write_report", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            module.aggregate(make("again", **changes))
+    module.aggregate(make("again", **changes, resume=True))
+    runs = tmp_path / "runs/crowd-aggregate"
+    for name in ("labels.csv", "workers.csv", "pairs.csv", "confusion.parquet"):
+        assert digest(runs / "whole" / name) == digest(runs / "again" / name)
+    assert read_json(runs / "again/summary.json")["left_out"] == whole["left_out"]
+
+
+@pytest.mark.server
+def test_numbers(prefect_server, make, tmp_path):
+    from flows.crowd.aggregate import aggregate
+
+    rows = [
+        [f"t{task}", worker, task + error]
+        for task in range(6)
+        for worker, error in (("v", 0), ("w", 2), ("x", -0.1))
+    ]
+    data = write(tmp_path / "numbers.csv", ["task", "worker", "label"], rows)
+    judge = write(tmp_path / "true.csv", ["task", "truth"], [[f"t{task}", task] for task in range(6)])
+    summary = aggregate(make("n", answers=str(data), truth=str(judge), method="catd", numbers=True))
+    assert summary["judged"]["mae"] < 0.3
+    labels = rows_of(tmp_path / "runs/crowd-aggregate/n/labels.csv")
+    assert list(labels[0]) == ["task", "label", "confidence", "standard_error"]
+    assert all(0 <= float(row["confidence"]) <= 1 for row in labels)
+    assert "mean absolute error is <b>" in (tmp_path / "runs/crowd-aggregate/n/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--answers", "none.csv"], "--answers none.csv: no such file"),
+        (["--worker", "who"], "--worker who: "),
+        (["--worker", "task"], "name three different columns"),
+        (["--truth", "none.csv"], "--truth none.csv: no such file"),
+        (["--method", "median", "--least-accuracy", "0.5"], "numbers are not right or wrong"),
+        (["--method", "ds", "--numbers"], "not with --method ds"),
+        (["--output", "nowhere/labels.csv"], "no such folder"),
+        (["--confidence", "2"], "--confidence"),
+    ],
+)
+def test_what_cannot_work_is_one_line(answers, tmp_path, capfd, flags, said):
+    given = {"--answers": str(answers)}
+    words = [word for name, value in given.items() if name not in flags for word in (name, value)]
+    assert main(["crowd", "aggregate", "--runs-dir", str(tmp_path / "runs"), *words, *flags]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.server
+def test_answers_that_cannot_be_used_leave_no_run(prefect_server, make, tmp_path):
+    from flows.crowd.aggregate import aggregate
+    from tasks.records import BadInput
+
+    head = ["task", "worker", "label"]
+    alike = write(tmp_path / "alike.csv", head, [["a", "v", "x"], ["b", "w", "x"]])
+    words = write(tmp_path / "words.csv", head, [["a", "v", "x"], ["b", "w", "3"]])
+    two = write(tmp_path / "two.csv", ["task", "label"], [["t0", "dog"], ["t0", "cat"]])
+    for name, changes, said in (
+        ("alike", {"answers": str(alike)}, "all answers are x"),
+        ("words", {"answers": str(words), "method": "mean"}, "'x': not a number"),
+        ("two", {"golden": str(two)}, "task t0 has two labels"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            aggregate(make(name, **changes))
+        assert not (tmp_path / "runs/crowd-aggregate" / name).exists()
