@@ -82,8 +82,9 @@ class AnnotateSettings(ModelSettings):
     """Which items an annotator is given: those whose label this annotator is expected to make surer most (QASCA), the least sure,
     those with the fewest answers, or any."""
 
-    method: Annotated[Method, Field(json_schema_extra=_ASSIGN)] = "lfc"
-    """Truth inference between rounds, and in the end."""
+    method: Annotated[Method, Field(json_schema_extra=_ASSIGN)] = "ds"
+    """Truth inference between rounds, and in the end; but for mv, each answer is then weighed by its annotator's other answers,
+    so that a probability can be stopped by."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1, json_schema_extra=_ASSIGN)] = 0.95
     """Probability of a label from which on an item is done."""
