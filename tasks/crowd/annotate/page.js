@@ -62,7 +62,7 @@ function take(told, worker) {
   state.failing = 0;
   trouble("");
   at("bar").style.width = `${told.items_in_all ? (100 * told.done) / told.items_in_all : 0}%`;
-  at("progress").textContent = `${told.done} of ${told.items_in_all} items done, ${told.own} answers by you`;
+  at("progress").textContent = `${told.done} of ${told.items_in_all} items done, ${told.own} ${told.own === 1 ? "answer" : "answers"} by you`;
   if (worker !== state.worker) return;
   state.over = told.over;
   const shown = state.queue[0];
@@ -81,7 +81,7 @@ function failed(error) {
   }
   state.failing = state.failing || Date.now();
   if (Date.now() - state.failing > PATIENCE) {
-    trouble(`The server is away. ${outbox.length ? `${outbox.length} of your answers are kept here and will be sent.` : "This page tries again."}`);
+    trouble(`The server is away. ${outbox.length ? `${outbox.length} of your answers ${outbox.length === 1 ? "is" : "are"} kept here and will be sent.` : "This page tries again."}`);
   }
   setTimeout(outbox.length ? send : refill, RETRY);
 }
