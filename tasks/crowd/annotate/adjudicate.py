@@ -52,7 +52,8 @@ def disputed(campaign: Campaign) -> list[int]:
     confidence = campaign.belief.posterior.max(axis=1)
     unsure = (campaign.known == UNKNOWN) & (campaign.counts > 0) & (confidence < campaign.settings.confidence)
     places = np.flatnonzero(unsure)
-    return places[np.argsort(confidence[places], kind="stable")].tolist()
+    ordered: list[int] = places[np.argsort(confidence[places], kind="stable")].tolist()
+    return ordered
 
 
 def form_of(campaign: Campaign, tasks: list[int], name: str) -> Any:

@@ -132,7 +132,7 @@ class Campaign:
                 count - len(golden),
                 random,
             )
-            tasks = random.permutation(np.concatenate([golden, chosen])).astype(int).tolist()
+            tasks: list[int] = random.permutation(np.concatenate([golden, chosen])).astype(int).tolist()
             self.store.lease(worker, [self.items.ids[task] for task in tasks], seconds)
             for task in tasks:
                 self._take(worker, task, self.store.clock() + seconds)

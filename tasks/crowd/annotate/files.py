@@ -76,7 +76,8 @@ def _wanted(campaign: Campaign, count: int) -> list[int]:
     # A second answer to an item comes after the first to all.
     rounds = [chosen[needs[chosen] > turn] for turn in range(int(needs.max(initial=0)))]
     wanted = np.concatenate([*rounds, np.array([], dtype=np.int64)])[: count - len(mixed)]
-    return random.permutation(np.concatenate([mixed, wanted])).astype(int).tolist()
+    tasks: list[int] = random.permutation(np.concatenate([mixed, wanted])).astype(int).tolist()
+    return tasks
 
 
 def _csv(campaign: Campaign, tasks: list[int]) -> str:

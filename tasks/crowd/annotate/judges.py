@@ -76,7 +76,8 @@ class Judge:
 
 def verdict_of(labels: tuple[str, ...]) -> type[BaseModel]:
     """The record of an answer, which can hold no other label."""
-    return create_model("Verdict", label=(Literal[labels], ...))
+    fields: dict[str, Any] = {"label": (Literal[labels], ...)}
+    return create_model("Verdict", **fields)
 
 
 def judges_of(settings: AnnotateSettings) -> list[Judge]:
@@ -210,5 +211,5 @@ def check(settings: AnnotateSettings) -> None:
         raise BadInput(
             "--judges: a model stands there twice; give --instructions or --judge-seeds for several judges of it"
         )
-    for judge in judges_of(settings) or [None]:
-        check_model(judge.settings if judge else settings, "--annotators llm")
+    for model in settings.models or [""]:
+        check_model(settings.model_copy(update={"model": model}), "--annotators llm")
