@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -123,6 +124,14 @@ COMMANDS = (
         check="tasks.crowd.annotate.check",
         early=("great_expectations", "scipy.stats", "uvicorn", "starlette.applications"),
         operation="annotate",
+    ),
+    Command(
+        "crowd",
+        ClusterSettings,
+        "the records that mean the same, by asking about few pairs",
+        check="tasks.crowd.cluster.check",
+        early=("great_expectations", "scipy.sparse", "sklearn.isotonic"),
+        operation="cluster",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}

@@ -7,9 +7,20 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.loop import alignment, asking, clean, compare, estimate, finish, influence, rounds, students
+from tasks.loop import (
+    alignment,
+    asking,
+    clean,
+    compare,
+    estimate,
+    finish,
+    influence,
+    judging,
+    rounds,
+    students,
+)
 from tasks.loop.check import check_inputs, input_fingerprints
-from tasks.loop.keep import LIKELY_WRONG
+from tasks.loop.keep import LIKELY_WRONG, NOT_GOOD
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
 from tasks.run import artifacts, terminal
@@ -28,7 +39,7 @@ def _warms_up(settings: EqualSettings) -> bool:
 
 
 def _is_paid(settings: EqualSettings) -> bool:
-    return settings.dry_run or settings.extractor == "llm"
+    return settings.dry_run or settings.extractor == "llm" or settings.judges > 0
 
 
 read_target = Stage(prepare.target, "read target")
@@ -48,6 +59,8 @@ extract = Stage(rounds.extract, "extract in round {number}")
 reward = Stage(rounds.reward, "reward in round {number}")
 train = Stage(students.train_round, "train in round {number}")
 
+judge_pairs = Stage(judging.judge, "judge pairs")
+decide_pairs = Stage(judging.decide, "decide on pairs")
 clean_pairs = Stage(clean.clean, "clean pairs")
 train_at_end = Stage(students.train_at_end, "train at the end")
 judge = Stage(students.judge, "judge students", works=_trains)
@@ -111,6 +124,16 @@ def equal(settings: EqualSettings) -> Facts:
             _show(run, settings, number, corpus, clusters, base, warm, history)
 
         last, trained = history[-1]["reward"], history[-1]["train"]
+        judged = None
+        if settings.judges:
+            said = judge_pairs(run, settings, rounds=count, rewarded=last)
+            decided = judging.adjudicated(run, settings, count, said)
+            judged = decide_pairs(run, settings, rounds=count, judged=said, decided=decided)
+            last = {**last, "judged": judged}
+            terminal.current().note(
+                f"{judged['left_out']:,} of {said['judged']:,} pairs are left out: {NOT_GOOD}"
+            )
+            judged = {**said, **judged}
         if settings.clean != "none":
             cleaned = clean_pairs(run, settings, rounds=count, student=base, rewarded=last)
             last = {**last, "cleaned": cleaned}
@@ -160,6 +183,7 @@ def equal(settings: EqualSettings) -> Facts:
             comparison=others["comparison"],
             reference=others["reference"],
             tables=tables,
+            judged=judging.told(judged),
         )
         write_export(run, settings, tables=tables, summary=summary)
         finish.keep_last_student(run, trained["student"], tokens)

@@ -55,6 +55,12 @@ def check_inputs(settings: EqualSettings) -> None:
                 raise BadInput(
                     f"{flag} {name} knows what to expect of transport or similarity, not of influence: use ucb or linucb"
                 )
+    if settings.judges:
+        check_model(settings, "--judges")
+        if settings.train == "rounds":
+            raise BadInput("--judges: pairs are judged when all are read; give --train end, or never")
+    elif settings.judge_models or settings.adjudicate:
+        raise BadInput("--judge-models and --adjudicate are of judges: give --judges N")
     if settings.clean != "none" and settings.train != "end":
         raise BadInput(f"--clean {settings.clean}: pairs are cleaned when all are read; give --train end")
     if settings.train != "never":

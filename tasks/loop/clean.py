@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.loop.keep import CLEAN, kept_mask
+from tasks.loop.keep import CLEAN, JUDGED, KEPT, kept_mask
 from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.students import on_worker, training_of, where
@@ -38,7 +38,7 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
 
     here = round_folder(run, rounds)
     pairs = list(extracted_pairs(run, 0, rounds))
-    mask = kept_mask(run, rounds, cleaned=False)
+    mask = kept_mask(run, rounds, (KEPT, JUDGED))
     rows = np.arange(len(pairs)) if mask is None else np.flatnonzero(mask)
     clean, events = np.ones(len(rows)), np.zeros(len(rows), np.int64)
     if len(rows) >= _FEWEST:

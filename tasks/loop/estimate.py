@@ -8,6 +8,8 @@ from typing import Any
 from tasks.extract.llm.extractor import LLMExtractor
 from tasks.extract.llm.prompts import with_pairs
 from tasks.llm.request import Usage
+from tasks.loop import judging
+from tasks.loop.keep import KEEP, chooses_pairs
 from tasks.loop.plan import documents_budget
 from tasks.loop.pulls import llm_extractor
 from tasks.loop.settings import EqualSettings
@@ -19,6 +21,7 @@ Facts = dict[str, Any]
 ANSWER_SHARE = (
     0.5  # tokens of the pairs of a document, for each of its own: an assumption, until some are there
 )
+PAIR_TOKENS = 60  # of a question and its answer: another
 _SAMPLE = 256
 
 
@@ -32,12 +35,14 @@ def estimate(run: Path, settings: EqualSettings, corpus: Facts) -> Facts:
         documents to read, by the strategy and those it is compared with; requests to a model, tokens_sent and
         tokens_answered, 0 for rules; cost in dollars.
     """
+    judged = _judged(settings, corpus)
     documents = corpus["documents"]
     read = sum(documents_budget(documents, settings, name) for name in (settings.strategy, *settings.compare))
     if settings.extractor == "rules":
         tokens = corpus["tokens"] * read / documents
         model: Facts = {"requests": 0, "tokens_sent": 0, "tokens_answered": 0}
-        return {"files": [], "documents": read, **model, "cost": tokens * settings.price / 1e6}
+        cost = tokens * settings.price / 1e6
+        return {"files": [], "documents": read, **model, "cost": cost, **judged}
     rows = generator(settings.seed, "estimate").permutation(documents)[:_SAMPLE].tolist()
     texts = [document["text"] for document in read_documents(run, rows)]
     sampled = requests_of(llm_extractor(settings), texts)
@@ -48,7 +53,18 @@ def estimate(run: Path, settings: EqualSettings, corpus: Facts) -> Facts:
         "documents": read,
         **{name: round(value * scale) for name, value in sampled.items()},
         "cost": scale * settings.prices().cost(usage),
+        **judged,
     }
+
+
+def _judged(settings: EqualSettings, corpus: Facts) -> Facts:
+    """Pairs that judges are asked about, and what that costs, by ANSWER_SHARE and PAIR_TOKENS."""
+    if not settings.judges:
+        return {"pairs_judged": 0, "cost_judges": 0.0}
+    read = documents_budget(corpus["documents"], settings, settings.strategy) / corpus["documents"]
+    kept = settings.keep or (KEEP if chooses_pairs(settings, settings.strategy) else 1.0)
+    pairs = round(ANSWER_SHARE * corpus["tokens"] * read / PAIR_TOKENS * kept)
+    return {"pairs_judged": pairs, "cost_judges": settings.prices().cost(judging.estimate(settings, pairs))}
 
 
 def requests_of(extractor: LLMExtractor, texts: list[str]) -> Facts:
@@ -71,13 +87,20 @@ def requests_of(extractor: LLMExtractor, texts: list[str]) -> Facts:
 
 def told(expected: Facts, settings: EqualSettings) -> str:
     """The estimate in a line."""
+    line = _reading(expected, settings)
+    if settings.judges:
+        line += f"; {settings.judges} judges of about {expected['pairs_judged']:,} pairs about ${expected['cost_judges']:,.2f}"
+    whole = expected["cost_judges"] + (expected["cost"] if settings.extractor == "llm" else 0.0)
+    if settings.max_cost is not None and whole > settings.max_cost:
+        line += f", more than the budget of ${settings.max_cost:,.2f}, which ends the run before"
+    return line
+
+
+def _reading(expected: Facts, settings: EqualSettings) -> str:
     if settings.extractor == "rules":
         return f"to read {expected['documents']:,} documents would cost about ${expected['cost']:,.2f} at --price"
-    line = (
+    return (
         f"to read {expected['documents']:,} documents takes about {expected['requests']:,} requests, "
         f"{expected['tokens_sent']:,} tokens sent and {expected['tokens_answered']:,} answered: "
         f"about ${expected['cost']:,.2f}"
     )
-    if settings.max_cost is not None and expected["cost"] > settings.max_cost:
-        line += f", more than the budget of ${settings.max_cost:,.2f}, which ends the run before"
-    return line

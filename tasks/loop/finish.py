@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop.keep import LIKELY_WRONG, SERVES_LESS, kept_mask, known_reductions
+from tasks.loop.keep import (
+    JUDGED,
+    KEPT,
+    LIKELY_WRONG,
+    NOT_GOOD,
+    P_GOOD,
+    SERVES_LESS,
+    kept_mask,
+    known_reductions,
+)
 from tasks.loop.pulls import round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
@@ -37,7 +46,7 @@ Facts = dict[str, Any]
 def tables(run: Path, settings: EqualSettings, rounds: int, target: Facts, rewarded: Facts) -> Facts:
     """Put the rounds' tables together: pairs, arms, rejected, and the documents with what became of each."""
     folders = [round_folder(run, number) for number in range(rounds + 1)]
-    pairs = write_table(run / "pairs.parquet", kept_rows(run, rounds), PAIRS)
+    pairs = write_table(run / "pairs.parquet", _scored_rows(run, rounds), PAIRS)
     write_table(run / "arms.parquet", _concatenated(folders, "arms.parquet"), ARMS)
     with TableWriter(run / "rejected.parquet", REJECTED) as rejected:
         counts: Counter[str] = Counter()
@@ -92,6 +101,7 @@ def summarise(
     comparison: Sequence[Facts],
     reference: Facts | None,
     tables: Facts,
+    judged: Facts | None,
 ) -> Facts:
     """The figures of a run, machine-readable; `scores` are the student's before and after on the whole test part."""
     read = cumulative(warm, history)
@@ -116,8 +126,9 @@ def summarise(
         "tokens_total": corpus["tokens"],
         "tokens_read": totals["tokens"],
         "price": (price := document_price(totals, settings)),
-        "cost": totals["cost"],
-        "cost_per_pair": totals["cost"] / tables["pairs"] if tables["pairs"] else None,
+        "cost": (cost := totals["cost"] + (judged["cost"] if judged else 0.0)),
+        "cost_per_pair": cost / tables["pairs"] if tables["pairs"] else None,
+        "judged": judged,
         "cost_expected": expected["cost"] if settings.extractor == "llm" else None,
         "cost_everything": corpus["tokens"] * price / 1e6,
         "reference_examples": target["reference"],
@@ -218,18 +229,30 @@ def kept_rows(at: Path, last: int, columns: list[str] | None = None) -> Iterator
     return rows if mask is None else (row for row, own in zip(rows, mask, strict=True) if own)
 
 
+def _scored_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
+    """The pairs that are kept, with what judges think of them."""
+    path, mask = round_folder(run, last) / P_GOOD, kept_mask(run, last)
+    if not path.exists():
+        return kept_rows(run, last)
+    scores = np.asarray(load_array(path))
+    good = scores if mask is None else scores[mask]
+    rows = zip(kept_rows(run, last), good.tolist(), strict=True)
+    return ({**row, "p_good": None if np.isnan(one) else one} for row, one in rows)
+
+
 def _left_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
     """Rejections of the pairs that were read and are not kept."""
     mask, reductions = kept_mask(run, last), known_reductions(run, last)
     if mask is None:
         return
-    served = kept_mask(run, last, cleaned=False)
+    served, good = kept_mask(run, last, (KEPT,)), kept_mask(run, last, (KEPT, JUDGED))
     folders = [round_folder(run, number) for number in range(last + 1)]
     for place, row in enumerate(_concatenated(folders, "pairs.parquet", ["id", "similarity"])):
         if mask[place]:
             continue
         if served is None or served[place]:
-            yield {"stage": "clean", "reason": LIKELY_WRONG, "id": row["id"], "detail": ""}
+            stage, reason = ("clean", LIKELY_WRONG) if good is None or good[place] else ("judge", NOT_GOOD)
+            yield {"stage": stage, "reason": reason, "id": row["id"], "detail": ""}
             continue
         detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
         if reductions is not None and not np.isnan(reductions[place]):

@@ -7,7 +7,7 @@ those are kept from which the student learns the most. Where more than half are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -26,11 +26,15 @@ from tasks.select.keep import Kept, keep_nearest
 Reductions = Callable[[list[tuple[str, str]]], tuple[np.ndarray, np.ndarray]]
 
 KEPT = "kept.npy"
-CLEAN = "clean.npy"  # beside it in the last round, of a run that was cleaned
+JUDGED = "judged.npy"  # beside it in the last round, of a run with judges
+CLEAN = "clean.npy"  # and of a run that was cleaned
+P_GOOD = "p_good.npy"  # what they think of every pair of all rounds; nan of those they were not asked about
+MARKS = (KEPT, JUDGED, CLEAN)
 REDUCTIONS = "reductions.npy"  # loss reduction and tokens of every pair so far; nan where nobody had to know
-_SHARE = 0.25  # by default, of a strategy that reads for the best pairs of a document
+KEEP = 0.25  # by default, of a strategy that reads for the best pairs of a document
 SERVES_LESS = "the pairs that are kept serve the target better"
 LIKELY_WRONG = "its answer is likely wrong"
+NOT_GOOD = "the judges do not find it good"
 
 
 def chooses_pairs(settings: EqualSettings, strategy: str) -> bool:
@@ -70,7 +74,7 @@ def choose_pairs(
         return keep_nearest(vectors, reference, count, seed=seed)
 
     half = max(1, round(len(vectors) / 2))
-    count = max(1, round((_SHARE if settings.keep is None else settings.keep) * len(vectors)))
+    count = max(1, round((KEEP if settings.keep is None else settings.keep) * len(vectors)))
     files = [KEPT]
     if reductions is None:
         mask = nearest(count).mask
@@ -111,18 +115,17 @@ def newly_kept(at: Path, number: int) -> int | None:
     return int(now.sum() - (now[: len(before)] & before).sum())
 
 
-def kept_mask(at: Path, number: int, cleaned: bool = True) -> np.ndarray | None:
+def kept_mask(at: Path, number: int, marks: Sequence[str] = MARKS) -> np.ndarray | None:
     """Marks of the pairs of rounds 0..number that are kept after round `number`, (pairs,); None where all are.
 
     Args:
-        cleaned: those whose answer is likely wrong are not kept.
+        marks: files of marks that count, of MARKS; later ones leave out of what earlier ones kept.
     """
-    names = (KEPT, CLEAN) if cleaned else (KEPT,)
-    paths = [path for name in names if (path := round_folder(at, number) / name).exists()]
+    paths = [path for name in marks if (path := round_folder(at, number) / name).exists()]
     if not paths:
         return None
-    marks: np.ndarray = np.all([np.asarray(load_array(path)).astype(bool) for path in paths], axis=0)
-    return marks
+    kept: np.ndarray = np.all([np.asarray(load_array(path)).astype(bool) for path in paths], axis=0)
+    return kept
 
 
 def known_reductions(at: Path, number: int) -> np.ndarray | None:

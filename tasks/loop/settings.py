@@ -30,6 +30,7 @@ _TARGET = group("Target")
 _BUDGET = group("Budget")
 _SELECT = group("Select")
 _EXTRACT = group("Extract")
+_JUDGE = group("Judge")
 _TRAIN = group("Train")
 
 
@@ -106,6 +107,18 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
 
     max_pairs_per_document: Annotated[int, Field(ge=1, json_schema_extra=_EXTRACT)] = 64
     """Pairs kept of one document, the first ones."""
+
+    # --- judge
+    judges: Annotated[int, Field(ge=0, le=25, json_schema_extra=_JUDGE)] = 0
+    """Models that rate the pairs which are kept, when all are read: answerable, correct, useful. What they say is merged by truth
+    inference; pairs that are likely not good are left out, and p_good in pairs.parquet says how likely the others are. 0 for none."""
+
+    judge_models: Annotated[list[str], Field(json_schema_extra=_JUDGE)] = []
+    """Names of the judges at the same server, in turn; by default --model. One that is several judges answers at a temperature of .7
+    and with other seeds."""
+
+    adjudicate: Annotated[int, Field(ge=0, json_schema_extra=_JUDGE)] = 0
+    """So many of the pairs over which judges differ, the least certain, wait for a person's word in disputed.csv."""
 
     # --- train
     train: Annotated[Literal["rounds", "end", "never"], Field(json_schema_extra=_TRAIN)] = "rounds"

@@ -19,7 +19,6 @@ from tasks.llm.store import RequestStore
 from tasks.match.clusters import entities, one_to_one
 from tasks.match.evaluate import score
 from tasks.match.read import LEFT, RIGHT, Pairs
-from tasks.match.routing import Band
 from tasks.resolve.judge import PROBABILITIES, VERDICTS
 from tasks.resolve.label import load_labels
 from tasks.resolve.prepare import (
@@ -31,6 +30,7 @@ from tasks.resolve.prepare import (
 )
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
+from tasks.routing import Band
 from tasks.run.arrays import load_array
 from tasks.run.folder import versions
 from tasks.run.tables import read_rows, write_json, write_table, write_text

@@ -17,7 +17,6 @@ from tasks.llm.settings import asking, requests_path
 from tasks.llm.store import RequestStore
 from tasks.match.compare import comparisons
 from tasks.match.matcher import fit_matcher
-from tasks.match.routing import Band, choose_band
 from tasks.resolve.label import load_labels
 from tasks.resolve.prepare import (
     POOL,
@@ -31,6 +30,7 @@ from tasks.resolve.prepare import (
 from tasks.resolve.prompts import Verdict, form
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
+from tasks.routing import Band, choose_band
 from tasks.run import terminal
 from tasks.run.arrays import load_array, save_array
 from tasks.run.costs import Ledger

@@ -60,6 +60,7 @@ PAIRS = pa.schema(
         ("arm_reward", pa.float32()),  # of its arm after that pull
         ("decision", pa.string()),
         ("reason", pa.string()),
+        ("p_good", pa.float32()),  # that judges find it answerable, correct and useful; null without judges
     ]
 )
 

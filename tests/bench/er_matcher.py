@@ -14,7 +14,7 @@ from tasks.match.cover import cover_of, greedy_cover, shrunk_cover
 from tasks.match.evaluate import score
 from tasks.match.features import pair_features
 from tasks.match.matcher import fit_matcher
-from tasks.match.routing import choose_band
+from tasks.routing import choose_band
 from tasks.run.seeds import generator
 from tests.bench.er import Data
 

@@ -41,7 +41,7 @@ POSTERIOR = "stages/posterior.npy"
 LABELS, WORKERS, PAIRS = "labels.csv", "workers.csv", "pairs.csv"
 CONFUSION, OTHERS, REJECTS = "confusion.parquet", "stages/others.json", "rejected.parquet"
 
-QUICK = ("mv", "zc", "ds", "lfc", "pm", "catd")
+QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "pm", "catd")
 _LEAST_COMMON, _MOST_PAIRS = 5, 10_000  # of pairs of workers in the table
 _LARGEST_CONFUSION = 20_000_000  # numbers
 _CONFUSION = pa.schema(

@@ -1,10 +1,11 @@
-"""Dawid and Skene (Applied Statistics, 1979): a confusion matrix per worker; and with prior counts, as in LFC."""
+"""Dawid and Skene (Applied Statistics, 1979): a confusion matrix per worker; with prior counts, as in LFC; and variational, as in IBCC."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import digamma
 
 from tasks.crowd.answers import Answers
 from tasks.crowd.truth.inferred import (
@@ -30,6 +31,9 @@ class DawidSkene(TruthInference):
     Args:
         diagonal, elsewhere: answers that every worker is taken to have given already to each label, right ones and each of the
             wrong ones: a Dirichlet prior of the rows of confusion matrices ("Learning from Crowds", JMLR 2010).
+        variational: weigh answers by exp(E[log p]) instead of the mean, and shares of labels too: variational inference of Independent
+            Bayesian Classifier Combination (Kim and Ghahramani, AISTATS 2012; Simpson et al., 2013). Of who has answered little
+            less is made, so that few answers do not make it too sure. Needs prior counts.
         start: probability that a worker is right, by which the first step weighs votes; by default they count alike.
         tolerance: change of a probability below which it ends.
         most: steps, at most.
@@ -37,6 +41,7 @@ class DawidSkene(TruthInference):
 
     diagonal: float = 0.0
     elsewhere: float = 0.0
+    variational: bool = False
     start: float | None = None
     tolerance: float = TOLERANCE
     most: int = 1000
@@ -64,14 +69,18 @@ class DawidSkene(TruthInference):
         even = np.full(len(answers.tasks), 1 / len(answers.tasks))
 
         def step(posterior: np.ndarray) -> np.ndarray:
-            share = np.log(np.maximum(even @ posterior, _NEVER))
-            given = np.log(_confusion(by_answer @ posterior, counts))  # (workers, true, given)
+            seen = _seen(by_answer @ posterior, counts)
+            if self.variational:
+                share, given = _mean_log(np.ones(len(posterior)) @ posterior + 1), _mean_log(seen)
+            else:
+                share = np.log(np.maximum(even @ posterior, _NEVER))
+                given = np.log(_confusion(seen))
             logits = by_task @ given.transpose(0, 2, 1).reshape(-1, labels)
             return hold(softmax(logits + share), golden)
 
         first = hold(self._first(answers), golden)
         posterior, steps = settle(first, step, self.tolerance, self.most)
-        confusion = _confusion(by_answer @ posterior, counts)
+        confusion = _confusion(_seen(by_answer @ posterior, counts))
         return Inferred(posterior, quality_of(answers, posterior), steps, confusion)
 
     def _first(self, answers: Answers) -> np.ndarray:
@@ -84,12 +93,21 @@ class DawidSkene(TruthInference):
         return np.full((labels, labels), self.elsewhere) + (self.diagonal - self.elsewhere) * np.eye(labels)
 
 
-def _confusion(expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Rows of probabilities from expected counts (workers x given, true) and prior counts; even where there is neither."""
+def _seen(expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Expected answers (workers x given, true) and prior counts together, (workers, true, given)."""
     labels = expected.shape[1]
-    seen = expected.reshape(-1, labels, labels).transpose(0, 2, 1) + counts
+    return np.asarray(expected.reshape(-1, labels, labels).transpose(0, 2, 1) + counts)
+
+
+def _mean_log(counts: np.ndarray) -> np.ndarray:
+    """E[log p] of Dirichlet distributions over the last axis."""
+    return np.asarray(digamma(counts) - digamma(counts.sum(axis=-1, keepdims=True)))
+
+
+def _confusion(seen: np.ndarray) -> np.ndarray:
+    """Rows of probabilities, (workers, true, given); even where nothing was seen."""
     totals = seen.sum(axis=2, keepdims=True)
-    even = np.full_like(seen, 1 / labels)
+    even = np.full_like(seen, 1 / seen.shape[2])
     return np.asarray(np.maximum(np.divide(seen, totals, out=even, where=totals > 0), _NEVER))
 
 
@@ -100,4 +118,4 @@ def confusion_of(answers: Answers, posterior: np.ndarray, count: float = 0.0) ->
         count: that every answer is taken to have been given already.
     """
     labels = len(answers.labels)
-    return _confusion(answers.by_task.T @ posterior, np.full((1, labels, labels), count))
+    return _confusion(_seen(answers.by_task.T @ posterior, np.full((1, labels, labels), count)))

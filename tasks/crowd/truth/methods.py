@@ -13,13 +13,14 @@ from tasks.crowd.truth.majority import MajorityVote
 from tasks.crowd.truth.one_coin import ZenCrowd
 from tasks.crowd.truth.weighted import Catd, Pm
 
+_RIGHT, _WRONG = 1.0, 0.5  # prior counts: Jeffreys', and half an answer for being right
+
 METHODS: dict[str, Callable[[], TruthInference]] = {
     "mv": MajorityVote,
     "zc": ZenCrowd,
     "ds": DawidSkene,
-    "lfc": partial(
-        DawidSkene, diagonal=1.0, elsewhere=0.5
-    ),  # Jeffreys' prior, and half an answer for being right
+    "lfc": partial(DawidSkene, diagonal=_RIGHT, elsewhere=_WRONG),
+    "ibcc": partial(DawidSkene, diagonal=_RIGHT, elsewhere=_WRONG, variational=True),
     "glad": Glad,
     "pm": Pm,
     "catd": Catd,

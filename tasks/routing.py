@@ -1,4 +1,4 @@
-"""Which pairs the matcher decides itself, and which are worth asking a language model about.
+"""Which pairs a scorer decides itself, and which are worth asking a language model or people about.
 
 The band of probabilities in which it does not decide is chosen from a labelled sample as a risk-controlling prediction set
 (Bates et al., Journal of the ACM, 2021): errors grow with what is decided, so the widest decision whose upper confidence

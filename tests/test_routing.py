@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.match.routing import choose_band
 from tasks.records import BadInput
+from tasks.routing import choose_band
 
 
 def population(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

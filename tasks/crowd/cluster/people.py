@@ -1,0 +1,148 @@
+"""Answers of people: recorded ones, and those that they fill into wanted.csv of the run between one start of it and the next."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.crowd.cluster.crowd import Given
+from tasks.crowd.cluster.read import Ids, label_of, pair_of
+from tasks.crowd.cost.pages import page_of, pages
+from tasks.records import BadInput, Stopped
+from tasks.run.tables import write_text
+
+WANTED, COLLECTED = "wanted.csv", "stages/collected.csv"
+_HEAD = ("page", "left_id", "right_id", "worker", "label", "left", "right")
+_ALONE = "you"  # who answers where one answer is enough and no name is given
+
+
+class People:
+    """Looks answers up, and writes down what is missing.
+
+    What was filled in is first put aside in COLLECTED, so that wanted.csv can be written anew and nothing that anybody answered is lost.
+
+    Args:
+        run: the run's folder.
+        name: of the run, for messages.
+        ids: of records and pairs.
+        recorded: answers by row of a pair, of files.
+        redundancy: answers wanted of a pair of which none are recorded.
+        page_records: records on a page.
+        texts: of the records of a run, to show them; "" where they are not known.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        name: str,
+        ids: Ids,
+        recorded: Mapping[int, Mapping[str, int]],
+        redundancy: int,
+        page_records: int,
+        texts: Sequence[str],
+    ) -> None:
+        self.run, self.name, self.ids, self.recorded = run, name, ids, recorded
+        self.redundancy, self.page_records, self.texts = redundancy, page_records, texts
+        self.collected: dict[int, dict[str, int]] = {}
+        self._rows = ids.rows()
+        self._take(run / COLLECTED)
+        if self._take(run / WANTED):
+            self._save()
+
+    def __call__(self, rows: np.ndarray) -> Given:
+        """The answers to pairs.
+
+        Raises:
+            Stopped: people have to fill in wanted.csv first.
+        """
+        missing = [row for row in rows.tolist() if self._lacks(row)]
+        if missing:
+            self._want(np.array(missing, dtype=np.int64))
+        given = [
+            (row, worker, label)
+            for row in rows.tolist()
+            for worker, label in (self.recorded.get(row) or self.collected[row]).items()
+        ]
+        found_rows, workers, labels = zip(*given, strict=True)
+        return np.array(found_rows), list(workers), np.array(labels)
+
+    def _lacks(self, row: int) -> int:
+        """Answers that a pair still needs."""
+        return 0 if row in self.recorded else max(0, self.redundancy - len(self.collected.get(row, ())))
+
+    def _want(self, rows: np.ndarray) -> None:
+        left, right = self.ids.left[rows], self.ids.right[rows]
+        page = page_of(left, right, pages(left, right, self.page_records))
+        lines = [
+            [int(page[at]) + 1, *self.ids.names(row), "", "", *self._shown(row)]
+            for at in np.lexsort((rows, page)).tolist()
+            for row in [int(rows[at])]
+            for _ in range(self._lacks(row))
+        ]
+        path = self.run / WANTED
+        write_text(path, csv_of(_HEAD, lines))
+        raise Stopped(
+            f"{len(lines):,} answers to {len(rows):,} pairs are wanted: fill in {'worker and ' if self.redundancy > 1 else ''}"
+            f"label (1 the same, 0 not) in {path}, then continue with --resume {self.name}"
+        )
+
+    def _shown(self, row: int) -> tuple[str, str]:
+        return _as_text(self.texts[self.ids.left[row]]), _as_text(self.texts[self.ids.right[row]])
+
+    def _take(self, path: Path) -> bool:
+        """Take in what is filled in. Returns whether anything is."""
+        if not path.exists():
+            return False
+        taken = False
+        with path.open(encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may have put a mark first
+            reader = csv.DictReader(stream)
+            if missing := {"left_id", "right_id", "worker", "label"} - set(reader.fieldnames or ()):
+                raise BadInput(
+                    f"{path}: no column {', '.join(sorted(missing))}; put it back, or remove the file and --resume {self.name}"
+                )
+            for line in reader:
+                if (line["label"] or "").strip():
+                    self._answer(line, f"{path}:{reader.line_num}")
+                    taken = True
+        return taken
+
+    def _answer(self, line: Mapping[str, str], at: str) -> None:
+        row = self._rows.get(frozenset(pair_of(line, self.ids.within, at)))
+        if row is None:
+            raise BadInput(f"{at}: no such pair; put the ids back as they were")
+        worker = (line["worker"] or "").strip() or (_ALONE if self.redundancy == 1 else "")
+        if not worker:
+            raise BadInput(f"{at}: an answer without a worker; name who gave it")
+        label = label_of(line["label"], at)
+        before = self.collected.setdefault(row, {}).setdefault(worker, label)
+        if before != label:
+            raise BadInput(
+                f"{at}: {worker} answered this pair otherwise before; somebody else must answer it"
+            )
+
+    def _save(self) -> None:
+        lines = [
+            [*self.ids.names(row), worker, label]
+            for row, answers in self.collected.items()
+            for worker, label in answers.items()
+        ]
+        write_text(self.run / COLLECTED, csv_of(("left_id", "right_id", "worker", "label"), lines))
+
+
+def csv_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _as_text(value: str) -> str:
+    """So that no spreadsheet takes a record's text for a formula."""
+    return f"'{value}" if value[:1] in "=+-@\t\r" else value

@@ -1,0 +1,180 @@
+"""The stages of `sluice crowd cluster` over a run's folder: read, estimate, ask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.corpus.formats import given_with
+from tasks.crowd.cluster.crowd import Asked, Given, simulated
+from tasks.crowd.cluster.people import WANTED, People, csv_of
+from tasks.crowd.cluster.plan import Decided, Method, make_plan
+from tasks.crowd.cluster.read import read_answers, read_confusion, read_truth
+from tasks.crowd.cluster.records import candidates_of
+from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.crowd.cost.estimate import expected
+from tasks.crowd.cost.pages import pages
+from tasks.crowd.cost.pairs import Plan, follow
+from tasks.crowd.truth.methods import METHODS
+from tasks.run import terminal
+from tasks.run.seeds import generator
+from tasks.run.tables import REJECTED, write_json, write_table, write_text
+
+Facts = dict[str, Any]
+
+REJECTS, DECIDED, ANSWERS, WORKERS = "rejected.parquet", "stages/decided.json", "answers.csv", "workers.csv"
+
+# Imagined crowds of an estimate, fewer where there are many pairs: the plan of 100,000 takes up to a minute.
+_DRAWS, _FEW = 5, 50_000
+
+
+def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
+    """The candidate pairs, and what they are expected to cost."""
+    found = candidates_of(settings)
+    write_table(run / REJECTS, (reject.row for reject in found.rejects), REJECTED)
+    draws = max(1, min(_DRAWS, _FEW // len(found.pairs)))
+    awaited = expected(lambda: plan_of(settings), found.pairs, draws=draws, seed=settings.seed)
+    return {
+        "files": [REJECTS],
+        "pairs": len(found.pairs),
+        "records": found.pairs.records,
+        "rejected": len(found.rejects),
+        "expected_questions": awaited.questions,
+        "expected_least": awaited.least,
+        "expected_most": awaited.most,
+        "expected_rounds": awaited.rounds,
+        "expected_cost": awaited.questions * settings.redundancy * settings.price,
+    }
+
+
+def ask(run: Path, settings: ClusterSettings, data: Facts) -> Facts:
+    """Ask the crowd, round by round, and decide. Answers are looked up from the first on, so a run goes on where it stopped.
+
+    Raises:
+        Stopped: people have to answer first.
+        BadInput: something that they wrote is no answer.
+    """
+    found = candidates_of(settings)
+
+    def tell(questions: int) -> None:
+        terminal.current().progress("pairs asked", questions)
+
+    asked = Asked(len(found.pairs), source_of(run, settings), METHODS[settings.merge](), tell)
+    outcome = follow(plan_of(settings), asked)
+    _save(run / DECIDED, outcome)
+    answers: Facts = {"answers": 0, "workers": 0}
+    if asked.rounds:
+        answers = _write_answers(run, settings, asked)
+    else:
+        write_text(run / ANSWERS, csv_of(("left_id", "right_id", "worker", "label"), ()))
+        write_text(run / WORKERS, csv_of(_WORKER_HEAD, ()))
+    (run / WANTED).unlink(missing_ok=True)
+    rows = np.flatnonzero(~np.isnan(outcome.match))
+    on_pages = pages(found.pairs.left[rows], found.pairs.right[rows], settings.page_records)
+    return {
+        "files": [DECIDED, ANSWERS, WORKERS],
+        "questions": len(rows),
+        "rounds": [list(one) for one in asked.rounds],
+        "pages": len(on_pages),
+        **answers,
+    }
+
+
+def plan_of(settings: ClusterSettings) -> Plan[Decided]:
+    """The plan that settings name."""
+    method = Method(
+        settings.method,
+        settings.refine,
+        -1.0 if settings.below is None else settings.below,
+        2.0 if settings.above is None else settings.above,
+        settings.sample,
+        settings.error,
+        settings.confidence,
+        settings.audit,
+    )
+    return make_plan(
+        candidates_of(settings).pairs, method, lambda purpose: generator(settings.seed, "crowd", purpose)
+    )
+
+
+def source_of(run: Path, settings: ClusterSettings) -> Callable[[np.ndarray], Given]:
+    """Who answers."""
+    found = candidates_of(settings)
+    if not settings.simulate:
+        with given_with("--answers"):
+            recorded = read_answers(settings.answers, found.ids)
+        return People(
+            run, settings.run, found.ids, recorded, settings.redundancy, settings.page_records, found.texts
+        )
+    with given_with("--simulate"):
+        crowd = read_confusion(settings.simulate)
+    with given_with("--truth"):
+        cluster = read_truth(settings.truth, found.ids)
+    truth = (cluster[found.pairs.left] == cluster[found.pairs.right]).astype(np.int64)
+    random = generator(settings.seed, "crowd", "answers")
+    return simulated(truth, crowd.matrices, crowd.workers, settings.redundancy, random, crowd.activity)
+
+
+def load_decided(run: Path) -> Facts:
+    """What `ask` left: lists of cluster, how, match (None where not asked) and dropped, with low, high and dissent."""
+    found: Facts = json.loads((run / DECIDED).read_text(encoding="utf-8"))
+    return found
+
+
+_WORKER_HEAD = ("worker", "answers", "quality", "same_if_different", "different_if_same")
+
+
+def _write_answers(run: Path, settings: ClusterSettings, asked: Asked) -> Facts:
+    ids = candidates_of(settings).ids
+    answers, found = asked.inferred()
+    lines = (
+        [*ids.names(int(answers.tasks[task])), answers.workers[worker], answers.labels[label]]
+        for task, worker, label in zip(
+            answers.task.tolist(), answers.worker.tolist(), answers.label.tolist(), strict=True
+        )
+    )
+    write_text(run / ANSWERS, csv_of(("left_id", "right_id", "worker", "label"), lines))
+    confusion = found.confusion
+    rows = (
+        [
+            name,
+            int(answers.per_worker[at]),
+            f"{found.quality[at]:.4f}",
+            *(
+                ("", "")
+                if confusion is None
+                else (f"{confusion[at, 0, 1]:.4f}", f"{confusion[at, 1, 0]:.4f}")
+            ),
+        ]
+        for at, name in enumerate(answers.workers)
+    )
+    write_text(run / WORKERS, csv_of(_WORKER_HEAD, rows))
+    return {"answers": len(answers), "workers": len(answers.workers)}
+
+
+def _save(path: Path, outcome: Decided) -> None:
+    dissent = outcome.dissent
+    write_json(
+        path,
+        {
+            "cluster": outcome.cluster.tolist(),
+            "how": outcome.how.tolist(),
+            "match": [None if np.isnan(one) else round(one, 6) for one in outcome.match.tolist()],
+            "dropped": outcome.dropped.tolist(),
+            "low": outcome.band.low,
+            "high": outcome.band.high,
+            "labels_wanted": outcome.band.wanted,
+            "dissent": None
+            if dissent is None
+            else {
+                "share": dissent.share,
+                "low": dissent.low,
+                "high": dissent.high,
+                "asked": dissent.asked,
+            },
+        },
+    )

@@ -1,0 +1,115 @@
+"""Pairs that share records on one page (a HIT): a worker who reads k records answers every pair among them.
+
+To cover all pairs with the fewest pages is NP-hard; this is the greedy two-tier way of CrowdER (Wang et al., VLDB 2012):
+what hangs together in more than k records is cut into pieces of k that hold as many pairs as they can, then small pieces are packed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.records import BadInput
+
+Graph = dict[int, set[int]]
+
+
+def pages(left: np.ndarray, right: np.ndarray, most: int) -> list[list[int]]:
+    """Pages of records such that both records of every pair stand on one of them.
+
+    Args:
+        left, right: records of each pair, int64 (q,).
+        most: records on a page, at least 2.
+
+    Returns:
+        The records of each page, sorted.
+    """
+    if most < 2:
+        raise BadInput(f"pages of {most} records: a pair needs two")
+    graph: Graph = defaultdict(set)
+    for one, other in zip(left.tolist(), right.tolist(), strict=True):
+        graph[one].add(other)
+        graph[other].add(one)
+    return _packed(_pieces(graph, most), most)
+
+
+def page_of(left: np.ndarray, right: np.ndarray, made: Sequence[Sequence[int]]) -> np.ndarray:
+    """The first page that holds each pair, int64 (q,)."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for number, records in enumerate(made):
+        for record in records:
+            places[record].append(number)
+    return np.array(
+        [
+            min(set(places[one]) & set(places[other]))
+            for one, other in zip(left.tolist(), right.tolist(), strict=True)
+        ],
+        dtype=np.int64,
+    )
+
+
+def _pieces(graph: Graph, most: int) -> list[list[int]]:
+    """Groups of at most `most` records that hold every edge; a component that is small enough is one."""
+    found = []
+    for component in _components(graph):
+        if len(component) <= most:
+            found.append(component)
+            continue
+        rest = {one: set(graph[one]) for one in component}
+        while rest:
+            piece = _grown(rest, most)
+            found.append(sorted(piece))
+            for one in piece:
+                rest[one] -= piece
+            for one in [one for one in piece if not rest[one]]:
+                del rest[one]
+    return found
+
+
+def _components(graph: Graph) -> list[list[int]]:
+    seen: set[int] = set()
+    found = []
+    for start in sorted(graph):
+        if start in seen:
+            continue
+        component, waiting = [], [start]
+        seen.add(start)
+        while waiting:
+            one = waiting.pop()
+            component.append(one)
+            fresh = graph[one] - seen
+            seen |= fresh
+            waiting.extend(fresh)
+        found.append(sorted(component))
+    return found
+
+
+def _grown(rest: Graph, most: int) -> set[int]:
+    """From the record with most open pairs, the one that has most pairs into the piece, and of such fewest out of it."""
+    start = min(rest, key=lambda one: (-len(rest[one]), one))
+    piece, inside = {start}, dict.fromkeys(rest[start], 1)
+    while len(piece) < most and inside:
+        best = min(inside, key=lambda one: (-inside[one], len(rest[one]) - inside[one], one))
+        piece.add(best)
+        del inside[best]
+        for other in rest[best] - piece:
+            inside[other] = inside.get(other, 0) + 1
+    return piece
+
+
+def _packed(pieces: Sequence[list[int]], most: int) -> list[list[int]]:
+    """Pieces on pages, the largest first, each on the fullest page that has room for it."""
+    free: list[list[int]] = [[] for _ in range(most + 1)]  # pages by how many more records they take
+    made: list[list[int]] = []
+    for piece in sorted(pieces, key=len, reverse=True):
+        room = next((room for room in range(len(piece), most + 1) if free[room]), None)
+        if room is None:
+            page, room = len(made), most
+            made.append([])
+        else:
+            page = free[room].pop()
+        made[page].extend(piece)
+        free[room - len(piece)].append(page)
+    return [sorted(set(page)) for page in made]

@@ -1,0 +1,357 @@
+"""Several judges rate the pairs that are kept (`--judges N`); truth inference says what their answers come to.
+
+A judge is a model, or the same model asked again with another seed. Each says of each pair whether it is answerable, correct and
+useful. What several judges say is merged for each of the three by IBCC (tasks/crowd/truth), which finds out whom to believe; the
+probability that all three hold is the pair's `p_good`. The disputed few may be sent to a person (`--adjudicate N`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.corpus.target import Target
+from tasks.crowd.answers import answers_of
+from tasks.crowd.truth.methods import METHODS
+from tasks.llm.ask import each
+from tasks.llm.form import Form
+from tasks.llm.ladder import Answered, Ladder
+from tasks.llm.request import Usage
+from tasks.llm.settings import asking, requests_path
+from tasks.llm.store import RequestStore
+from tasks.loop.keep import JUDGED, KEPT, P_GOOD, kept_mask
+from tasks.loop.pulls import round_folder
+from tasks.loop.rating import CRITERIA, Rating, form, shown
+from tasks.loop.settings import EqualSettings
+from tasks.prepare.documents import CORPUS
+from tasks.records import BadInput, Stopped
+from tasks.run import terminal
+from tasks.run.arrays import save_array
+from tasks.run.costs import Ledger
+from tasks.run.folder import payer_of
+from tasks.run.tables import iterate_rows, read_rows, write_table, write_text
+
+Facts = dict[str, Any]
+
+TABLE, DISPUTED, JUDGEMENTS = "judged.parquet", "disputed.csv", "judgements.parquet"
+STAGE = "judge pairs"
+GOOD = 0.5  # probability from which a pair stays
+DIFFERENT = 0.7  # temperature of a model that is several judges
+_EXAMPLES, _PASSAGE = 3, 1500  # shown of the reference; characters shown of a document
+_TOKENS, _ANSWER_TOKENS = (
+    _PASSAGE // 4 + 100,
+    20,
+)  # of a pair with its passage, and of a rating, for the estimate
+_YES = {"1": True, "yes": True, "y": True, "true": True, "0": False, "no": False, "n": False, "false": False}
+_SCORES = [(name, pa.float64()) for name in (*CRITERIA, "p_good")]
+_TABLE = pa.schema([("id", pa.string()), *_SCORES, ("judges", pa.int32()), ("disputed", pa.bool_())])
+_JUDGEMENTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("judge", pa.string()),
+        *((name, pa.bool_()) for name in CRITERIA),  # null: no answer that could be read
+        ("request", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One who rates pairs.
+
+    Args:
+        name: the model's, and which of its seeds.
+        form: what is asked.
+    """
+
+    name: str
+    form: Form[Rating]
+
+
+def judges_of(settings: EqualSettings, examples: Sequence[tuple[str, str]]) -> list[Judge]:
+    """The judges, models in turn; a model that is several judges answers at a temperature and with seeds of its own."""
+    models = settings.judge_models or [settings.model]
+    found = []
+    for number in range(settings.judges):
+        model, again = models[number % len(models)], number // len(models)
+        parameters = settings.parameters()
+        if settings.judges > len(models):
+            parameters |= {"temperature": max(DIFFERENT, settings.temperature or 0.0), "seed": again}
+        found.append(Judge(f"{model} {again + 1}", form(model, parameters, examples)))
+    return found
+
+
+def judge(run: Path, settings: EqualSettings, rounds: int, rewarded: Facts) -> Facts:
+    """Ask all judges about all pairs that are kept, and merge what they say.
+
+    Writes judgements.parquet (an answer in a row) and judged.parquet (a pair in a row).
+    """
+    pairs = _kept(run, rounds)
+    judges = judges_of(settings, _examples(run))
+    rows = asyncio.run(_ask(run, settings, judges, pairs))
+    write_table(run / JUDGEMENTS, rows, _JUDGEMENTS)
+    scores = merge([pair["id"] for pair in pairs], rows)
+    write_table(run / TABLE, scores, _TABLE)
+    with RequestStore(requests_path(settings)) as replies:
+        spent = replies.spending(payer_of(run), STAGE)
+    cost = sum(row["cost"] for row in rows)
+    ledger = Ledger(run / "costs.jsonl")
+    ledger.replace_round(rounds + 1)
+    ledger.append(
+        rounds + 1,
+        STAGE,
+        pairs=len(pairs),
+        requests=spent.requests,
+        retries=spent.retries,
+        tokens_sent=spent.sent,
+        tokens_cached=spent.cached,
+        tokens_answered=spent.answered,
+        cost=cost,
+        cost_paid=spent.cost,
+    )
+    return {
+        "files": [JUDGEMENTS, TABLE],
+        "judges": [one.name for one in judges],
+        "judged": len(pairs),
+        "without_answer": sum(row["judges"] == 0 for row in scores),
+        "disputed": sum(row["disputed"] for row in scores),
+        "cost": cost,
+        "cost_paid": spent.cost,
+    }
+
+
+def merge(ids: Sequence[str], judgements: Sequence[Facts]) -> list[Facts]:
+    """What the judges' answers come to, a row of judged.parquet for each pair.
+
+    A pair that no judge answered for has no probabilities. One is disputed where judges differ over whether it is good.
+    """
+    place = {id_: number for number, id_ in enumerate(ids)}
+    said = [row for row in judgements if row[CRITERIA[0]] is not None]
+    probabilities = np.full((len(ids), len(CRITERIA)), np.nan)
+    for column, name in enumerate(CRITERIA):
+        if not said:
+            break
+        answers = answers_of(
+            [row["id"] for row in said],
+            [row["judge"] for row in said],
+            ["yes" if row[name] else "no" for row in said],
+            ["no", "yes"],
+        )
+        posterior = METHODS["ibcc"]().infer(answers).posterior[:, 1]
+        probabilities[[place[id_] for id_ in answers.tasks], column] = posterior
+    good: list[list[bool]] = [[] for _ in ids]
+    for row in said:
+        good[place[row["id"]]].append(all(row[name] for name in CRITERIA))
+    return [
+        {
+            "id": id_,
+            **{name: _number(value) for name, value in zip(CRITERIA, row, strict=True)},
+            "p_good": _number(row.prod()),
+            "judges": len(own),
+            "disputed": len(set(own)) > 1,
+        }
+        for id_, row, own in zip(ids, probabilities, good, strict=True)
+    ]
+
+
+def adjudicated(run: Path, settings: EqualSettings, rounds: int, judged: Facts) -> dict[str, bool]:
+    """What a person says of the pairs that are disputed the most.
+
+    Raises:
+        Stopped: it has not been said yet; they are written to disputed.csv.
+        BadInput: something in that file is no answer.
+    """
+    wanted = most_disputed(read_rows(run / TABLE), settings.adjudicate)
+    if not wanted:
+        return {}
+    path = run / DISPUTED
+    if not path.exists():
+        texts = {pair["id"]: pair for pair in _kept(run, rounds)}
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["id", "good", "p_good", "question", "answer"])
+        for row in wanted:
+            pair = texts[row["id"]]
+            writer.writerow(
+                [row["id"], "", f"{row['p_good']:.3f}", _as_text(pair["question"]), _as_text(pair["answer"])]
+            )
+        write_text(path, stream.getvalue())
+    given = _read(path, settings.run)
+    if missing := [row["id"] for row in wanted if row["id"] not in given]:
+        raise Stopped(
+            f"{len(missing):,} of {len(wanted):,} disputed pairs are not decided: write 1 (good) or 0 into the column good of "
+            f"{path}, then continue with --resume {settings.run}"
+        )
+    return {row["id"]: given[row["id"]] for row in wanted}
+
+
+def most_disputed(scores: Sequence[Facts], count: int) -> list[Facts]:
+    """The pairs over which judges differ, the least certain first."""
+    disputed = [row for row in scores if row["disputed"]]
+    return sorted(disputed, key=lambda row: (abs(row["p_good"] - GOOD), row["id"]))[:count]
+
+
+def decide(run: Path, settings: EqualSettings, rounds: int, judged: Facts, decided: dict[str, bool]) -> Facts:
+    """Leave out what is likely not good; a person's word counts more than the judges'.
+
+    Writes judged.npy in the last round's folder, a mark for every pair of all rounds, in order, and p_good.npy.
+    """
+    here = round_folder(run, rounds)
+    scores = {row["id"]: row["p_good"] for row in read_rows(run / TABLE) if row["p_good"] is not None}
+    scores |= {id_: float(good) for id_, good in decided.items()}
+    p_good = np.array([scores.get(row["id"], np.nan) for row in _all(run, rounds)])
+    bad = p_good < GOOD
+    save_array(here / JUDGED, (~bad).astype(np.uint8))
+    save_array(here / P_GOOD, p_good)
+    return {
+        "files": [str((here / name).relative_to(run)) for name in (JUDGED, P_GOOD)],
+        "left_out": int(bad.sum()),
+        "by_person": len(decided),
+        "cost": judged["cost"],
+    }
+
+
+def told(judged: Facts | None) -> Facts | None:
+    """What the summary says of the judges."""
+    names = ("judges", "judged", "without_answer", "disputed", "by_person", "left_out", "cost")
+    return None if judged is None else {name: judged[name] for name in names}
+
+
+def estimate(settings: EqualSettings, pairs: int) -> Usage:
+    """What judging so many pairs takes, with passages as long as they may be."""
+    asked = judges_of(settings, [])
+    fixed = sum(one.form.request([""]).tokens for one in asked) * -(-pairs // settings.documents_per_request)
+    return Usage(sent=fixed + len(asked) * pairs * _TOKENS, answered=len(asked) * pairs * _ANSWER_TOKENS)
+
+
+async def _ask(
+    run: Path, settings: EqualSettings, judges: Sequence[Judge], pairs: Sequence[Facts]
+) -> list[Facts]:
+    texts = _texts(run, pairs)
+    rows: dict[tuple[int, int], Facts] = {}
+    with RequestStore(requests_path(settings)) as replies:
+        async with asking(settings, replies, run, stage=STAGE) as asker:
+            ladders = [Ladder(one.form, asker) for one in judges]
+
+            async def work(batch: tuple[int, list[int]]) -> None:
+                number, places = batch
+                outcomes = await ladders[number].answers([texts[place] for place in places])
+                for place, outcome in zip(places, outcomes, strict=True):
+                    rows[place, number] = _row(pairs[place]["id"], judges[number].name, outcome)
+                terminal.current().progress("judgements", len(rows))
+
+            await each(asker, _batches(settings, len(judges), len(pairs)), work)
+    return [rows[key] for key in sorted(rows)]
+
+
+def _batches(settings: EqualSettings, judges: int, pairs: int) -> list[tuple[int, list[int]]]:
+    step = settings.documents_per_request
+    return [
+        (number, list(range(start, min(start + step, pairs))))
+        for start in range(0, pairs, step)
+        for number in range(judges)
+    ]
+
+
+def _row(id_: str, judge: str, outcome: Any) -> Facts:
+    if isinstance(outcome, Answered):
+        said = {name: getattr(outcome.value, name) for name in CRITERIA}
+        return {
+            "id": id_,
+            "judge": judge,
+            **said,
+            "request": outcome.request,
+            "reason": "",
+            "cost": outcome.cost,
+        }
+    return {
+        "id": id_,
+        "judge": judge,
+        **dict.fromkeys(CRITERIA),
+        "request": "",
+        "reason": outcome.reason,
+        "cost": outcome.cost,
+    }
+
+
+def _texts(run: Path, pairs: Sequence[Facts]) -> list[str]:
+    """The pairs as judges see them, each with the part of its document that the answer stands in."""
+    wanted = {pair["document_id"] for pair in pairs}
+    documents = {
+        row["id"]: row["text"] for row in iterate_rows(run / CORPUS, ["id", "text"]) if row["id"] in wanted
+    }
+    return [
+        shown(
+            pair["question"],
+            pair["answer"],
+            _passage(documents[pair["document_id"]], pair["start"], pair["end"]),
+        )
+        for pair in pairs
+    ]
+
+
+def _passage(text: str, start: int, end: int) -> str:
+    """The characters around a span, as many as are shown."""
+    spare = max(0, _PASSAGE - (end - start))
+    first = max(0, start - spare // 2)
+    return text[first : max(end, first + _PASSAGE)]
+
+
+def _kept(run: Path, rounds: int) -> list[Facts]:
+    """The pairs that are kept after the last round."""
+    mask = kept_mask(run, rounds, (KEPT,))
+    pairs = _all(run, rounds)
+    return pairs if mask is None else [pair for pair, kept in zip(pairs, mask, strict=True) if kept]
+
+
+def _all(run: Path, rounds: int) -> list[Facts]:
+    columns = ["id", "document_id", "start", "end", "question", "answer"]
+    return [
+        row
+        for number in range(rounds + 1)
+        for row in iterate_rows(round_folder(run, number) / "pairs.parquet", columns)
+    ]
+
+
+def _examples(run: Path) -> list[tuple[str, str]]:
+    return [(one.question, one.answer) for one in Target.load(run / "target").reference[:_EXAMPLES]]
+
+
+def _read(path: Path, run: str) -> dict[str, bool]:
+    """The answers that are filled in."""
+    found: dict[str, bool] = {}
+    with path.open(
+        encoding="utf-8-sig", newline=""
+    ) as stream:  # a spreadsheet may have put a mark at its beginning
+        reader = csv.DictReader(stream)
+        if missing := {"id", "good"} - set(reader.fieldnames or ()):
+            raise BadInput(
+                f"{path}: no column {', '.join(sorted(missing))}; put it back, or remove the file and --resume {run}"
+            )
+        for line in reader:
+            text = (line["good"] or "").strip().casefold()
+            if text and text not in _YES:
+                raise BadInput(
+                    f"{path}:{reader.line_num}: good is {text[:40]}; write 1 for good and 0 for not"
+                )
+            if text:
+                found[line["id"]] = _YES[text]
+    return found
+
+
+def _as_text(value: str) -> str:
+    """So that no spreadsheet takes a text for a formula."""
+    return f"'{value}" if value[:1] in "=+-@\t\r" else value
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)

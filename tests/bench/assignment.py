@@ -1,0 +1,242 @@
+"""Online assignment on replayed answers: how many answers it takes to be as right as with all of them.
+
+    python -m tests.bench.assignment [--sets dog] [--seeds 10] [--out runs/bench-assignment.jsonl] [--page tests/bench/assignment.md]
+
+Needs shared/data/crowd. A worker arrives, in proportion to the recorded answers of his that are left; a strategy chooses five of the
+tasks that he answered in the recording and has not been asked here; the recorded answers are revealed. So a strategy can choose the task
+but not the worker, and not a pair that was never recorded: what it saves is a lower bound. After every answer the task's posterior is
+brought up to date by the worker's confusion matrix; after every hundredth of all answers everything is inferred anew (`--method`), and
+accuracy is taken.
+
+Full accuracy is that of the same inference with all answers. "Reached at" is the first share of the answers at which the mean accuracy
+over seeds, itself averaged with its two neighbours, is full accuracy less what the column allows; the spread is of the single seeds'
+shares. With a stop rule a task is closed when its label is as likely as tau and it has at least so many answers; the share spent and the accuracy
+are those when nothing is open. The method, tau and the least were chosen on duck_bluebird and D_Product (`--tune`), not on the sets shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from tasks.crowd.answers import Answers, answers_of
+from tasks.crowd.assign import STRATEGIES, choose, closed, mean_confusion
+from tasks.crowd.read import known_labels, read_table
+from tasks.crowd.truth.inferred import Inferred, TruthInference
+from tasks.crowd.truth.methods import METHODS
+from tasks.run.seeds import generator
+from tasks.run.tables import write_text
+from tests.bench.markdown import table
+from tests.bench.truth import DATA
+
+SETS = ("D_PosSent", "dog", "rte")
+TUNED = ("duck_bluebird", "D_Product")
+HIT = 5  # tasks that a worker is given at once
+POINTS = 100  # inferences over all answers
+ALLOWED = (0.0, 0.002, 0.005)
+METHOD, TAU, LEAST = "ibcc", 0.999, 5
+SHOWN = (10, 20, 30, 40, 50, 60, 80, 100)  # per cent, of the curve
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--method", nargs="*", default=[METHOD])
+    parser.add_argument("--tau", type=float, nargs="*", default=[TAU])
+    parser.add_argument("--least", type=int, nargs="*", default=[LEAST])
+    parser.add_argument("--tune", action="store_true", help="the grid of the two, on the sets for that")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench-assignment.jsonl"))
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args(argv)
+    if options.tune:
+        options.sets, options.strategies = list(TUNED), ["qasca"]
+        options.method, options.tau, options.least = ["ds", "lfc", "ibcc"], [0.95, 0.99, 0.999], [2, 3, 5]
+    found = {row["key"]: row for row in _rows(options.out)}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    for name in options.sets:
+        answers, truth = load(name)
+        stops = [None, *map(list, product(options.tau, options.least))]
+        cases = product(options.method, stops, options.strategies, range(options.seeds))
+        for method, stop, strategy, seed in cases:
+            key = key_of(name, method, stop, strategy, seed)
+            if key not in found:
+                found[key] = {"key": key, **replay(answers, truth, strategy, method, stop, seed)}
+                with options.out.open("a") as file:
+                    file.write(json.dumps(found[key]) + "\n")
+        print(f"{name}: done", flush=True)
+    text = page(found, options)
+    print(text)
+    if options.page:
+        write_text(options.page, text)
+
+
+def key_of(name: str, method: str, stop: list[float] | None, strategy: str, seed: int) -> str:
+    return f"{name} {method} {stop} {strategy} {seed}"
+
+
+def load(name: str) -> tuple[Answers, np.ndarray]:
+    """Recorded answers, and the right label of each task, -1 where it is not known."""
+    answers = answers_of(
+        *read_table(str(DATA / name / "answers.csv"), ["task", "worker", "label"], "").columns
+    )
+    truth = known_labels(str(DATA / name / "truth.csv"), "task", "--truth")
+    code = {label: number for number, label in enumerate(answers.labels)}
+    return answers, np.array([code.get(truth.get(task, ""), -1) for task in answers.tasks])
+
+
+def replay(
+    answers: Answers, truth: np.ndarray, strategy: str, method: str, stop: list[float] | None, seed: int
+) -> dict[str, Any]:
+    """One campaign. Returns full accuracy, the curve (shares and accuracies), and where it ended."""
+    random = generator(seed, "replay", strategy)
+    full = _accuracy(METHODS[method]().infer(answers), truth)
+    campaign = _Campaign(answers, METHODS[method]())
+    every, due = max(1, len(answers) // POINTS), 0
+    shares, accuracies = [], []
+    while True:
+        if campaign.spent >= due:
+            campaign.infer()
+            shares.append(campaign.spent / len(answers))
+            accuracies.append(_accuracy(campaign.found, truth))
+            due = campaign.spent + every
+        if not campaign.ask(strategy, stop, random):
+            break
+    campaign.infer()
+    return {
+        "full": full,
+        "shares": [*shares, campaign.spent / len(answers)],
+        "accuracies": [*accuracies, _accuracy(campaign.found, truth)],
+    }
+
+
+class _Campaign:
+    """What has been revealed of the recorded answers, and what it says."""
+
+    def __init__(self, answers: Answers, method: TruthInference) -> None:
+        self.answers, self.method = answers, method
+        self.revealed = np.zeros(len(answers), dtype=bool)
+        self.answered = np.zeros(len(answers.tasks), dtype=np.int64)
+        self.left = answers.per_worker.astype(float)
+        self.rows = np.full((len(answers.workers), len(answers.tasks)), -1)
+        self.rows[answers.worker, answers.task] = np.arange(len(answers))
+        self.spent = 0
+
+    def infer(self) -> None:
+        """Everything anew, by what is revealed."""
+        labels = len(self.answers.labels)
+        if not self.spent:
+            even = np.full((len(self.answers.tasks), labels), 1 / labels)
+            matrices = np.full((len(self.answers.workers), labels, labels), 0.3 / max(1, labels - 1))
+            matrices[:, np.arange(labels), np.arange(labels)] = 0.7
+            self.found = Inferred(even, np.full(len(matrices), 0.7), confusion=matrices)
+        else:
+            self.found = self.method.infer(self.answers.take(self.revealed))
+        self.posterior = self.found.posterior.copy()
+
+    def ask(self, strategy: str, stop: list[float] | None, random: np.random.Generator) -> bool:
+        """One worker's visit; False where nothing can be asked any more."""
+        tau, least = stop or (2.0, 1)
+        done = closed(self.posterior, self.answered, tau, 10**9, int(least))
+        if stop:
+            self.left = np.bincount(
+                self.answers.worker[~self.revealed & ~done[self.answers.task]], minlength=len(self.left)
+            ).astype(float)
+        if self.left.sum() == 0:
+            return False
+        worker = int(random.choice(len(self.left), p=self.left / self.left.sum()))
+        rows = self.rows[worker]
+        fresh = (rows >= 0) & ~done
+        fresh[fresh] = ~self.revealed[rows[fresh]]
+        assert self.found.confusion is not None
+        confusion = self.found.confusion[worker]
+        if self.spent and not (self.revealed & (self.answers.worker == worker)).any():
+            seen = np.bincount(self.answers.worker[self.revealed], minlength=len(self.left))
+            confusion = mean_confusion(self.found.confusion, seen)
+        tasks = choose(strategy, self.posterior, self.answered, fresh, confusion, HIT, random)
+        said = self.answers.label[rows[tasks]]
+        self.posterior[tasks] *= confusion[:, said].T
+        self.posterior[tasks] /= self.posterior[tasks].sum(axis=1, keepdims=True)
+        self.revealed[rows[tasks]] = True
+        self.answered[tasks] += 1
+        self.left[worker] -= len(tasks)
+        self.spent += len(tasks)
+        return True
+
+
+def _accuracy(found: Inferred, truth: np.ndarray) -> float:
+    known = truth >= 0
+    return float((found.best[known] == truth[known]).mean())
+
+
+def reached(shares: np.ndarray, accuracies: np.ndarray, wanted: float) -> float:
+    """The first share at which accuracy, averaged with its neighbours, is what is wanted; nan where it never is."""
+    smooth = np.convolve(accuracies, np.ones(3) / 3, mode="valid")
+    there = np.flatnonzero(smooth >= wanted - 1e-12)
+    return float(shares[there[0] + 1]) if len(there) else float("nan")
+
+
+def page(found: dict[Any, dict[str, Any]], options: argparse.Namespace) -> str:
+    assert __doc__ is not None
+    parts = ["# Online assignment", __doc__.split("\n\n", 2)[2].strip()]
+    for name, method in product(options.sets, options.method):
+        parts.append(f"## {name}, {method}\n\n" + _set_tables(found, options, name, method))
+    return "\n\n".join(parts) + "\n"
+
+
+def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, name: str, method: str) -> str:
+    rows, curve, stopped = [], [], []
+    full = 0.0
+    for strategy in options.strategies:
+        runs = [found[key_of(name, method, None, strategy, seed)] for seed in range(options.seeds)]
+        grid = np.linspace(0, 1, POINTS + 1)
+        curves = np.array([np.interp(grid, run["shares"], run["accuracies"]) for run in runs])
+        full = runs[0]["full"]
+        cells = []
+        for less in ALLOWED:
+            together = reached(grid, curves.mean(axis=0), full - less)
+            single = [reached(grid, one, full - less) for one in curves]
+            cells.append(f"{together:.2f} ({_spread(single, 2)})")
+        rows.append([name, strategy, *cells])
+        curve.append([name, strategy, *(f"{curves[:, share].mean():.4f}" for share in SHOWN)])
+        for tau, least in product(options.tau, options.least):
+            ends = [
+                found[key_of(name, method, [tau, least], strategy, seed)] for seed in range(options.seeds)
+            ]
+            spent, right = [end["shares"][-1] for end in ends], [end["accuracies"][-1] for end in ends]
+            stopped.append([name, strategy, f"{tau:g}", str(least), _spread(spent, 3), _spread(right, 4)])
+    allowed = ["full accuracy", *(f"less {less:g}" for less in ALLOWED[1:])]
+    return "\n\n".join(
+        [
+            f"Full accuracy {full:.4f}. Reached at, of the mean curve (of single seeds):",
+            table(["set", "strategy", *allowed], rows),
+            "Accuracy at a share of the answers, %:",
+            table(["set", "strategy", *map(str, SHOWN)], curve),
+            "With the stop rule:",
+            table(["set", "strategy", "tau", "least", "share spent", "accuracy"], stopped),
+        ]
+    )
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    kept = [value for value in values if not np.isnan(value)]
+    if not kept:
+        return "never"
+    never = f", {len(values) - len(kept)} never" if len(kept) < len(values) else ""
+    return f"{mean(kept):.{digits}f} ± {stdev(kept) if len(kept) > 1 else 0:.{digits}f}{never}"
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()

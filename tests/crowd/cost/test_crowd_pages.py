@@ -1,0 +1,45 @@
+"""Pages: every pair stands on one, none is too long, and few are needed."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tasks.crowd.cost.pages import page_of, pages
+from tasks.records import BadInput
+
+
+def fewest(ends: np.ndarray, records: int, most: int) -> int:
+    """Of all ways, the one with the fewest pages."""
+    choices = [frozenset(one) for one in combinations(range(records), most)]
+    wanted = [set(one) for one in ends.tolist()]
+    for count in range(1, len(wanted) + 1):
+        for chosen in combinations(choices, count):
+            if all(any(pair <= page for page in chosen) for pair in wanted):
+                return count
+    raise AssertionError
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_pair_is_on_a_page_and_pages_are_nearly_as_few_as_can_be(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    every = np.array(list(combinations(range(7), 2)))
+    ends = every[random.permutation(len(every))[: random.integers(4, 12)]]
+    made = pages(ends[:, 0], ends[:, 1], 4)
+    place = page_of(ends[:, 0], ends[:, 1], made)
+    assert max(map(len, made)) <= 4
+    assert all(set(pair) <= set(made[page]) for pair, page in zip(ends.tolist(), place.tolist(), strict=True))
+    assert len(made) <= fewest(ends, 7, 4) + 1
+
+
+def test_small_groups_share_pages_and_large_ones_are_cut() -> None:
+    groups = [range(start, start + 5) for start in range(0, 50, 5)]
+    ends = np.array([pair for group in groups for pair in combinations(group, 2)])
+    assert len(pages(ends[:, 0], ends[:, 1], 10)) == 5
+    large = np.array(list(combinations(range(100), 2)))
+    made = pages(large[:, 0], large[:, 1], 10)
+    assert 110 <= len(made) < len(large) / 20  # no way has fewer than 4,950 / 45
+    with pytest.raises(BadInput, match="a pair needs two"):
+        pages(ends[:, 0], ends[:, 1], 1)
