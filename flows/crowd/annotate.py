@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.crowd.annotate import adjudicate, finish, report, rounds
+from tasks.crowd.annotate import adjudicate, finish, report, rounds, told
 from tasks.crowd.annotate.check import FLOW, check_inputs, check_ui, input_fingerprints
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.run import artifacts, terminal
@@ -34,7 +34,7 @@ def annotate(settings: AnnotateSettings) -> Facts:
     source = input_fingerprints(settings)
     with open_run(FLOW, settings, source) as run, timed() as seconds:
         expected = rounds.estimate(settings)
-        terminal.current().note(finish.estimate_line(expected, settings))
+        terminal.current().note(told.estimate_line(expected, settings))
         if settings.dry_run:
             return expected
 
@@ -42,7 +42,7 @@ def annotate(settings: AnnotateSettings) -> Facts:
         while plan := rounds.next_round(run, settings):
             this_round = one_round.with_options(flow_run_name=f"round {plan['number']} of {plan['of']}")
             facts = this_round(settings, str(run), plan)
-            terminal.current().note(finish.round_line(facts))
+            terminal.current().note(told.round_line(facts))
             artifacts.advance(bar, facts["done"] / facts["items"])
         played = rounds.played(run)
         adjudicated = adjudicate.ask(run, settings)
@@ -62,7 +62,7 @@ def one_round(settings: AnnotateSettings, run: str, plan: Facts) -> Facts:
     facts: Facts = collect_answers(Path(run), settings, plan=plan)
     artifacts.figures_table(
         f"{FLOW}-rounds",
-        finish.rounds_table(rounds.played(Path(run))),
+        told.rounds_table(rounds.played(Path(run))),
         f"The campaign after round {plan['number']}",
     )
     return facts
@@ -70,7 +70,7 @@ def one_round(settings: AnnotateSettings, run: str, plan: Facts) -> Facts:
 
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
-    return finish.shown(summary)
+    return told.shown(summary)
 
 
 def _settings_of_run() -> AnnotateSettings:

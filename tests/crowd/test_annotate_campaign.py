@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tasks.crowd.annotate.campaign import golden_due
+from tasks.crowd.annotate.worker import golden_due
 from tasks.crowd.truth.agreement import upper_bound
 from tasks.crowd.truth.inferred import UNKNOWN
 from tests.crowd.annotating import answer, campaign_of, settings_of
@@ -78,6 +78,14 @@ def test_nothing_is_handed_out_beyond_the_budget(tmp_path, limits):
         answer(campaign, "bob", second)
         assert campaign.finished
         assert campaign.needs().any()
+
+
+def test_a_budget_that_was_lowered_ends_a_campaign_though_items_are_in_hand(tmp_path):
+    with campaign_of(tmp_path, settings_of(tmp_path)) as campaign:
+        answer(campaign, "ann", campaign.offer("ann", 3))
+        campaign.offer("bob", 2)
+    with campaign_of(tmp_path, settings_of(tmp_path, budget=3)) as campaign:
+        assert campaign.finished
 
 
 def test_golden_items_are_mixed_in_at_their_share_and_each_once(tmp_path):

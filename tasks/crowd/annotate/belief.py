@@ -67,10 +67,9 @@ def believe(
     """
     labels = len(settings.labels)
     coded = coded_answers(settings, items, [one for one in answers if one.worker not in eliminated])
-    newcomer = np.full((labels, labels), (1 - NEWCOMER) / (labels - 1))
-    np.fill_diagonal(newcomer, NEWCOMER)
     if not len(coded):
-        return Belief(hold(np.full((len(items), labels), 1 / labels), known), {}, newcomer, {})
+        even = np.full((len(items), labels), 1 / labels)
+        return Belief(hold(even, known), {}, crowd_matrix(np.zeros((labels, labels))), {})
     answered = np.flatnonzero(coded.per_task)
     part = Answers(
         np.searchsorted(answered, coded.task),
@@ -82,7 +81,7 @@ def believe(
     )
     found = METHODS[settings.method]().infer(part, known[answered])
     counts = counts_of(part, found.posterior)
-    crowd = normalised(counts.sum(axis=0) + _CROWD * newcomer)
+    crowd = crowd_matrix(counts.sum(axis=0))
     shares = found.posterior.mean(axis=0)
     posterior = np.tile(shares, (len(items), 1))
     posterior[answered] = (
@@ -93,6 +92,14 @@ def believe(
     }
     quality = dict(zip(coded.workers, found.quality.tolist(), strict=True))
     return Belief(hold(posterior, known), own, crowd, quality, found.iterations)
+
+
+def crowd_matrix(counts: np.ndarray) -> np.ndarray:
+    """Confusion matrix of somebody new, from the answers of all, float64 (labels true, labels given)."""
+    labels = len(counts)
+    newcomer = np.full((labels, labels), (1 - NEWCOMER) / (labels - 1))
+    np.fill_diagonal(newcomer, NEWCOMER)
+    return normalised(counts + _CROWD * newcomer)
 
 
 def counts_of(answers: Answers, posterior: np.ndarray) -> np.ndarray:

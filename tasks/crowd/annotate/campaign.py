@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,13 @@ from tasks.crowd.annotate.belief import Belief, believe
 from tasks.crowd.annotate.items import Items, items_of
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import FOR_EVER, Answer, CampaignStore
+from tasks.crowd.annotate.worker import Worker, golden_due
 from tasks.crowd.assign import choose, closed
 from tasks.crowd.truth.agreement import upper_bound
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.run.seeds import generator
 
 Facts = dict[str, Any]
-
-
-@dataclass
-class Worker:
-    """What an annotator has done.
-
-    Args:
-        tasks: codes of items that were answered, skipped or are in hand: none is given twice.
-        golden: of these the golden ones.
-        right, tried: golden items that were answered, rightly and at all.
-        answers: that were accepted.
-    """
-
-    tasks: set[int] = field(default_factory=set)
-    golden: int = 0
-    right: int = 0
-    tried: int = 0
-    answers: int = 0
 
 
 STORE = "campaign.sqlite"
@@ -169,24 +151,13 @@ class Campaign:
 
     def left(self) -> int:
         """Answers that may still be handed out and paid."""
-        left = sys.maxsize
-        if self.settings.budget is not None:
-            left = self.settings.budget - len(self.answers) - len(self.in_hand)
-        price, most = self.settings.answer_price, self.settings.max_cost
-        if price and most is not None and self.settings.annotators != "llm":
-            left = min(left, int((most - self.cost) / price + 1e-9) - len(self.in_hand))
-        return max(0, left)
-
-    @property
-    def out_of_budget(self) -> bool:
-        with self.changed:
-            return self.left() + len(self.in_hand) <= 0
+        return max(0, self._payable() - len(self.in_hand))
 
     @property
     def finished(self) -> bool:
         """Whether no item wants an answer, or none can be paid any more."""
         with self.changed:
-            return not self.needs().any() or self.out_of_budget
+            return not self.needs().any() or self._payable() <= 0
 
     # --- what comes
 
@@ -250,6 +221,15 @@ class Campaign:
             }
 
     # --- within
+
+    def _payable(self) -> int:
+        """Answers that the budgets still allow, those under way among them."""
+        settings, left = self.settings, sys.maxsize
+        if settings.budget is not None:
+            left = settings.budget - len(self.answers)
+        if settings.answer_price and settings.max_cost is not None and settings.annotators != "llm":
+            left = min(left, math.floor((settings.max_cost - self.cost) / settings.answer_price + 1e-9))
+        return left
 
     def _apply(self, one: Answer) -> None:
         """An answer as it comes."""
@@ -321,12 +301,3 @@ def opened(run: Path, settings: AnnotateSettings, round: int) -> Iterator[Campai
     """The campaign of a run, as it stands."""
     with CampaignStore(run / STORE) as store:
         yield Campaign(settings, items_of(settings), store, round)
-
-
-def golden_due(settings: AnnotateSettings, given: int, worker: str) -> int:
-    """Golden items that should be among an annotator's first `given` items.
-
-    Their share is kept in the long run; where the first one stands is drawn for each annotator, so that none is known by its place.
-    """
-    start = float(generator(settings.seed, "golden", worker).uniform())
-    return math.floor(settings.golden_share * given + start)
