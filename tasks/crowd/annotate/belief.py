@@ -112,7 +112,7 @@ def leave_one_out(answers: Answers, posterior: np.ndarray, crowd: np.ndarray) ->
     """Posteriors in which what is known of a worker is from the worker's other items alone, float64 (tasks, labels).
 
     Expectation maximisation lets an answer vouch for its own worker. With two answers to an item, half of all labels are "sure"
-    then, and a tenth to two fifths of those wrong (tests/bench/annotate.md): no probability to stop by.
+    then, and up to two fifths of those wrong (tests/bench/annotate.md): no probability to stop by.
 
     Args:
         posterior: of a method, float64 (tasks, labels), of which each worker's expected answers are counted.
