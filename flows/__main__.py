@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.lead.settings import LeadSettings
@@ -132,6 +133,14 @@ COMMANDS = (
         check="tasks.crowd.learn.check",
         early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
         operation="learn",
+    ),
+    Command(
+        "crowd",
+        AnnotateSettings,
+        "have items labelled by people, files of answers or language models, until each label is sure",
+        check="tasks.crowd.annotate.check",
+        early=("great_expectations", "scipy.stats", "uvicorn", "starlette.applications"),
+        operation="annotate",
     ),
     Command(
         "crowd",
