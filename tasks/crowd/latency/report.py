@@ -46,8 +46,8 @@ def _course(run: Path, tasks: int) -> Markup:
     unit, said = next((unit, said) for most, unit, said in _UNITS if rows[-1]["high"] <= most)
     done = [0.0, *(row["share"] * tasks for row in rows)]
     lines = {
-        "high": ("95 % of campaigns", "other"),
-        "low": ("5 % of campaigns", "other"),
+        "high": ("slower than 95 %", "other"),
+        "low": ("faster than 95 %", "other"),
         "middle": ("median", "main"),
     }
     return line_chart(

@@ -17,7 +17,6 @@ _SHORTER = group("What shortens it")
 _RETAINER = group("Retainer")
 
 _ASSUMED = ServiceModel(median=30.0, between=0.7, within=0.5)
-_RECRUITING = 60.0  # seconds, where neither the file nor the settings tell
 
 
 class LatencySettings(RunSettings):
@@ -47,6 +46,13 @@ class LatencySettings(RunSettings):
     pool: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_CAMPAIGN)] = 10
     """Workers who are at it at once."""
 
+    present: Annotated[int | None, Field(ge=0, le=10_000, json_schema_extra=_CAMPAIGN)] = None
+    """Workers who are there at the beginning; the others of the pool come one after the other. By default all are there."""
+
+    recruiting: Annotated[float | None, Field(ge=0, le=1e7, json_schema_extra=_CAMPAIGN)] = None
+    """Seconds, in the mean, between new workers who come (a Poisson stream; who finds no place empty goes away). By default what --times
+    shows, or else 60."""
+
     batch: Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra=_CAMPAIGN)] = 0
     """Tasks of a round, the next of which begins when all of them are done; 0: all tasks at once."""
 
@@ -63,15 +69,16 @@ class LatencySettings(RunSettings):
     slowest: Annotated[float | None, Field(gt=0, le=1e7, json_schema_extra=_SHORTER)] = None
     """Pool maintenance: seconds; a worker whose median is above them with 95 % confidence is replaced. By default nobody is."""
 
-    recruiting: Annotated[float | None, Field(ge=0, le=1e7, json_schema_extra=_SHORTER)] = None
-    """Seconds, in the mean, until a new worker is there. By default what --times shows of how workers arrive; without it 60."""
-
     compare: Annotated[bool, Field(json_schema_extra=_SHORTER)] = True
     """Show in the report what mitigation, maintenance, and both would change (maintenance at --slowest, or else at the median)."""
 
     # --- retainer
     tasks_per_hour: Annotated[float, Field(ge=0, le=1e7, json_schema_extra=_RETAINER)] = 0.0
     """Tasks that arrive one by one, and are to find a worker waiting; 0: no retainer pool is sized."""
+
+    away: Annotated[float | None, Field(gt=0, le=1e7, json_schema_extra=_RETAINER)] = None
+    """Seconds, in the mean, for which a worker who was given such a task leaves his place empty: until he is back, or until somebody else
+    has come, if each place is recruited for on its own. By default the mean time for a task: he comes back."""
 
     lost: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_RETAINER)] = 0.01
     """Share of those tasks that may find nobody."""
@@ -86,24 +93,19 @@ class LatencySettings(RunSettings):
         given = {name: getattr(self, name) for name in ("median", "between", "within")}
         return replace(_ASSUMED, **{name: value for name, value in given.items() if value is not None})
 
-    def plan(self, recruiting: float) -> Plan:
-        """The campaign to simulate.
-
-        Args:
-            recruiting: seconds until a new worker is there.
-        """
-        batch = self.batch or None
-        return Plan(self.tasks, self.redundancy, self.pool, batch, self.mitigation, self.slowest, recruiting)
-
-    def recruiting_given(self, arrivals: float | None) -> float:
-        """Seconds until a new worker is there.
-
-        Args:
-            arrivals: of new workers an hour, where times show them.
-        """
-        if self.recruiting is not None:
-            return self.recruiting
-        return 3600 / arrivals if arrivals else _RECRUITING
+    @property
+    def plan(self) -> Plan:
+        """The campaign to simulate."""
+        return Plan(
+            self.tasks,
+            self.redundancy,
+            self.pool,
+            self.batch or None,
+            self.mitigation,
+            self.slowest,
+            self.recruiting,
+            self.present,
+        )
 
     @model_validator(mode="after")
     def _fits(self) -> LatencySettings:
@@ -111,6 +113,8 @@ class LatencySettings(RunSettings):
             raise ValueError(
                 f"--pool {self.pool}: {self.redundancy} answers of different workers need as many workers at least"
             )
+        if self.present is not None and self.present > self.pool:
+            raise ValueError(f"--present {self.present}: the pool has {self.pool} (--pool)")
         for name in ("median", "between", "within"):
             if self.times and getattr(self, name) is not None:
                 raise ValueError(f"--{name}: --times tells this; leave one of them out")

@@ -1,6 +1,7 @@
 """A pool of workers at a list of tasks, event by event.
 
-Tasks are published in rounds; a round ends when each of its tasks has as many answers, of different workers, as it needs. What
+Tasks are published in rounds; a round ends when each of its tasks has as many answers, of different workers, as it needs. Who
+is not there at the beginning, or takes the place of another, comes in a Poisson stream. What
 shortens it (CLAMShell, VLDB 2015): straggler mitigation, by which a worker who would be idle is given a task that others are still at,
 the first answers win, and whoever is still at a finished task is freed and paid; and pool maintenance, by which a worker who is surely
 slower than a threshold is replaced by a new one. Of an answer that was cut short only the time until then is known; the test of who is too
@@ -34,7 +35,8 @@ class Plan:
         batch: tasks of a round; all at once by default.
         mitigation: give tasks that others are at to who would be idle.
         slowest: seconds; a worker whose median is above it with 95 % confidence is replaced. None: nobody is.
-        recruiting: seconds, in the mean, until a new worker is there.
+        recruiting: seconds, in the mean, between new workers who come; None: as the model says. Who finds no place empty goes away.
+        present: workers who are there at the beginning; None: the whole pool.
     """
 
     tasks: int
@@ -43,7 +45,12 @@ class Plan:
     batch: int | None = None
     mitigation: bool = False
     slowest: float | None = None
-    recruiting: float = 60.0
+    recruiting: float | None = None
+    present: int | None = None
+
+    def gap(self, model: ServiceModel) -> float:
+        """Seconds, in the mean, between new workers."""
+        return 3600 / model.arrivals if self.recruiting is None else self.recruiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +105,12 @@ class _Pool:
 
     def __init__(self, model: ServiceModel, plan: Plan, random: np.random.Generator) -> None:
         self.model, self.plan, self.random = model, plan, random
-        self.workers = [_Worker(pace) for pace in model.paces(plan.pool, random).tolist()]
-        self.idle = list(range(plan.pool))
+        present = plan.pool if plan.present is None else plan.present
+        self.workers = [_Worker(pace) for pace in model.paces(present, random).tolist()]
+        self.idle = list(range(present))
         self.events: list[tuple[float, int, int, int]] = []  # when, order, worker, turn
         self.order = self.paid = self.replaced = 0
-        self.now = 0.0
+        self.now = self.last = 0.0  # last: when the last of those who will come is there
         self.answered = np.zeros(plan.tasks, dtype=np.int64)
         self.at: list[set[int]] = [set() for _ in range(plan.tasks)]
         self.had: list[set[int]] = [set() for _ in range(plan.tasks)]  # workers who answered a task
@@ -110,6 +118,8 @@ class _Pool:
         self.short: set[int] = set()  # tasks that somebody was given and that lack others still
         self.fresh = iter(range(0))  # tasks that nobody was given yet
         self.next: int | None = None
+        for _ in range(plan.pool - present):
+            self._recruit()
 
     def round(self, tasks: range) -> None:
         """Until all of these tasks are done."""
@@ -152,16 +162,17 @@ class _Pool:
             spread = max(self.model.within, _LEAST_SPREAD)
             one.learn(self.now - one.began, whole, self.plan.slowest, spread)
             if one.too_slow:
-                self._replace()
+                self.replaced += 1
+                self._recruit()
                 return task
         self.idle.append(worker)
         return task
 
-    def _replace(self) -> None:
-        self.replaced += 1
+    def _recruit(self) -> None:
+        """A place is empty: the next of the stream takes it who takes no other."""
         self.workers.append(_Worker(float(self.model.paces(1, self.random)[0])))
-        wait = float(self.random.exponential(self.plan.recruiting)) if self.plan.recruiting else 0.0
-        self._later(len(self.workers) - 1, wait)
+        self.last = max(self.last, self.now) + float(self.random.exponential(self.plan.gap(self.model)))
+        self._later(len(self.workers) - 1, self.last - self.now)
 
     def _assign(self, left: set[int]) -> None:
         waiting = []

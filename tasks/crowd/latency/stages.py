@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tasks.crowd.latency.simulate import Plan
 from tasks.crowd.latency.times import read_times
 from tasks.crowd.latency.workers import ServiceModel, fit
 from tasks.records import BadInput
+from tasks.run import terminal
 from tasks.run.folder import versions
 from tasks.run.tables import REJECTED, write_table, write_text
 
@@ -29,28 +31,32 @@ _LARGEST_LOAD = 1e6  # workers; Erlang's recursion takes as many steps
 def model(run: Path, settings: LatencySettings, source: Facts) -> Facts:
     """How long workers take: fitted to times, or as it is given."""
     if not settings.times:
-        recruiting = settings.recruiting_given(None)
-        nothing = {"answers": 0, "workers": 0, "rejected": 0}
-        return {"files": [], **asdict(settings.model), "recruiting": recruiting, **nothing}
+        return {
+            "files": [],
+            **_shown_model(settings, settings.model),
+            "rejected": 0,
+        }
     times = read_times(settings.times)
     found = fit(np.asarray(times.worker, dtype=object), times.seconds, times.started)
     write_table(run / REJECTS, (reject.row for reject in times.rejected), REJECTED)
     return {
         "files": [REJECTS],
-        **asdict(found),
-        "recruiting": settings.recruiting_given(found.arrivals),
-        "answers": len(times.worker),
-        "workers": len(set(times.worker)),
+        **_shown_model(settings, found),
         "rejected": len(times.rejected),
     }
 
 
 def simulate(run: Path, settings: LatencySettings, fitted: Facts) -> Facts:
     """When the campaign will be done, and what it will be paid; the same with mitigation, maintenance and both."""
-    retainer = _retainer(settings, fitted["recruiting"])
     workers = _model_of(fitted)
-    plan = settings.plan(fitted["recruiting"])
-    expected = forecast(workers, plan, settings.runs, settings.seed)
+    retainer = _retainer(settings, workers)
+    plan = settings.plan
+    finished = count(1)
+
+    def tell() -> None:
+        terminal.current().progress("campaigns", next(finished))
+
+    expected = forecast(workers, plan, settings.runs, settings.seed, tell=tell)
     _write(
         run / COMPLETION,
         ["share", "low", "middle", "high"],
@@ -64,7 +70,7 @@ def simulate(run: Path, settings: LatencySettings, fitted: Facts) -> Facts:
     others = []
     for name, made in _alternatives(plan, workers, settings).items():
         own = made == plan
-        other = expected if own else forecast(workers, made, settings.runs, settings.seed)
+        other = expected if own else forecast(workers, made, settings.runs, settings.seed, tell=tell)
         others.append({"name": name, "own": own, **_figures(other, made, settings)})
     return {
         "files": [COMPLETION, COURSES],
@@ -112,15 +118,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if hours < 48 else f"{hours / 24:.1f} days"
 
 
+def _shown_model(settings: LatencySettings, workers: ServiceModel) -> Facts:
+    facts = {**asdict(workers), "mean": workers.mean, "recruiting": settings.plan.gap(workers)}
+    facts["workers"], facts["answers"] = facts.pop("fitted") or (0, 0)
+    return facts
+
+
 def _model_of(fitted: Facts) -> ServiceModel:
-    to = fitted["fitted"]
-    return ServiceModel(
-        fitted["median"],
-        fitted["between"],
-        fitted["within"],
-        fitted["arrivals"],
-        None if to is None else (int(to[0]), int(to[1])),
-    )
+    to = (fitted["workers"], fitted["answers"]) if fitted["answers"] else None
+    return ServiceModel(fitted["median"], fitted["between"], fitted["within"], fitted["arrivals"], to)
 
 
 def _alternatives(plan: Plan, workers: ServiceModel, settings: LatencySettings) -> dict[str, Plan]:
@@ -153,15 +159,16 @@ def _figures(expected: Forecast, plan: Plan, settings: LatencySettings) -> Facts
     }
 
 
-def _retainer(settings: LatencySettings, recruiting: float) -> Facts | None:
-    """A task takes a worker out of the pool, and until he is replaced his place is empty: load is arrivals times recruiting."""
+def _retainer(settings: LatencySettings, workers: ServiceModel) -> Facts | None:
+    """Load is tasks' arrivals times how long each leaves a place empty; of the latter only the mean matters."""
     if not settings.tasks_per_hour:
         return None
-    load = settings.tasks_per_hour / 3600 * recruiting
+    away = workers.mean if settings.away is None else settings.away
+    load = settings.tasks_per_hour / 3600 * away
     if load > _LARGEST_LOAD:
         raise BadInput(
-            f"--tasks-per-hour {settings.tasks_per_hour:g}: with {recruiting:g} s until a new worker is there the pool "
-            "would have more than a million; take a lower --recruiting"
+            f"--tasks-per-hour {settings.tasks_per_hour:g}: with places empty for {away:g} s the pool would have more "
+            "than a million workers; take fewer, or a lower --away"
         )
     pool = pool_for(load, settings.lost)
     around = sorted(
@@ -169,6 +176,7 @@ def _retainer(settings: LatencySettings, recruiting: float) -> Facts | None:
     )
     return {
         "load": load,
+        "away": away,
         "pool": pool,
         "lost": erlang_loss(load, pool),
         "around": [{"pool": one, "lost": erlang_loss(load, one)} for one in around],
