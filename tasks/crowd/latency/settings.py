@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from tasks.crowd.latency.simulate import Plan
-from tasks.crowd.latency.workers import ServiceModel
 from tasks.run.settings import RunSettings, group
 
 _WORKERS = group("Workers")
 _CAMPAIGN = group("Campaign")
 _SHORTER = group("What shortens it")
 _RETAINER = group("Retainer")
-
-_ASSUMED = ServiceModel(median=30.0, between=0.7, within=0.5)
 
 
 class LatencySettings(RunSettings):
@@ -86,26 +81,6 @@ class LatencySettings(RunSettings):
     @property
     def title(self) -> str:
         return f"{self.tasks:,} tasks, {self.redundancy} answers each"
-
-    @property
-    def model(self) -> ServiceModel:
-        """Of workers, where it is not fitted to times."""
-        given = {name: getattr(self, name) for name in ("median", "between", "within")}
-        return replace(_ASSUMED, **{name: value for name, value in given.items() if value is not None})
-
-    @property
-    def plan(self) -> Plan:
-        """The campaign to simulate."""
-        return Plan(
-            self.tasks,
-            self.redundancy,
-            self.pool,
-            self.batch or None,
-            self.mitigation,
-            self.slowest,
-            self.recruiting,
-            self.present,
-        )
 
     @model_validator(mode="after")
     def _fits(self) -> LatencySettings:

@@ -24,6 +24,8 @@ from tasks.run.tables import REJECTED, write_table, write_text
 
 Facts = dict[str, Any]
 
+_ASSUMED = ServiceModel(median=30.0, between=0.7, within=0.5)
+
 COMPLETION, COURSES, REJECTS = "completion.csv", "campaigns.csv", "rejected.parquet"
 _LARGEST_LOAD = 1e6  # workers; Erlang's recursion takes as many steps
 
@@ -33,7 +35,7 @@ def model(run: Path, settings: LatencySettings, source: Facts) -> Facts:
     if not settings.times:
         return {
             "files": [],
-            **_shown_model(settings, settings.model),
+            **_shown_model(settings, _assumed(settings)),
             "rejected": 0,
         }
     times = read_times(settings.times)
@@ -50,7 +52,7 @@ def simulate(run: Path, settings: LatencySettings, fitted: Facts) -> Facts:
     """When the campaign will be done, and what it will be paid; the same with mitigation, maintenance and both."""
     workers = _model_of(fitted)
     retainer = _retainer(settings, workers)
-    plan = settings.plan
+    plan = _plan_of(settings)
     finished = count(1)
 
     def tell() -> None:
@@ -118,8 +120,26 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if hours < 48 else f"{hours / 24:.1f} days"
 
 
+def _assumed(settings: LatencySettings) -> ServiceModel:
+    given = {name: getattr(settings, name) for name in ("median", "between", "within")}
+    return replace(_ASSUMED, **{name: value for name, value in given.items() if value is not None})
+
+
+def _plan_of(settings: LatencySettings) -> Plan:
+    return Plan(
+        settings.tasks,
+        settings.redundancy,
+        settings.pool,
+        settings.batch or None,
+        settings.mitigation,
+        settings.slowest,
+        settings.recruiting,
+        settings.present,
+    )
+
+
 def _shown_model(settings: LatencySettings, workers: ServiceModel) -> Facts:
-    facts = {**asdict(workers), "mean": workers.mean, "recruiting": settings.plan.gap(workers)}
+    facts = {**asdict(workers), "mean": workers.mean, "recruiting": _plan_of(settings).gap(workers)}
     facts["workers"], facts["answers"] = facts.pop("fitted") or (0, 0)
     return facts
 
