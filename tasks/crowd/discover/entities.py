@@ -13,7 +13,8 @@ import numpy as np
 from tasks.corpus.normalise import normalise
 from tasks.records import BadInput
 
-_NO_LETTER = re.compile(r"[^\w+#&]+|_+")
+_MEANT = "+#&"  # C++, C#, R&B
+_ACCENTS = {202, 220, 230, 232}  # combining classes: cedilla, below and above; other marks are part of a letter, as in Kana and Devanagari
 _APOSTROPHES = re.compile(r"(?<=\w)['’](?=\w)")  # O'Hara is ohara
 _ARTICLE = re.compile(r"^(the|a|an) (?=\S)")
 _ALIKE = 88  # of 100, from where on two names are shown as perhaps the same
@@ -22,9 +23,14 @@ _ALIKE = 88  # of 100, from where on two names are shown as perhaps the same
 def folded(name: str) -> str:
     """A name without case, accents, punctuation, an English article before it, and spaces that mean nothing; empty if no letter is left."""
     text = unicodedata.normalize("NFKD", normalise(name)).casefold()
-    text = "".join(character for character in text if not unicodedata.combining(character))
-    text = " ".join(_NO_LETTER.sub(" ", _APOSTROPHES.sub("", text)).split())
-    return unicodedata.normalize("NFC", _ARTICLE.sub("", text))
+    text = "".join(one for one in text if unicodedata.combining(one) not in _ACCENTS)
+    text = "".join(one if one in _MEANT or _is_letter(one) else " " for one in _APOSTROPHES.sub("", text))
+    return unicodedata.normalize("NFC", _ARTICLE.sub("", " ".join(text.split())))
+
+
+def _is_letter(character: str) -> bool:
+    """A letter, a digit, or a mark on one."""
+    return unicodedata.category(character)[0] in "LNM"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from tasks.crowd.patterns.estimate import (
+    AHEAD,
     Belief,
     Prior,
     belief_of,
@@ -39,6 +40,7 @@ class Policy:
         prune: leave rules alone that contain items whose support is surely too low.
         expand: ask of the neighbours of rules that seem significant.
         sure: probability that counts for surely.
+        ahead: numbers of answers that are looked ahead, of which the best counts.
     """
 
     theta_s: float
@@ -49,6 +51,7 @@ class Policy:
     prune: bool = True
     expand: bool = True
     sure: float = 0.95
+    ahead: tuple[int, ...] = AHEAD
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -237,7 +240,7 @@ class Miner:
         self.p[places] = p_significant(belief, self.policy.thresholds)
         if self.policy.choice == "error":
             expected = Belief(belief.mean, belief.covariance, belief.weight + self.waiting[places])
-            self.gain[places] = expected_reduction(expected, self.policy.thresholds)
+            self.gain[places] = expected_reduction(expected, self.policy.thresholds, self.policy.ahead)
         if self.policy.prune:
             rare = p_rare(belief, self.policy.theta_s) >= self.policy.sure
             self._prune(places, rare & (self.count[places] > 1))
