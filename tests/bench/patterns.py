@@ -64,11 +64,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in range(options.seeds):
         data = planted(seed)
         truth = significant_rules(data, THETA_S, THETA_C, MOST)
+        highest = ceiling(data, set(truth))
         for name in options.policies:
             if (name, seed) in done:
                 continue
             row = measure(name, seed, data, set(truth))
-            row["ceiling"] = ceiling(data, set(truth))
+            row["ceiling"] = highest
             found.append(row)
             with options.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -113,11 +114,13 @@ def judged(miner: Miner, truth: set[Rule]) -> Facts:
 
 def ceiling(data: Transactions, truth: set[Rule]) -> float:
     """F1 if every worker were asked, in rounded answers, of every rule that is half as frequent and half as sure."""
-    said = set()
+    said, steps = set(), SCALE - 1
     for rule in significant_rules(data, THETA_S / 2, THETA_C / 2, MOST):
-        answers = np.array([data.answer(worker, rule) for worker in range(len(data.workers))])
-        rounded = np.round(answers * (SCALE - 1)) / (SCALE - 1)
-        if (rounded.mean(axis=0) >= (THETA_S, THETA_C)).all():
+        left = [data.place[item] for item in rule.antecedent]
+        both, had = data.shares([*left, data.place[rule.consequent[0]]]), data.shares(left)
+        confidence = np.divide(both, had, out=np.zeros_like(both), where=had > 0)
+        means = (np.round(values * steps).mean() / steps for values in (both, confidence))
+        if (np.array([*means]) >= (THETA_S, THETA_C)).all():
             said.add(rule)
     return 2 * len(said & truth) / max(1, len(said) + len(truth))
 
