@@ -3,8 +3,7 @@
 a = b and b = c give a = c; a = b and b != c give a != c (Wang et al., Leveraging transitive relations for crowdsourced
 joins, SIGMOD 2013). Matches come first, because only they deduce: pairs are asked in falling likelihood. A round publishes
 every pair that could not be deduced were all pairs published before it matches. Where nothing is known to differ yet, such a pair cannot be
-deduced whatever the answers are; later an answer that is no match may, once in some hundreds of pairs, have made one superfluous. To
-rule that out took three times the rounds, and saved 0.2 % of the questions, with the workers of tests/bench/deduction.md.
+deduced whatever the answers are; later an answer that is no match may have made one superfluous, which to rule out takes more rounds.
 """
 
 from __future__ import annotations

@@ -1,0 +1,80 @@
+"""How long workers take for a task: log-normal, each worker with a pace of his own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+
+from tasks.records import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceModel:
+    """log seconds for a task = log(median) + a worker's own pace + what differs from task to task, both normal with mean 0.
+
+    Args:
+        median: seconds of the median worker for the median task.
+        between: standard deviation of workers' paces.
+        within: standard deviation from task to task.
+        arrivals: new workers an hour, where it is known.
+    """
+
+    median: float
+    between: float
+    within: float
+    arrivals: float | None = None
+
+    def paces(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """Median seconds of workers drawn from the population, float64 (count,)."""
+        return np.asarray(self.median * np.exp(self.between * random.standard_normal(count)))
+
+
+def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = None) -> ServiceModel:
+    """The model that makes recorded times likeliest (maximum likelihood of a random-effects model, by L-BFGS).
+
+    Args:
+        worker: of each answer, anything that can be compared.
+        seconds: that it took, float64 (n,), above 0.
+        started: when it was begun, seconds, float64 (n,); tells how fast new workers arrive.
+
+    Raises:
+        BadInput: fewer than two workers or three times.
+    """
+    codes, names = pd.factorize(pd.Series(worker))
+    if len(names) < 2 or len(seconds) < 3:
+        raise BadInput("times of two workers and three answers at least tell how long workers take")
+    logs = np.log(seconds)
+    count = np.bincount(codes).astype(float)
+    mean = np.bincount(codes, logs) / count
+    square = np.bincount(codes, (logs - mean[codes]) ** 2)
+
+    def surprise(parameters: np.ndarray) -> float:
+        centre, between, within = parameters[0], np.exp(2 * parameters[1]), np.exp(2 * parameters[2])
+        of_mean = between + within / count
+        about = square.sum() / within + ((count - 1) * np.log(within)).sum() + np.log(count).sum()
+        return float((about + ((mean - centre) ** 2 / of_mean + np.log(of_mean)).sum()) / 2)
+
+    spread = max(float(logs.std()), 1e-3)
+    found = minimize(
+        surprise,
+        np.array([logs.mean(), np.log(spread / 2), np.log(spread)]),
+        method="L-BFGS-B",
+        bounds=[(None, None), (-7, 4), (-7, 4)],
+    )
+    centre, between, within = found.x
+    return ServiceModel(
+        float(np.exp(centre)), float(np.exp(between)), float(np.exp(within)), _arrivals(codes, started)
+    )
+
+
+def _arrivals(codes: np.ndarray, started: np.ndarray | None) -> float | None:
+    """Workers who came for the first time, an hour."""
+    if started is None:
+        return None
+    first = np.full(codes.max() + 1, np.inf)
+    np.minimum.at(first, codes, started)
+    span = float(first.max() - first.min())
+    return (len(first) - 1) / span * 3600 if span > 0 else None
