@@ -70,7 +70,11 @@ def rows_of(path: Path) -> list[Row]:
     """Rows of a CSV file, cells without spaces around them; a spreadsheet may have put a mark at its beginning."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         return [
-            {str(column): (cell or "").strip() for column, cell in row.items() if isinstance(cell, str | None)}
+            {
+                str(column): (cell or "").strip()
+                for column, cell in row.items()
+                if isinstance(cell, str | None)
+            }
             for row in csv.DictReader(stream)
         ]
 

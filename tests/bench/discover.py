@@ -4,7 +4,7 @@
 
 Workers each list entities without repeating any, drawn by Zipf laws from 300 entities; in half of the crowds two further workers give 150 answers each in
 one go. The number is estimated after 200, 400, 800 and 1,600 answers by Chao92 (plain, and corrected for streakers, which is what `sluice crowd
-discover` takes), Chao84 and c / coverage (Good and Turing). Stop rules are asked after every 20 answers; what they leave is judged by the true shares
+discover` takes), Chao84 and c / coverage (Good and Turing). Stop rules are asked after every 40 answers; what they leave is judged by the true shares
 of the population.
 """
 
@@ -27,10 +27,10 @@ from tests.crowd.discover.zipf import Named, named_by_crowd
 
 Facts = dict[str, Any]
 
-ENTITIES, EACH, WORKERS, STREAK = 300, 10.0, 600, 150
+ENTITIES, EACH, WORKERS, STREAK = 300, 10.0, 400, 150
 EXPONENTS = (0.0, 0.5, 0.8, 1.1)
 SAMPLES = (200, 400, 800, 1600)
-BATCH = 20
+BATCH = 40
 ESTIMATES: dict[str, Callable[[Any], float]] = {
     "chao92": lambda counts: float(chao92(counts)),
     "chao84": lambda counts: float(chao84(counts)),
@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path)
     options = parser.parse_args(argv)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    found = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    found = (
+        [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    )
     done = {(row["exponent"], row["streakers"], row["seed"]) for row in found}
     for seed in range(options.seeds):
         for exponent in EXPONENTS:
@@ -105,7 +107,10 @@ def estimates(crowd: Named, taken: int) -> Facts:
 def page(found: list[Facts]) -> str:
     """All tables."""
     seeds = len({row["seed"] for row in found})
-    parts = [__doc__.split("\n\n", 2)[2].strip(), f"{seeds} seeds, mean ± standard deviation; the target of the stop rules is 90 %."]
+    parts = [
+        __doc__.split("\n\n", 2)[2].strip(),
+        f"{seeds} seeds, mean ± standard deviation; the target of the stop rules is 90 %.",
+    ]
     parts += [f"## The number: error in percent of {ENTITIES}", _error_table(found)]
     parts += ["## Intervals of 95 % that hold the truth, in percent", _held_table(found)]
     parts += ["## Where stop rules stop", _stop_table(found)]
@@ -133,14 +138,18 @@ def _error_table(found: list[Facts]) -> str:
                 missing = f", {len(away) - len(finite)} infinite" if len(finite) < len(away) else ""
                 cells.append(_spread(finite, "+.0f") + missing)
             rows.append([exponent, streakers, name, *cells])
-    return table(["Zipf exponent", "streakers", "estimate", *(f"{taken:,} answers" for taken in SAMPLES)], rows)
+    return table(
+        ["Zipf exponent", "streakers", "estimate", *(f"{taken:,} answers" for taken in SAMPLES)], rows
+    )
 
 
 def _held_table(found: list[Facts]) -> str:
     rows = []
     for exponent, streakers, group in _groups(found):
         for name, title in (("coverage_held", "coverage"), ("number_held", "number")):
-            cells = [f"{100 * mean(row['samples'][str(taken)][name] for row in group):.0f}" for taken in SAMPLES]
+            cells = [
+                f"{100 * mean(row['samples'][str(taken)][name] for row in group):.0f}" for taken in SAMPLES
+            ]
             rows.append([exponent, streakers, title, *cells])
     return table(["Zipf exponent", "streakers", "of", *(f"{taken:,} answers" for taken in SAMPLES)], rows)
 
@@ -162,7 +171,16 @@ def _stop_table(found: list[Facts]) -> str:
                     str(sum(not stop["stopped"] for stop in stops)),
                 ]
             )
-    head = ["Zipf exponent", "streakers", "stop by", "answers", "true coverage, %", "true completeness, %", "target reached, % of runs", "never stopped"]
+    head = [
+        "Zipf exponent",
+        "streakers",
+        "stop by",
+        "answers",
+        "true coverage, %",
+        "true completeness, %",
+        "target reached, % of runs",
+        "never stopped",
+    ]
     return table(head, rows)
 
 

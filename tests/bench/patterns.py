@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path)
     options = parser.parse_args(argv)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    found = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    found = (
+        [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    )
     done = {(row["policy"], row["seed"]) for row in found}
     for seed in range(options.seeds):
         data = planted(seed)
@@ -137,12 +139,19 @@ def page(found: list[Facts]) -> str:
     )
     crowd = " ".join(planted.__doc__.split())  # type: ignore[union-attr]
     parts = [head, about, "## F1 by questions", _f1_table(found), "## Against random, paired by seed"]
-    parts += [_difference_table(found), f"## After {QUESTIONS[-2]:,} questions", _detail_table(found), f"## The crowd\n\n{crowd}"]
+    parts += [
+        _difference_table(found),
+        f"## After {QUESTIONS[-2]:,} questions",
+        _detail_table(found),
+        f"## The crowd\n\n{crowd}",
+    ]
     return "# Patterns from the crowd\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _f1_table(found: list[Facts]) -> str:
-    rows = [[name, *(_spread(_values(found, name, asked, "f1")) for asked in QUESTIONS)] for name in _names(found)]
+    rows = [
+        [name, *(_spread(_values(found, name, asked, "f1")) for asked in QUESTIONS)] for name in _names(found)
+    ]
     return table(["policy", *(f"{asked:,}" for asked in QUESTIONS)], rows)
 
 
@@ -168,10 +177,22 @@ def _detail_table(found: list[Facts]) -> str:
     columns = ("precision", "recall", "known", "rules", "pruned", "open")
     rows = []
     for name in _names(found):
-        cells = [_spread(_values(found, name, QUESTIONS[-2], column), 2 if at < 3 else 0) for at, column in enumerate(columns)]
+        cells = [
+            _spread(_values(found, name, QUESTIONS[-2], column), 2 if at < 3 else 0)
+            for at, column in enumerate(columns)
+        ]
         seconds = mean(row["seconds"] for row in found if row["policy"] == name)
         rows.append([name, *cells, f"{1000 * seconds / QUESTIONS[-1]:.1f}"])
-    head = ["policy", "precision", "recall", "true rules known", "rules", "pruned", "open answers", "CPU ms a question"]
+    head = [
+        "policy",
+        "precision",
+        "recall",
+        "true rules known",
+        "rules",
+        "pruned",
+        "open answers",
+        "CPU ms a question",
+    ]
     return table(head, rows)
 
 
@@ -183,7 +204,9 @@ def _names(found: list[Facts]) -> list[str]:
 def _by_seed(found: list[Facts], name: str, asked: int, value: str) -> dict[int, float]:
     """A figure after so many questions by seed; of one that had nothing more to ask the last."""
     return {
-        row["seed"]: next((point for point in row["points"] if point["asked"] == asked), row["points"][-1])[value]
+        row["seed"]: next((point for point in row["points"] if point["asked"] == asked), row["points"][-1])[
+            value
+        ]
         for row in found
         if row["policy"] == name
     }

@@ -37,7 +37,8 @@ def planted(
         often = np.exp(random.uniform(np.log(0.05), np.log(highest)))
         likely = random.uniform(0.3, 0.95)
         own_often, own_likely = (
-            random.beta(concentration * mean, concentration * (1 - mean), (workers, 1)) for mean in (often, likely)
+            random.beta(concentration * mean, concentration * (1 - mean), (workers, 1))
+            for mean in (often, likely)
         )
         happens = random.random((workers, occasions)) < own_often
         follows = happens & (random.random((workers, occasions)) < own_likely)
@@ -46,4 +47,6 @@ def planted(
         done[:, :, chosen[-1]] |= follows
     names = [f"item {number:02d}" for number in range(items)]
     start = np.arange(workers) * occasions
-    return Transactions(done.reshape(-1, items), start, names, [f"worker {number:03d}" for number in range(workers)])
+    return Transactions(
+        done.reshape(-1, items), start, names, [f"worker {number:03d}" for number in range(workers)]
+    )

@@ -112,13 +112,13 @@ def test_people_fill_in_round_after_round_and_nothing_counts_twice(prefect_serve
             with pytest.raises(BadInput, match="no worker"):
                 patterns(again)
         for at, row in enumerate(rows):
-            row.update(worker=f"w{number}{at}", support="50%" if "tea" == row["antecedent"] else "0")
+            row.update(worker=f"w{number}{at}", support="50%" if row["antecedent"] == "tea" else "0")
             row["confidence"] = "0.9" if row["support"] != "0" else ""
             if not row["antecedent"]:
                 row.update(antecedent="bread", consequent="butter; jam")
         write(path, list(rows[0]), [list(row.values()) for row in rows])
         if number == 1:
-            with pytest.raises(Stopped, match="rounds/002/wanted.csv"):
+            with pytest.raises(Stopped, match=r"rounds/002/wanted\.csv"):
                 patterns(again)
     summary = patterns(again)
     assert summary["asked"] == 12

@@ -14,7 +14,12 @@ from tasks.corpus.normalise import normalise
 from tasks.records import BadInput
 
 _MEANT = "+#&"  # C++, C#, R&B
-_ACCENTS = {202, 220, 230, 232}  # combining classes: cedilla, below and above; other marks are part of a letter, as in Kana and Devanagari
+_ACCENTS = {
+    202,
+    220,
+    230,
+    232,
+}  # combining classes: cedilla, below and above; other marks are part of a letter, as in Kana and Devanagari
 _APOSTROPHES = re.compile(r"(?<=\w)['’](?=\w)")  # O'Hara is ohara
 _ARTICLE = re.compile(r"^(the|a|an) (?=\S)")
 _ALIKE = 88  # of 100, from where on two names are shown as perhaps the same
@@ -88,5 +93,7 @@ def alike(keys: Sequence[str], most: int = 3000) -> list[tuple[int, int, float]]
     used = list(keys[:most])
     scores = process.cdist(used, used, scorer=fuzz.token_sort_ratio, score_cutoff=_ALIKE, dtype=np.uint8)
     first, second = np.nonzero(np.triu(scores, 1))
-    pairs = [(int(one), int(other), float(scores[one, other])) for one, other in zip(first, second, strict=True)]
+    pairs = [
+        (int(one), int(other), float(scores[one, other])) for one, other in zip(first, second, strict=True)
+    ]
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))

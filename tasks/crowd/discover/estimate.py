@@ -37,7 +37,13 @@ class Counts:
 
 def counts_of(times: np.ndarray) -> Counts:
     """Counts of how often each entity was named, int64 (entities,); those never named do not count."""
-    values = (times.sum(), (times > 0).sum(), (times == 1).sum(), (times == 2).sum(), (times * (times - 1)).sum())
+    values = (
+        times.sum(),
+        (times > 0).sum(),
+        (times == 1).sum(),
+        (times == 2).sum(),
+        (times * (times - 1)).sum(),
+    )
     return Counts(*(np.asarray(value, dtype=float) for value in values))
 
 

@@ -45,7 +45,8 @@ def write_report(run: Path, settings: DiscoverSettings, summary: Facts) -> Path:
             bars=_bars(entities),
             workers=_workers(run),
             similar=[
-                {**row, "name": _short(row["name"]), "entity": _short(row["entity"])} for row in similar[:_ROWS]
+                {**row, "name": _short(row["name"]), "entity": _short(row["entity"])}
+                for row in similar[:_ROWS]
             ],
             more_similar=max(0, len(similar) - _ROWS),
             seconds=sorted(summary["seconds"].items(), key=lambda item: -item[1]),
@@ -83,10 +84,19 @@ def _number(points: list[dict[str, float]]) -> Markup:
     bounded = [point for point in sane if point["number_high"] <= top]
     return line_chart(
         [
-            Series("named", [point["answers"] for point in points], [point["entities"] for point in points], "main"),
+            Series(
+                "named",
+                [point["answers"] for point in points],
+                [point["entities"] for point in points],
+                "main",
+            ),
             Series("there are", [point["answers"] for point in sane], [point["number"] for point in sane]),
-            Series("low", [point["answers"] for point in bounded], [point["number_low"] for point in bounded]),
-            Series("high", [point["answers"] for point in bounded], [point["number_high"] for point in bounded]),
+            Series(
+                "low", [point["answers"] for point in bounded], [point["number_low"] for point in bounded]
+            ),
+            Series(
+                "high", [point["answers"] for point in bounded], [point["number_high"] for point in bounded]
+            ),
         ],
         title="Entities named, and estimated by Chao92, by answers",
         x_label="answers",
@@ -115,7 +125,10 @@ def _workers(run: Path) -> list[Facts]:
     workers, keys, _ = load_named(run)
     named = {(worker, key) for worker, key in zip(workers, keys, strict=True)}
     people = Counter(key for _, key in named)
-    count, alone = Counter(worker for worker, _ in named), Counter(worker for worker, key in named if people[key] == 1)
+    count, alone = (
+        Counter(worker for worker, _ in named),
+        Counter(worker for worker, key in named if people[key] == 1),
+    )
     return [
         {"worker": _short(worker), "entities": total, "alone": alone[worker]}
         for worker, total in count.most_common(_WORKERS)

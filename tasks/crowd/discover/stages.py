@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def read(run: Path, settings: DiscoverSettings, source: Facts) -> Facts:
     workers, keys, names = _folded(rows, folding, rejected)
     if not keys:
         raise BadInput("no answer names anything")
-    worker, entity, entities = _codes(workers, keys)
+    worker, entity, _ = _codes(workers, keys)
     first = _first_mentions(worker, entity)
     if settings.replay:
         taken, why = collect(worker[first], entity[first], settings.stop, settings.batch)
@@ -138,7 +138,12 @@ def gate(run: Path, settings: DiscoverSettings, estimated: Facts) -> Facts:
     import great_expectations.expectations as gxe
 
     rows = [
-        {"id": row["entity"], "characters": len(row["entity"]), "times": int(row["times"]), "workers": int(row["workers"])}
+        {
+            "id": row["entity"],
+            "characters": len(row["entity"]),
+            "times": int(row["times"]),
+            "workers": int(row["workers"]),
+        }
         for row in rows_of(run / ENTITIES)
     ]
     validate(
@@ -176,7 +181,10 @@ def shown(summary: Facts) -> list[list[str]]:
         ("entities", f"{summary['entities']:,}"),
         ("answers", f"{summary['answers']:,}"),
         ("workers", f"{summary['workers']:,}"),
-        ("coverage", f"{summary['coverage']:.3f} ({summary['coverage_low']:.3f} to {summary['coverage_high']:.3f})"),
+        (
+            "coverage",
+            f"{summary['coverage']:.3f} ({summary['coverage_low']:.3f} to {summary['coverage_high']:.3f})",
+        ),
         ("there are, by Chao92", said),
         ("enough", "yes" if summary["enough"] else "no"),
     ]
@@ -266,10 +274,9 @@ def _first_mentions(worker: np.ndarray, entity: np.ndarray) -> np.ndarray:
     return np.sort(np.unique(pairs, return_index=True)[1])
 
 
-def _curve_row(found: Estimate) -> Iterator[Any]:
-    values = asdict(found)
-    for name in _CURVE_HEAD:
-        yield values[name] if isinstance(values[name], int) else f"{values[name]:.6g}"
+def _curve_row(found: Estimate) -> list[Any]:
+    values = [asdict(found)[name] for name in _CURVE_HEAD]
+    return [value if isinstance(value, int) else f"{value:.6g}" for value in values]
 
 
 def _similar_row(

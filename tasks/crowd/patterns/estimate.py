@@ -137,9 +137,7 @@ def p_rare(belief: Belief, theta_s: float) -> np.ndarray:
     return np.asarray(ndtr((theta_s - belief.mean[:, 0]) / error))
 
 
-def expected_reduction(
-    belief: Belief, thresholds: np.ndarray, ahead: Sequence[int] = AHEAD
-) -> np.ndarray:
+def expected_reduction(belief: Belief, thresholds: np.ndarray, ahead: Sequence[int] = AHEAD) -> np.ndarray:
     """By how much an answer is expected to reduce the probability of taking a rule for what it is not, float64 (rules,).
 
     That probability is min(P, 1 - P). One answer often cannot turn a decision that several could: so the largest reduction per
@@ -192,4 +190,4 @@ _Z, _SHARES = _grid(_NODES)
 
 
 def _error(p: np.ndarray) -> np.ndarray:
-    return np.minimum(p, 1 - p)
+    return np.asarray(np.minimum(p, 1 - p))

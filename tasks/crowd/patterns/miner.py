@@ -162,7 +162,8 @@ class Miner:
 
     @property
     def belief(self) -> Belief:
-        return belief_of(self.count, self.total, self.products, self.group, self.prior)
+        """What is believed of all rules."""
+        return self._belief(np.arange(len(self.rules)))
 
     @property
     def significant(self) -> np.ndarray:
@@ -233,10 +234,13 @@ class Miner:
             return self.open_gain > closed_gain and 2 * self.open_waiting <= asked - opened + 20
         return opened < self.policy.open_share * (asked + 1)
 
+    def _belief(self, places: np.ndarray) -> Belief:
+        sums = self.count[places], self.total[places], self.products[places]
+        return belief_of(*sums, self.group[places], self.prior)
+
     def _judge(self, places: np.ndarray) -> None:
         """Probability and gain of some rules."""
-        sums = (one[places] for one in (self.count, self.total, self.products, self.group))
-        belief = belief_of(*sums, self.prior)
+        belief = self._belief(places)
         self.p[places] = p_significant(belief, self.policy.thresholds)
         if self.policy.choice == "error":
             expected = Belief(belief.mean, belief.covariance, belief.weight + self.waiting[places])

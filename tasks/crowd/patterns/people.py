@@ -45,7 +45,11 @@ def ask_people(
         asked, rows = [], []
         for number, question in enumerate(questions, start=1):
             rule = question.rule
-            sides = ["", ""] if rule is None else [_side(rule.antecedent, settings), _side(rule.consequent, settings)]
+            sides = (
+                ["", ""]
+                if rule is None
+                else [_side(rule.antecedent, settings), _side(rule.consequent, settings)]
+            )
             asked.append({"rule": rule and [rule.antecedent, rule.consequent], "gain": question.gain})
             rows.append([number, _closed(rule) if rule else _OPEN, *sides, "", "", ""])
         return asked, rows
@@ -75,7 +79,9 @@ def shares_of(support: str, confidence: str, place: str) -> tuple[float, float]:
     """
     often = share_of(support, place)
     if often > 0 and not confidence:
-        raise BadInput(f"{place}: a support and no confidence; write how often the consequent with the antecedent")
+        raise BadInput(
+            f"{place}: a support and no confidence; write how often the consequent with the antecedent"
+        )
     return often, share_of(confidence or "0", place)
 
 

@@ -26,7 +26,8 @@ def write_report(run: Path, settings: PatternsSettings, summary: Facts) -> Path:
     truth = _truth(run, settings)
     significant = [row for row in rules if row["decision"] == "significant"]
     unsure = sorted(
-        (row for row in rules if row["because"] == "answers"), key=lambda row: abs(float(row["p_significant"]) - 0.5)
+        (row for row in rules if row["because"] == "answers"),
+        key=lambda row: abs(float(row["p_significant"]) - 0.5),
     )
     page = (
         templates("tasks.crowd.patterns")
@@ -95,7 +96,12 @@ def _dots(rules: list[Facts]) -> Markup:
     answered = [row for row in rules if row["n"] != "0"][:_DOTS]
     return line_chart(
         [
-            Series("rule", [float(row["support"]) for row in answered], [float(row["confidence"]) for row in answered], "points main"),
+            Series(
+                "rule",
+                [float(row["support"]) for row in answered],
+                [float(row["confidence"]) for row in answered],
+                "points main",
+            ),
         ],
         title="Rules by mean support and mean confidence",
         x_label="mean support",
@@ -120,7 +126,10 @@ def _course(course: Facts) -> Markup:
 
 
 def _sides(rule: Any) -> Facts:
-    return {"antecedent": _short(", ".join(rule.antecedent)), "consequent": _short(", ".join(rule.consequent))}
+    return {
+        "antecedent": _short(", ".join(rule.antecedent)),
+        "consequent": _short(", ".join(rule.consequent)),
+    }
 
 
 def _short(text: str) -> str:

@@ -30,8 +30,26 @@ RULES, QUESTIONS, REJECTS = "rules.csv", "questions.csv", "rejected.parquet"
 PAGES = "expectations"
 
 _COURSE = 100  # points of the course that is drawn
-_QUESTIONS_HEAD = ("question", "kind", "worker", "antecedent", "consequent", "support", "confidence", "expected_gain")
-_RULES_HEAD = ("antecedent", "consequent", "n", "support", "confidence", "p_significant", "decision", "because")
+_QUESTIONS_HEAD = (
+    "question",
+    "kind",
+    "worker",
+    "antecedent",
+    "consequent",
+    "support",
+    "confidence",
+    "expected_gain",
+)
+_RULES_HEAD = (
+    "antecedent",
+    "consequent",
+    "n",
+    "support",
+    "confidence",
+    "p_significant",
+    "decision",
+    "because",
+)
 
 
 def read(run: Path, settings: PatternsSettings, source: Facts) -> Facts:
@@ -42,7 +60,10 @@ def read(run: Path, settings: PatternsSettings, source: Facts) -> Facts:
     write_json(
         run / GIVEN,
         {
-            "answers": [[one.worker, *_sides(one.rule), one.support, one.confidence, is_open] for one, is_open in answers],
+            "answers": [
+                [one.worker, *_sides(one.rule), one.support, one.confidence, is_open]
+                for one, is_open in answers
+            ],
             "rules": [_sides(rule) for rule in rules],
         },
     )
@@ -65,7 +86,10 @@ def mine(run: Path, settings: PatternsSettings, data: Facts) -> Facts:
     given = read_json(run / GIVEN)
     miner = Miner(settings.policy, [Rule(*map(tuple, sides)) for sides in given["rules"]])
     log = _Log(miner)
-    recorded = [(Answer(one[0], Rule(tuple(one[1]), tuple(one[2])), one[3], one[4]), one[5]) for one in given["answers"]]
+    recorded = [
+        (Answer(one[0], Rule(tuple(one[1]), tuple(one[2])), one[3], one[4]), one[5])
+        for one in given["answers"]
+    ]
     if settings.replay and not any(is_open for _, is_open in recorded):
         miner.add(answer.rule for answer, _ in recorded)  # nobody is going to tell of them
     if not settings.replay:
@@ -168,7 +192,9 @@ def shown(summary: Facts) -> list[list[str]]:
         ("workers", f"{summary['workers']:,}"),
     ]
     judged = summary["judged"] or {}
-    columns += [(name, f"{judged[name]:.3f}") for name in ("precision", "recall") if judged.get(name) is not None]
+    columns += [
+        (name, f"{judged[name]:.3f}") for name in ("precision", "recall") if judged.get(name) is not None
+    ]
     return [[name for name, _ in columns], [value for _, value in columns]]
 
 
@@ -216,7 +242,11 @@ class _Log:
     def rows(self, settings: PatternsSettings) -> Iterator[list[Any]]:
         for number, (answer, is_open, gain) in enumerate(self._rows, start=1):
             kind = ("open" if is_open else "closed") if gain is not None else "given"
-            values = [f"{answer.support:.6g}", f"{answer.confidence:.6g}", "" if gain is None else f"{gain:.6g}"]
+            values = [
+                f"{answer.support:.6g}",
+                f"{answer.confidence:.6g}",
+                "" if gain is None else f"{gain:.6g}",
+            ]
             yield [number, kind, as_text(answer.worker), *_texts(answer.rule, settings), *values]
 
 
@@ -313,7 +343,9 @@ def _answers(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]], lis
             continue
         found.append((answer, kind.casefold() == "open"))
     if not found:
-        raise BadInput(f"--answers {settings.answers}: no row can be used: {rejected[0].detail or rejected[0].reason}")
+        raise BadInput(
+            f"--answers {settings.answers}: no row can be used: {rejected[0].detail or rejected[0].reason}"
+        )
     return found, rejected
 
 

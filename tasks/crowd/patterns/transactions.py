@@ -38,7 +38,7 @@ class Transactions:
     def of(self, worker: int) -> np.ndarray:
         """The occasions of one worker, bool (occasions of the worker, items)."""
         first = int(self.start[worker])
-        return self.done[first : first + int(self.per_worker[worker])]
+        return np.asarray(self.done[first : first + int(self.per_worker[worker])])
 
     def answer(self, worker: int, rule: Rule) -> tuple[float, float]:
         """A worker's own support and confidence; confidence is 0 where the antecedent never happened."""
@@ -88,10 +88,10 @@ def frequent(
     weights = np.full(len(done), 1 / max(1, len(done))) if weights is None else weights
     alone = weights @ done
     single = [item for item in range(done.shape[1]) if alone[item] >= least - 1e-12]
-    found = {(item,): float(alone[item]) for item in single}
-    level = {(item,): done[:, item] for item in single}
+    found: dict[tuple[int, ...], float] = {(item,): float(alone[item]) for item in single}
+    level: dict[tuple[int, ...], np.ndarray] = {(item,): done[:, item] for item in single}
     for _ in range(most - 1):
-        larger = {}
+        larger: dict[tuple[int, ...], np.ndarray] = {}
         for items, column in level.items():
             later = [item for item in single if item > items[-1]]
             if not later:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -167,4 +168,4 @@ def test_the_curve_ends_with_all_answers():
     points = curve(crowd.worker, crowd.entity, Stop(), points=15)
     assert len(points) == 15
     assert points[-1].answers == len(crowd.worker)
-    assert all(one.entities <= two.entities for one, two in zip(points, points[1:], strict=False))
+    assert all(one.entities <= two.entities for one, two in pairwise(points))

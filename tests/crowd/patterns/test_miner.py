@@ -34,7 +34,11 @@ def small() -> list[tuple[str, list[str]]]:
     for worker in range(12):
         for _ in range(25):
             items = []
-            for left, right, often in (("tea", "honey", 0.5), ("bread", "butter", 0.45), ("jam", "nuts", 0.08)):
+            for left, right, often in (
+                ("tea", "honey", 0.5),
+                ("bread", "butter", 0.45),
+                ("jam", "nuts", 0.08),
+            ):
                 if draw.random() < often:
                     items += [left, *([right] if draw.random() < 0.85 else [])]
             items += [name for name in ("milk", "figs", "rice") if draw.random() < 0.2]
@@ -46,7 +50,9 @@ DATA = transactions_of(small())
 
 
 def test_rules_are_equal_however_they_are_written() -> None:
-    assert rule_of(items_of(" Tea;lemon ; tea", ";"), items_of("HONEY", ";")) == rule_of(["lemon", "tea"], ["honey"])
+    assert rule_of(items_of(" Tea;lemon ; tea", ";"), items_of("HONEY", ";")) == rule_of(
+        ["lemon", "tea"], ["honey"]
+    )
     assert str(LEMON) == "lemon, tea -> honey"
     for left, right in (([], ["a"]), (["a"], ["a"]), (["a"], [])):
         with pytest.raises(BadInput, match="different things"):
@@ -180,7 +186,9 @@ def test_simulated_workers_answer_each_rule_once_and_round() -> None:
     told = []
     while answer := crowd.open():
         told.append((answer.worker, answer.rule))
-    assert len(told) == len(set(told)) == sum(len(own_rules(DATA, worker, 0.2, 0.5, 3)) for worker in range(12))
+    assert (
+        len(told) == len(set(told)) == sum(len(own_rules(DATA, worker, 0.2, 0.5, 3)) for worker in range(12))
+    )
 
 
 @pytest.mark.parametrize("choice", ["error", "random", "fewest"])

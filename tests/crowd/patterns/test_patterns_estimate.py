@@ -118,5 +118,7 @@ def test_finding_a_rule_is_worth_no_more_than_its_being_significant() -> None:
 
 
 def test_a_rare_rule_is_surely_rare() -> None:
-    belief = Belief(np.array([[0.05, 0.9], [0.2, 0.9]]), np.stack([0.01 * np.eye(2)] * 2), np.array([25.0, 9.0]))
+    belief = Belief(
+        np.array([[0.05, 0.9], [0.2, 0.9]]), np.stack([0.01 * np.eye(2)] * 2), np.array([25.0, 9.0])
+    )
     assert p_rare(belief, 0.2) == pytest.approx([1, 0.5], abs=0.01)
