@@ -33,7 +33,7 @@ class Transactions:
     @cached_property
     def per_worker(self) -> np.ndarray:
         """Occasions of each worker, int64 (workers,)."""
-        return np.diff(np.append(self.start, len(self.done)))
+        return np.asarray(np.diff(np.append(self.start, len(self.done))))
 
     def of(self, worker: int) -> np.ndarray:
         """The occasions of one worker, bool (occasions of the worker, items)."""
@@ -52,7 +52,7 @@ class Transactions:
     def shares(self, columns: Sequence[int]) -> np.ndarray:
         """The support of a set of items among each worker's occasions, float64 (workers,)."""
         both = self.done[:, list(columns)].all(axis=1)
-        return np.add.reduceat(both.astype(float), self.start) / self.per_worker
+        return np.asarray(np.add.reduceat(both.astype(float), self.start) / self.per_worker)
 
 
 def transactions_of(rows: Iterable[tuple[str, Sequence[str]]]) -> Transactions:
