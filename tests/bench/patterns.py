@@ -137,10 +137,12 @@ def page(found: list[Facts]) -> str:
         f"{len(seeds)} seeds, mean ± standard deviation. There are {min(true)} to {max(true)} true rules. With every worker asked of every "
         f"rule in question F1 would be {_spread([row['ceiling'] for row in one])}: what rounding leaves."
     )
-    crowd = " ".join(planted.__doc__.split())  # type: ignore[union-attr]
+    crowd = " ".join(planted.__doc__.partition("Args:")[0].split())  # type: ignore[union-attr]
     parts = [head, about, "## F1 by questions", _f1_table(found), "## Against random, paired by seed"]
     parts += [
-        _difference_table(found),
+        _difference_table(found, "random"),
+        "## Against round-robin, paired by seed",
+        _difference_table(found, "round-robin"),
         f"## After {QUESTIONS[-2]:,} questions",
         _detail_table(found),
         f"## The crowd\n\n{crowd}",
@@ -155,15 +157,15 @@ def _f1_table(found: list[Facts]) -> str:
     return table(["policy", *(f"{asked:,}" for asked in QUESTIONS)], rows)
 
 
-def _difference_table(found: list[Facts]) -> str:
+def _difference_table(found: list[Facts], against: str) -> str:
     """Differences of F1 ± standard error; bold beyond two."""
     rows = []
     for name in _names(found):
         cells = []
         for asked in QUESTIONS:
-            ours, other = (_by_seed(found, one, asked, "f1") for one in (name, "random"))
+            ours, other = (_by_seed(found, one, asked, "f1") for one in (name, against))
             away = [ours[seed] - other[seed] for seed in ours.keys() & other.keys()]
-            if len(away) < 2 or name == "random":
+            if len(away) < 2 or name == against:
                 cells.append("")
                 continue
             error = stdev(away) / len(away) ** 0.5

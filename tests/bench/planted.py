@@ -19,12 +19,17 @@ def planted(
 ) -> Transactions:
     """Transactions of workers with planted rules.
 
-    Each planted rule a -> c or a, b -> c takes its items at random. In the population its antecedent happens with a frequency drawn
-    evenly from .05 to .7, and its consequent with it with a probability drawn evenly from .3 to .95. Each worker's own frequency and
-    probability are drawn from Beta distributions around these (mean m: Beta(c m, c (1 - m)) with the concentration c), independently.
-    On each occasion each rule's antecedent happens by the worker's own frequency, and with it, by the worker's own probability, its
-    consequent. Besides, single items happen: 3 on average, by a popularity of the worker's own from a Dirichlet distribution around a
-    common one, which falls as 1 / rank.
+    There are 100 workers with 100 occasions each, 120 items and 20 planted rules a -> c or a, b -> c, whose items are drawn at random and may be
+    shared. In the population a rule's antecedent happens with a frequency drawn from .05 to .5, evenly in its logarithm, and its consequent
+    with it with a probability drawn evenly from .3 to .95. Each worker's own frequency and probability are drawn from Beta distributions around
+    these (mean m: Beta(10 m, 10 (1 - m))), independently. On each occasion each rule's antecedent happens by the worker's own frequency, and with
+    it, by the worker's own probability, its consequent. Besides, single items happen: one on average, by a popularity of the worker's own
+    from a Dirichlet distribution around a common one that falls as 1 / rank.
+
+    Args:
+        highest: frequency of an antecedent, at most.
+        noise: single items on an occasion, on average.
+        concentration: of the Beta distributions.
     """
     random = np.random.default_rng(np.random.SeedSequence([seed, 7]))
     done = np.zeros((workers, occasions, items), dtype=bool)

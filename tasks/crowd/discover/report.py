@@ -18,7 +18,7 @@ from tasks.run.tables import write_text
 
 Facts = dict[str, Any]
 
-_ROWS, _WORKERS, _BARS = 30, 12, 12
+_ROWS, _WORKERS, _BARS = 20, 12, 12
 _LABEL = 80  # characters
 
 
