@@ -17,8 +17,10 @@ from importlib import import_module
 from typing import Any
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.discover.settings import DiscoverSettings
+from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
@@ -117,6 +119,30 @@ COMMANDS = (
         check="tasks.crowd.aggregate.check",
         early=("great_expectations", "scipy.stats", "sklearn.metrics"),
         operation="aggregate",
+    ),
+    Command(
+        "crowd",
+        ClassifySettings,
+        "a label for each item by several answers and by what it is",
+        check="tasks.crowd.learn.check",
+        early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
+        operation="classify",
+    ),
+    Command(
+        "crowd",
+        LearnSettings,
+        "a model for items that nobody labelled, from answers that differ",
+        check="tasks.crowd.learn.check",
+        early=("torch", "great_expectations", "scipy.optimize", "sklearn.decomposition"),
+        operation="learn",
+    ),
+    Command(
+        "crowd",
+        AnnotateSettings,
+        "have items labelled by people, files of answers or language models, until each label is sure",
+        check="tasks.crowd.annotate.check",
+        early=("great_expectations", "scipy.stats", "uvicorn", "starlette.applications"),
+        operation="annotate",
     ),
     Command(
         "crowd",

@@ -37,7 +37,7 @@ def check_table(name: str, columns: Mapping[str, str], flag: str) -> None:
     Raises:
         BadInput: one line.
     """
-    known = _columns(name, flag)
+    known = column_names(name, flag)
     for option, column in columns.items():
         if column not in known:
             raise BadInput(f"{option} {column}: {name} has no such column; it has: {listed(known)}")
@@ -49,7 +49,7 @@ def label_column(name: str, flag: str) -> str:
     Raises:
         BadInput: there is neither.
     """
-    known = _columns(name, flag)
+    known = column_names(name, flag)
     for column in ("truth", "label"):
         if column in known:
             return column
@@ -102,7 +102,12 @@ def known_labels(name: str, task: str, flag: str) -> dict[str, str]:
     return found
 
 
-def _columns(name: str, flag: str) -> list[str]:
+def column_names(name: str, flag: str) -> list[str]:
+    """The columns of a file.
+
+    Raises:
+        BadInput: it cannot be read, or has no rows.
+    """
     path = path_of(name)
     if not path.exists():
         raise BadInput(f"{flag} {name}: no such file")

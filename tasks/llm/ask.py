@@ -53,6 +53,10 @@ class Failure:
     reason: str
 
 
+class OutOfMoney(Stopped):
+    """The next request may cost more than is left of the budget."""
+
+
 class PutOff(Exception):
     """The reply will be there another time, not in this process's; what needs it cannot go on now."""
 
@@ -238,9 +242,9 @@ class Asker:
             )
         self.store.cool_down(self.endpoint.name, seconds or min(_LONGEST, max(self.limits.pause * 4, waited)))
 
-    def _out_of_money(self, admission: Admission, request: Request) -> Stopped:
+    def _out_of_money(self, admission: Admission, request: Request) -> OutOfMoney:
         lost = self.store.lost(self._payer)
-        return Stopped(
+        return OutOfMoney(
             f"the budget of ${self._budget:,.2f} is spent: ${admission.spent:,.4f}"
             + (f", of it at most ${lost:,.4f} for requests that got no answer" if lost else "")
             + f", and the next request may cost ${self._prices.most(request):,.4f}; every reply is kept, resume with "

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tasks.corpus.tokens import count_bytes
-from tasks.llm.ask import REFUSED_AT_FIRST, Failure, PutOff
+from tasks.llm.ask import REFUSED_AT_FIRST, Failure, OutOfMoney, PutOff
 from tasks.llm.batchfile import Failed, line_of, read_requests, read_results, write_requests
 from tasks.llm.prices import Prices
 from tasks.llm.request import Reply, Request, read_reply
@@ -173,8 +173,8 @@ class BatchAsker:
     def _spent(self) -> float:
         return self.store.spending(self._payer).cost + self.store.lost(self._payer) + self._unread
 
-    def _out_of_money(self, fresh: Sequence[Request]) -> Stopped:
-        return Stopped(
+    def _out_of_money(self, fresh: Sequence[Request]) -> OutOfMoney:
+        return OutOfMoney(
             f"the budget of ${self._budget:,.2f} is spent: ${self._spent():,.4f}, and the next request may cost "
             f"${self._prices.most(fresh[0]):,.4f}; every reply is kept, resume with a higher --max-cost"
         )

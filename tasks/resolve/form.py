@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,8 @@ from tasks.resolve.label import LABELS, wanted_rows
 from tasks.resolve.prepare import POOL, load_pairs
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run import terminal
+from tasks.run.forms import MOST, as_markdown, check_ui, wait_for
 from tasks.run.tables import read_json
-
-MOST = 40  # pairs in a form that somebody still fills in
-DAYS = 7  # that a run waits
-_MARK = re.compile(r"[!-/:-@\[-`{-~]")
 
 
 def wanted(settings: BatcherSettings) -> bool:
@@ -32,13 +27,8 @@ def check(settings: BatcherSettings) -> None:
     Raises:
         BadInput: there is none.
     """
-    from prefect.settings import PREFECT_API_URL
-
-    if wanted(settings) and not PREFECT_API_URL.value():
-        raise BadInput(
-            "--label-by form needs a Prefect server with a UI: start one by make ui and set PREFECT_API_URL to "
-            "http://127.0.0.1:4200/api, or give --label-by file"
-        )
+    if wanted(settings):
+        check_ui("--label-by form", "--label-by file")
 
 
 def ask(run: Path, settings: BatcherSettings) -> dict[str, bool]:
@@ -59,15 +49,7 @@ def ask(run: Path, settings: BatcherSettings) -> dict[str, bool]:
         raise BadInput(
             f"{len(rows)} labels are too many for a form (at most {MOST}): give --label-budget {MOST}, or --label-by file"
         )
-    from prefect import runtime
-    from prefect.flow_runs import pause_flow_run
-
-    terminal.current().note(f"the run waits until its form is filled in: {runtime.flow_run.ui_url}")
-    answers: Any = pause_flow_run(
-        wait_for_input=form_of(run, settings, rows),
-        timeout=DAYS * 86_400,
-        key=f"labels-{runtime.flow_run.run_count}",  # of a form that is there already Prefect makes no other
-    )
+    answers = wait_for(form_of(run, settings, rows), "labels")
     return {str(row): bool(getattr(answers, f"pair_{place}")) for place, row in enumerate(rows, start=1)}
 
 
@@ -88,8 +70,3 @@ def form_of(run: Path, settings: BatcherSettings, rows: list[int]) -> Any:
     return made.with_initial_data(
         description=f"Tick the pairs whose two records are the same. {len(rows)} pairs of run {run.name}."
     )
-
-
-def as_markdown(text: str) -> str:
-    """A text as Markdown, which the UI takes a description for: links and pictures of a record are not followed."""
-    return re.sub(r"\s*\n\s*", "\n\n", _MARK.sub(r"\\\g<0>", text))

@@ -8,13 +8,9 @@ warm_up.py       the first stage: plain training that counts wrong events
 robust.py        the second stage: training that weighs every row by P(clean)
 checkpoint.py    where an interrupted training goes on
 
-The stages of the flow `wrong_event`, without Prefect:
+The stages of the flow `wrong_event`, without Prefect (rows, networks and the classifier are those of tasks/classify):
 settings.py      what a run is told
 check.py         the cheap checks before anything starts
-table.py         rows with a label, out of the user's file
-inputs.py        rows as what a network reads, in two views
-networks.py      the networks
-classifier.py    a network with what its inputs and outputs mean, at rest and back
 stages.py        read, train, train robustly
 finish.py        labels.csv, the figures
 report.py        the page

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from tasks.classify.table import Columns, columns_of
 from tasks.corpus.read import fingerprint
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student, model_fingerprint
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.table import Columns, columns_of
 
 
 @in_one_line()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.classify.table import read_labelled
 from tasks.prepare.student import BASE, make_base
 from tasks.records import BadInput
 from tasks.run.arrays import load_array, save_array
@@ -22,7 +23,6 @@ from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.stages import CHECKPOINTS, REJECTED_ROWS, told
-from tasks.wrong_event.table import read_labelled
 
 Facts = dict[str, Any]
 

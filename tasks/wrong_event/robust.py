@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from tasks.classify.inputs import STRONG, WEAK, Inputs, joined, order
+from tasks.classify.networks import logits_of
+from tasks.classify.training import Training, adamw, step
 from tasks.run.seeds import generator, integer
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
-from tasks.wrong_event.inputs import STRONG, WEAK, Inputs, joined, order
 from tasks.wrong_event.loss import dynamic_loss
-from tasks.wrong_event.networks import logits_of
-from tasks.wrong_event.warm_up import Told, Training, adamw, step
+from tasks.wrong_event.warm_up import Told
 
 
 @dataclass(slots=True)

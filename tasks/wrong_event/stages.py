@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.classify.classifier import Classifier, embedded_classifier
+from tasks.classify.networks import encoder_network
+from tasks.classify.table import Labelled, read_labelled
+from tasks.classify.training import Training
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.run.arrays import load_array, save_array
@@ -18,11 +22,7 @@ from tasks.run.tables import REJECTED, read_json, read_rows, write_json, write_t
 from tasks.train.threads import one_thread
 from tasks.wrong_event.beta_mixture import EventModel
 from tasks.wrong_event.check import data_columns
-from tasks.wrong_event.classifier import Classifier
-from tasks.wrong_event.networks import encoder_network, small_network
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.table import Labelled, read_labelled
-from tasks.wrong_event.warm_up import Training
 
 Facts = dict[str, Any]
 
@@ -147,20 +147,17 @@ def make_classifier(run: Path, settings: WrongEventSettings, data: Facts) -> tup
         network, tokenizer = encoder_network(settings.encoder, len(classes), seed)
         longest = _longest(settings, network, tokenizer)
         return Classifier(network, classes, tokenizer=tokenizer, max_tokens=longest), texts
-    encoder = None
-    rows: Any = np.asarray(load_array(run / VALUES))
-    numbers = rows
-    if settings.text:
-        from tasks.select.lsa import LSAEncoder
-
-        encoder = LSAEncoder.fit(texts, settings.encoder_dimensions, settings.seed)
-        rows, numbers = texts, encoder.encode(texts)
-    mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
-    if settings.text:  # the leading directions say more: they keep their share
-        scale = np.full_like(scale, numbers.std())
-    scale = np.where(scale > 0, scale, 1.0)
-    network = small_network(numbers.shape[1], len(classes), seed, settings.width)
-    return Classifier(network, classes, mean, scale, tuple(data["features"]), encoder), rows
+    rows: Any = texts if settings.text else np.asarray(load_array(run / VALUES))
+    classifier = embedded_classifier(
+        classes,
+        rows,
+        data["features"],
+        dimensions=settings.encoder_dimensions,
+        width=settings.width,
+        seed=settings.seed,
+        network_seed=seed,
+    )
+    return classifier, rows
 
 
 def training_of(settings: WrongEventSettings, epochs: int) -> Training:

@@ -5,36 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from tasks.run.seeds import generator, integer
+from tasks.classify.inputs import Inputs
+from tasks.classify.training import Training, adamw, step, visits
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.checkpoint import Weights, weights_of
-from tasks.wrong_event.inputs import WEAK, Inputs, order
 from tasks.wrong_event.label_wave import first_minimum
-from tasks.wrong_event.networks import logits_of
 
 Told = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How a stage trains.
-
-    Args:
-        epochs: passes over the rows.
-        learning_rate: of AdamW.
-        batch: rows.
-    """
-
-    epochs: int
-    learning_rate: float
-    batch: int = 64
 
 
 @dataclass(slots=True)
@@ -136,32 +119,3 @@ def _look(
         found.base_epoch, found.base = candidates[-1]
         return
     candidates[:] = [(epoch, now)]
-
-
-def visits(
-    network: nn.Module,
-    inputs: Inputs,
-    training: Training,
-    optimizer: torch.optim.Optimizer,
-    seed: int,
-    stage: str,
-    epoch: int,
-) -> Any:
-    """Rows of each batch of an epoch and the network's logits of them, in training mode."""
-    random = generator(seed, stage, epoch)
-    with torch.random.fork_rng():  # dropout draws from torch's global stream
-        torch.manual_seed(integer(seed, stage, "dropout", epoch))
-        network.train()
-        for rows in order(len(inputs), training.batch, random):
-            yield rows, logits_of(network, inputs.view(rows, WEAK, random))
-
-
-def step(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    optimizer.step()
-
-
-def adamw(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)

@@ -50,7 +50,7 @@ def digits() -> Split:
 
 def corpus() -> Split:
     """1,500 documents of the shared mixture, by source; a third of them judges. LSA is fitted on all of them."""
-    vectors, labels = _documents()
+    vectors, labels = documents()
     return _split(vectors, labels, 128)
 
 
@@ -62,7 +62,8 @@ def available(name: str) -> bool:
 
 
 @cache
-def _documents() -> tuple[np.ndarray, np.ndarray]:
+def documents(number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors and sources of 1,500 documents; those of another number are others."""
     import gzip
     import json
 
@@ -70,7 +71,9 @@ def _documents() -> tuple[np.ndarray, np.ndarray]:
 
     with gzip.open(MIXED, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    chosen = generator(0, "bench", "wrong event").permutation(len(rows))[:TEXTS]
+    chosen = generator(0, "bench", "wrong event").permutation(len(rows))[
+        TEXTS * number : TEXTS * (number + 1)
+    ]
     texts = [rows[row]["text"] for row in chosen]
     vectors = LSAEncoder.fit(texts, 256, 0).encode(texts)
     return vectors, np.unique([rows[row]["source"] for row in chosen], return_inverse=True)[1]

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
+from tasks.classify.inputs import STRONG, WEAK, Vectors, order
+from tasks.classify.networks import probabilities, small_network
+from tasks.classify.training import Training, adamw, step
 from tasks.run.seeds import generator, integer
 from tasks.wrong_event.beta_mixture import EventModel
-from tasks.wrong_event.inputs import STRONG, WEAK, Vectors, order
-from tasks.wrong_event.networks import probabilities, small_network
 from tasks.wrong_event.robust import train_robustly
-from tasks.wrong_event.warm_up import Training, adamw, step, warm_up
+from tasks.wrong_event.warm_up import warm_up
 from tests.bench.noisy_labels import Task
 
 WARM, ROBUST = 30, 70

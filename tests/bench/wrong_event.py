@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tasks.wrong_event.warm_up import adamw, step
+from tasks.classify.training import adamw, step
 from tests.bench.markdown import table
 from tests.bench.noisy_labels import DATA, NOISES, available, made_wrong, with_validation
 from tests.bench.noisy_peers import METHODS

@@ -48,11 +48,25 @@ def serial(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages run in this process."""
     import flows.quad
 
-    @contextmanager
-    def nobody(count: int, scheduler: str) -> Iterator[None]:
-        yield
-
     monkeypatch.setattr(flows.quad, "workers", nobody)
+
+
+@contextmanager
+def nobody(count: int, scheduler: str) -> Iterator[None]:
+    yield
+
+
+@pytest.fixture(scope="module")
+def whole(prefect_server: None, corpus: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run without training that nothing stopped, made in this process."""
+    import flows.quad
+
+    runs = tmp_path_factory.mktemp("whole")
+    given = {"corpus": [str(corpus[0])], "reference": str(corpus[1]), **TINY, "train": False}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(flows.quad, "workers", nobody)
+        flows.quad.quad(QuadSettings(runs_dir=str(runs), run="r", **given))
+    return runs / "quad/r"
 
 
 @pytest.mark.server
@@ -81,13 +95,11 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path, s
 
 @pytest.mark.server
 def test_a_run_that_was_stopped_ends_with_the_tables_of_one_that_was_not(
-    prefect_server, make, tmp_path, serial, monkeypatch
+    prefect_server, make, whole, tmp_path, serial, monkeypatch
 ):
     from flows.quad import quad
     from tasks.quad import visits
 
-    given = {"train": False, "more_blocks": 0, "visits": 2}
-    quad(make("whole", **given))
     real, calls = visits.score_documents, 0
 
     def fails_once(*arguments: Any, **named: Any) -> Any:
@@ -99,23 +111,19 @@ def test_a_run_that_was_stopped_ends_with_the_tables_of_one_that_was_not(
 
     monkeypatch.setattr(visits, "score_documents", fails_once)
     with pytest.raises(OSError, match="went away"):
-        quad(make("stopped", **given))
-    quad(make("stopped", **given, resume=True))
+        quad(make("stopped", train=False))
+    quad(make("stopped", train=False, resume=True))
     for name in TABLES:
-        assert (tmp_path / "quad/stopped" / name).read_bytes() == (
-            tmp_path / "quad/whole" / name
-        ).read_bytes()
+        assert (tmp_path / "quad/stopped" / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.server
 def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_of_a_round(
-    prefect_server, make, tmp_path, serial, monkeypatch
+    prefect_server, make, whole, tmp_path, monkeypatch
 ):
     import flows.quad
     from tasks.quad import visits
-    from tasks.run.parallel import workers
 
-    flows.quad.quad(make("here", train=False))
     real, killed = visits.score_documents, []
 
     def kills_a_worker(*arguments: Any, **named: Any) -> Any:
@@ -129,11 +137,10 @@ def test_workers_score_as_this_process_does_though_one_is_killed_in_the_middle_o
         return real(*arguments, **named)
 
     monkeypatch.setattr(visits, "score_documents", kills_a_worker)
-    monkeypatch.setattr(flows.quad, "workers", workers)
     flows.quad.quad(make("there", train=False, workers=2))
     assert killed == [True]
     for name in TABLES:
-        assert (tmp_path / "quad/there" / name).read_bytes() == (tmp_path / "quad/here" / name).read_bytes()
+        assert (tmp_path / "quad/there" / name).read_bytes() == (whole / name).read_bytes()
 
 
 def kill_a_busy_worker(client: Any) -> bool:

@@ -75,7 +75,7 @@ def labels_of(run: Path) -> list[dict[str, str]]:
 @pytest.mark.server
 def test_wrong_labels_come_first_and_the_model_predicts_right_ones(prefect_server, make, numbers, tmp_path):
     from flows.wrong_event import shown, wrong_event
-    from tasks.wrong_event.classifier import Classifier
+    from tasks.classify.classifier import Classifier
 
     summary = wrong_event(make("r", test=str(numbers[1])))
     run, wrong = tmp_path / "wrong_event/r", numbers[2]
@@ -143,7 +143,7 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_with_the_tables_of_one_that_was
 @pytest.mark.server
 def test_texts_by_the_embedded_network(prefect_server, make, texts, tmp_path):
     from flows.wrong_event import wrong_event
-    from tasks.wrong_event.classifier import Classifier
+    from tasks.classify.classifier import Classifier
 
     data, wrong = texts
     summary = wrong_event(make("r", data=str(data), label="topic", text="text", warm_epochs=20, epochs=20))
@@ -162,7 +162,7 @@ def test_a_transformers_encoder_is_trained_and_left_as_it_was(
     from transformers import AutoModelForSequenceClassification
 
     from flows.wrong_event import wrong_event
-    from tasks.wrong_event.classifier import Classifier
+    from tasks.classify.classifier import Classifier
 
     before = (encoder_model / "model.safetensors").read_bytes()
     given = {"data": str(texts[0]), "label": "topic", "text": "text", "encoder": str(encoder_model)}

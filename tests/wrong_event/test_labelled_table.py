@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.classify.table import columns_of, read_labelled
 from tasks.records import BadInput
-from tasks.wrong_event.table import columns_of, read_labelled
 
 
 def test_arrays_are_flattened_and_those_of_another_size_rejected(tmp_path: Path) -> None:

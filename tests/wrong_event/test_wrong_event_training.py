@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.classify.inputs import Tokens, Vectors, order
+from tasks.classify.networks import probabilities, small_network
+from tasks.classify.training import Training
 from tasks.train.threads import one_thread
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
-from tasks.wrong_event.inputs import Tokens, Vectors, order
 from tasks.wrong_event.label_wave import first_minimum
 from tasks.wrong_event.loss import dynamic_loss
-from tasks.wrong_event.networks import probabilities, small_network
 from tasks.wrong_event.robust import train_robustly
-from tasks.wrong_event.warm_up import Training, warm_up
+from tasks.wrong_event.warm_up import warm_up
 
 
 @pytest.mark.parametrize(

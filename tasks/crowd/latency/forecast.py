@@ -41,7 +41,11 @@ def forecast(model: ServiceModel, plan: Plan, runs: int = 200, seed: int = 0, po
     Args:
         runs: simulated campaigns.
     """
-    courses = [simulate(model, plan, generator(seed, "latency", run)) for run in range(runs)]
+    courses = []
+    for run in range(runs):
+        random = generator(seed, "latency", run)
+        # Of a model that was fitted to few workers another is as likely, or the interval would be too narrow.
+        courses.append(simulate(model.drawn(random), plan, random))
     share = np.linspace(1 / points, 1, points)
     place = np.maximum(np.ceil(share * plan.tasks).astype(int) - 1, 0)
     times = np.array([np.sort(course.done)[place] for course in courses])

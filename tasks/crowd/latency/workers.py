@@ -20,16 +20,34 @@ class ServiceModel:
         between: standard deviation of workers' paces.
         within: standard deviation from task to task.
         arrivals: new workers an hour, where it is known.
+        fitted: workers, and answers of theirs, that it was fitted to; None of a model that is certain.
     """
 
     median: float
     between: float
     within: float
     arrivals: float | None = None
+    fitted: tuple[int, int] | None = None
 
     def paces(self, count: int, random: np.random.Generator) -> np.ndarray:
         """Median seconds of workers drawn from the population, float64 (count,)."""
         return np.asarray(self.median * np.exp(self.between * random.standard_normal(count)))
+
+    def drawn(self, random: np.random.Generator) -> ServiceModel:
+        """A model that the times it was fitted to might have come from as well, by the large-sample errors of its parameters."""
+        if self.fitted is None:
+            return self
+        workers, answers = self.fitted
+        centre, between, within = random.standard_normal(3)
+        centre *= np.sqrt(self.between**2 / workers + self.within**2 / answers)
+        between /= np.sqrt(2 * max(1, workers - 1))
+        within /= np.sqrt(2 * max(1, answers - workers))
+        return ServiceModel(
+            self.median * float(np.exp(centre)),
+            self.between * float(np.exp(between)),
+            self.within * float(np.exp(within)),
+            self.arrivals,
+        )
 
 
 def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = None) -> ServiceModel:
@@ -66,7 +84,11 @@ def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = No
     )
     centre, between, within = found.x
     return ServiceModel(
-        float(np.exp(centre)), float(np.exp(between)), float(np.exp(within)), _arrivals(codes, started)
+        float(np.exp(centre)),
+        float(np.exp(between)),
+        float(np.exp(within)),
+        _arrivals(codes, started),
+        (len(names), len(logs)),
     )
 
 

@@ -1,6 +1,6 @@
 """A classifier at rest and back: what a run leaves in model/, and how it is used.
 
-from tasks.wrong_event.classifier import Classifier
+from tasks.classify.classifier import Classifier
 Classifier.load("runs/wrong_event/first/model").predict(["a text", "another"])
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.classify.inputs import Inputs, Tokens, Vectors
+from tasks.classify.networks import device, encoder_network, probabilities, small_network
 from tasks.run.tables import atomic_folder, read_json, write_json
-from tasks.wrong_event.inputs import Inputs, Tokens, Vectors
-from tasks.wrong_event.networks import device, encoder_network, probabilities, small_network
 
 FACTS, WEIGHTS = "classifier.json", "model.safetensors"
 
@@ -102,6 +102,38 @@ class Classifier:
         network.load_state_dict(load_file(path / WEIGHTS))
         encoder = LSAEncoder.load(path / "lsa") if (path / "lsa").is_dir() else None
         return cls(network, classes, mean, scale, tuple(facts["features"]), encoder)
+
+
+def embedded_classifier(
+    classes: list[str],
+    rows: Sequence[str] | np.ndarray,
+    features: Sequence[str],
+    *,
+    dimensions: int,
+    width: int,
+    seed: int,
+    network_seed: int,
+) -> Classifier:
+    """A small network before any training, over vectors of texts (LSA, fitted on them) or over numbers.
+
+    Args:
+        rows: texts, or numbers (n, d), that the classifier is to read.
+        features: columns of the numbers.
+        dimensions: of the vectors of texts.
+        width: of the network.
+    """
+    encoder, numbers = None, np.asarray(rows)
+    if isinstance(rows[0], str):
+        from tasks.select.lsa import LSAEncoder
+
+        encoder = LSAEncoder.fit(rows, dimensions, seed)
+        numbers = encoder.encode(list(rows))
+    mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
+    if encoder is not None:  # the leading directions say more: they keep their share
+        scale = np.full_like(scale, numbers.std())
+    scale = np.where(scale > 0, scale, 1.0)
+    network = small_network(numbers.shape[1], len(classes), network_seed, width)
+    return Classifier(network, classes, mean, scale, tuple(features), encoder)
 
 
 def vectors(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Vectors:

@@ -1,4 +1,4 @@
-"""Rows with a label, out of CSV, JSON lines or Parquet."""
+"""Rows with a label, or with a name of their own, out of CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ _MISSING = frozenset({"", "nan"})  # "none" may be a class, and an answer
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where what is: a text, or numbers."""
+    """Where what is: a text, or numbers.
+
+    Args:
+        label: column of the label, or of what else a row must have beside what it is classified by.
+        what: this is, for messages.
+    """
 
     label: str
     text: str
     features: tuple[str, ...]
+    what: str = "label"
 
     @property
     def names(self) -> list[str]:
@@ -67,12 +73,14 @@ def columns_of(
     features: Sequence[str],
     flag: str,
     options: tuple[str, str] = ("--label", "--text"),
+    what: str = "label",
 ) -> Columns:
     """The columns to use of a file: those named, or all but the label.
 
     Args:
         flag: that names the file, for messages.
         options: that name label and text.
+        what: see `Columns`.
 
     Raises:
         BadInput: no such file or column, or nothing to classify by.
@@ -88,16 +96,17 @@ def columns_of(
     if text and features:
         raise BadInput("--text and --features: give one of them")
     known = [str(column) for column in first]
-    found = Columns(label, text, () if text else tuple(features or [one for one in known if one != label]))
+    numbers = () if text else tuple(features or [one for one in known if one != label])
+    found = Columns(label, text, numbers, what)
     wanted_by = zip((*options, "--features"), ([label], [text] if text else [], features), strict=True)
     for option, wanted in wanted_by:
         for column in wanted:
             if column not in known:
                 raise BadInput(f"{option} {column}: {name} has no such column; it has: {listed(known)}")
     if not found.text and not found.features:
-        raise BadInput(f"{flag} {name}: no column but the label; there is nothing to classify by")
+        raise BadInput(f"{flag} {name}: no column but the {what}; there is nothing to classify by")
     if label in found.features:
-        raise BadInput(f"--features {label}: this is the label")
+        raise BadInput(f"--features {label}: this is the {what}")
     return found
 
 
@@ -148,7 +157,7 @@ def _parts(record: Record | Broken, columns: Columns) -> tuple[str, str, list[fl
         raise ValueError(f"{record.reason}: {record.detail}")
     label = _text(record.get(columns.label))
     if not label:
-        raise ValueError(f"no label: {columns.label} is empty")
+        raise ValueError(f"no {columns.what}: {columns.label} is empty")
     if columns.text:
         text = _text(record.get(columns.text))
         if not text:

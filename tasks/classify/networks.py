@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from tasks.classify.inputs import WEAK, Inputs
 from tasks.records import BadInput
 from tasks.run.seeds import integer
 from tasks.train.checkpoint import quiet, source_of
-from tasks.wrong_event.inputs import WEAK, Inputs
 
 WIDTH = 128
 DROPOUT = 0.2

@@ -1,0 +1,58 @@
+"""Passes over rows in batches: what every training of a classifier goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tasks.classify.inputs import WEAK, Inputs, order
+from tasks.classify.networks import logits_of
+from tasks.run.seeds import generator, integer
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a stage trains.
+
+    Args:
+        epochs: passes over the rows.
+        learning_rate: of AdamW.
+        batch: rows.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch: int = 64
+
+
+def visits(
+    network: nn.Module,
+    inputs: Inputs,
+    training: Training,
+    optimizer: torch.optim.Optimizer,
+    seed: int,
+    stage: str,
+    epoch: int,
+) -> Any:
+    """Rows of each batch of an epoch and the network's logits of them, in training mode."""
+    random = generator(seed, stage, epoch)
+    with torch.random.fork_rng():  # dropout draws from torch's global stream
+        torch.manual_seed(integer(seed, stage, "dropout", epoch))
+        network.train()
+        for rows in order(len(inputs), training.batch, random):
+            yield rows, logits_of(network, inputs.view(rows, WEAK, random))
+
+
+def step(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor, norm: float = 5.0) -> None:
+    """One step; a gradient longer than `norm` is cut to it."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), norm)
+    optimizer.step()
+
+
+def adamw(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)

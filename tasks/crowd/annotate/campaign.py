@@ -1,0 +1,303 @@
+"""Where a campaign stands: which items still want answers, who may be given which, what the answers say so far.
+
+Within a round an answer moves the posterior of its item by Bayes' rule with the confusion matrix that its worker had at the
+round's beginning; between rounds truth is inferred anew from all answers.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.crowd.annotate.belief import Belief, believe
+from tasks.crowd.annotate.items import Items, items_of
+from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.crowd.annotate.store import FOR_EVER, Answer, CampaignStore
+from tasks.crowd.annotate.worker import Worker, golden_due
+from tasks.crowd.assign import choose, closed
+from tasks.crowd.truth.agreement import upper_bound
+from tasks.crowd.truth.inferred import UNKNOWN
+from tasks.run.seeds import generator
+
+Facts = dict[str, Any]
+
+
+STORE = "campaign.sqlite"
+LAST = sys.maxsize  # as a round: after all of them
+
+
+class Campaign:
+    """A campaign over a store. Safe to use from several threads.
+
+    Args:
+        round: the current one; answers of earlier ones are taken as a whole.
+    """
+
+    def __init__(
+        self, settings: AnnotateSettings, items: Items, store: CampaignStore, round: int = 1
+    ) -> None:
+        self.settings, self.items, self.store, self.round = settings, items, store, round
+        self.changed = threading.Condition(threading.RLock())
+        self.code = {id: code for code, id in enumerate(items.ids)}
+        self.label_code = {label: code for code, label in enumerate(settings.labels)}
+        self.workers: dict[str, Worker] = {}
+        self.eliminated: set[str] = set()
+        self.answers: list[Answer] = []
+        self.counts = np.zeros(len(items), dtype=np.int64)  # answers that count
+        self.skips = np.zeros(len(items), dtype=np.int64)
+        self.in_hand: dict[tuple[int, str], float] = {}  # when the lease runs out
+        self.cost, self.this_round = 0.0, 0
+        self.known = items.golden.copy()
+        for task, label in store.adjudicated().items():
+            self.known[self.code[task]] = self.label_code[label]
+        self.belief: Belief = believe(settings, items, [], frozenset(), self.known)
+        self._load()
+
+    def _load(self) -> None:
+        """As if every answer came now: a run that goes on stands where it stood."""
+        for task, worker, round in self.store.skips():
+            self._worker(worker).tasks.add(self.code[task])
+            self.skips[self.code[task]] += 1
+            self.this_round += round == self.round
+        answers = self.store.answers()
+        for one in answers:
+            if one.round < self.round:
+                self._count(one)
+        self.eliminated = {name for name in self.workers if self._fails(name)}
+        self.refresh()
+        for one in answers:
+            if one.round >= self.round:
+                self._apply(one)
+        for lease in self.store.leases():
+            self._take(lease.worker, self.code[lease.task], lease.until)
+
+    # --- who gets what
+
+    def offer(
+        self, worker: str, count: int, seconds: float = FOR_EVER, among: np.ndarray | None = None
+    ) -> list[int]:
+        """Hand items to a worker: golden ones among them, none twice, never more than are wanted and can be paid.
+
+        Args:
+            count: of items, at most.
+            seconds: until they may be given to another.
+            among: codes of items that the worker can answer; by default all.
+
+        Returns:
+            Codes of the items, in the order to be answered.
+        """
+        with self.changed:
+            self._expire()
+            mine = self._worker(worker)
+            count = min(count, self.left())
+            free = self.wanted() > 0
+            free[list(mine.tasks)] = False
+            if among is not None:
+                free[np.setdiff1d(np.arange(len(free)), among)] = False
+            if count <= 0 or worker in self.eliminated or not free.any():
+                return []
+            random = generator(self.settings.seed, "offer", self.store.batches())
+            golden = self._golden(worker, count, among, random)
+            chosen = choose(
+                self.settings.strategy,
+                self.belief.posterior,
+                self.counts,
+                free,
+                self.belief.confusion(worker),
+                count - len(golden),
+                random,
+            )
+            tasks: list[int] = random.permutation(np.concatenate([golden, chosen])).astype(int).tolist()
+            self.store.lease(worker, [self.items.ids[task] for task in tasks], seconds)
+            for task in tasks:
+                self._take(worker, task, self.store.clock() + seconds)
+            return tasks
+
+    def held(self, worker: str) -> list[int]:
+        """Items that a worker has in hand, in the order of handing out."""
+        with self.changed:
+            self._expire()
+            return [task for task, name in self.in_hand if name == worker]
+
+    def open_batches(self) -> list[tuple[str, list[int]]]:
+        """Workers and what they have in hand, by handing out: what a killed process left is answered first."""
+        found: dict[tuple[int, str], list[int]] = {}
+        for lease in self.store.leases():
+            found.setdefault((lease.batch, lease.worker), []).append(self.code[lease.task])
+        return [(worker, tasks) for (_, worker), tasks in found.items()]
+
+    def wanted(self) -> np.ndarray:
+        """Answers that each item still wants, besides those that are under way, int64 (items,)."""
+        under_way = np.zeros(len(self.items), dtype=np.int64)
+        for task, _ in self.in_hand:
+            under_way[task] += 1
+        return np.maximum(self.needs() - under_way, 0)
+
+    def needs(self) -> np.ndarray:
+        """Answers that each item wants at once, int64 (items,): up to the least number, then one at a time until its label is sure."""
+        settings, posterior = self.settings, self.belief.posterior
+        least, most = settings.min_answers, settings.max_answers
+        need = np.minimum(np.maximum(least - self.counts, 1), most - self.counts)
+        need[closed(posterior, self.counts, settings.confidence, most, least)] = 0
+        need[(self.known != UNKNOWN) | (self.skips >= most)] = 0
+        return need
+
+    def left(self) -> int:
+        """Answers that may still be handed out and paid."""
+        return max(0, self._payable() - len(self.in_hand))
+
+    @property
+    def finished(self) -> bool:
+        """Whether no item wants an answer, or none can be paid any more."""
+        with self.changed:
+            return not self.needs().any() or self._payable() <= 0
+
+    # --- what comes
+
+    def accept(
+        self,
+        worker: str,
+        answers: Sequence[tuple[int, int]],
+        skips: Sequence[tuple[int, str]] = (),
+        costs: Sequence[float] | None = None,
+    ) -> list[bool]:
+        """Keep a worker's answers, all or none; they are on disk when this returns.
+
+        Args:
+            answers: (code of the item, code of the label).
+            skips: (code of the item, reason) of items without an answer.
+            costs: US dollars of each answer; by default the price of a person's.
+
+        Returns:
+            Of each answer whether it counts: of a worker's answers to an item the first does.
+        """
+        paid = costs or [self.settings.answer_price] * len(answers)
+        ids, labels = self.items.ids, self.settings.labels
+        with self.changed:
+            made = [
+                Answer(ids[task], worker, labels[label], self.round, cost)
+                for (task, label), cost in zip(answers, paid, strict=True)
+            ]
+            left_out = [(ids[task], worker, reason, self.round) for task, reason in skips]
+            counted, skipped = self.store.accept(made, left_out, self.settings.annotators == "people")
+            for one, counts in zip(made, counted, strict=True):
+                self.in_hand.pop((self.code[one.task], worker), None)
+                if counts:
+                    self._apply(one)
+            for (task, _), counts in zip(skips, skipped, strict=True):
+                self.in_hand.pop((task, worker), None)
+                self._worker(worker).tasks.add(task)
+                self.skips[task] += counts
+                self.this_round += counts
+            self.changed.notify_all()
+        return counted
+
+    def refresh(self) -> None:
+        """Infer what is right anew, from the answers of all who are not eliminated."""
+        with self.changed:
+            self.belief = believe(
+                self.settings, self.items, self.answers, frozenset(self.eliminated), self.known
+            )
+            self.counts[:] = 0
+            for one in self.answers:
+                self.counts[self.code[one.task]] += one.worker not in self.eliminated
+
+    def progress(self) -> Facts:
+        """How far it is: items, those that are done, answers."""
+        with self.changed:
+            labelled = self.items.golden == UNKNOWN
+            return {
+                "items_in_all": int(labelled.sum()),
+                "done": int((labelled & (self.needs() == 0)).sum()),
+                "answers": len(self.answers),
+                "finished": self.finished,
+            }
+
+    # --- within
+
+    def _payable(self) -> int:
+        """Answers that the budgets still allow, those under way among them."""
+        settings, left = self.settings, sys.maxsize
+        if settings.budget is not None:
+            left = settings.budget - len(self.answers)
+        if settings.answer_price and settings.max_cost is not None and settings.annotators != "llm":
+            left = min(left, math.floor((settings.max_cost - self.cost) / settings.answer_price + 1e-9))
+        return left
+
+    def _apply(self, one: Answer) -> None:
+        """An answer as it comes."""
+        self._count(one)
+        task, label = self.code[one.task], self.label_code[one.label]
+        self.this_round += 1
+        if one.worker in self.eliminated:
+            return
+        if self._fails(one.worker):
+            self.eliminated.add(one.worker)
+            self.refresh()
+            return
+        self.counts[task] += 1
+        if self.known[task] == UNKNOWN:
+            self.belief.see(task, one.worker, label)
+
+    def _count(self, one: Answer) -> None:
+        self.answers.append(one)
+        self.cost += one.cost
+        worker, task = self._worker(one.worker), self.code[one.task]
+        if task not in worker.tasks:
+            worker.tasks.add(task)
+            worker.golden += self.items.golden[task] != UNKNOWN
+        worker.answers += 1
+        if (right := self.items.golden[task]) != UNKNOWN:
+            worker.tried += 1
+            worker.right += int(right == self.label_code[one.label])
+
+    def _fails(self, name: str) -> bool:
+        worker, settings = self.workers[name], self.settings
+        bound = upper_bound(np.array([worker.right]), np.array([worker.tried]), settings.eliminate_confidence)
+        return bool(bound[0] < settings.eliminate_below)
+
+    def _golden(
+        self, worker: str, count: int, among: np.ndarray | None, random: np.random.Generator
+    ) -> np.ndarray:
+        """Golden items to be among the next of a worker."""
+        mine = self._worker(worker)
+        wanted = golden_due(self.settings, len(mine.tasks) + count, worker) - mine.golden
+        free = self.items.golden != UNKNOWN
+        free[list(mine.tasks)] = False
+        places = np.flatnonzero(free)
+        if among is not None:
+            places = np.intersect1d(places, among)
+        return random.permutation(places)[: max(0, min(wanted, count - 1 if count > 1 else count))]
+
+    def _worker(self, name: str) -> Worker:
+        return self.workers.setdefault(name, Worker())
+
+    def _take(self, worker: str, task: int, until: float) -> None:
+        mine = self._worker(worker)
+        self.in_hand[task, worker] = until
+        if task not in mine.tasks:
+            mine.tasks.add(task)
+            mine.golden += self.items.golden[task] != UNKNOWN
+
+    def _expire(self) -> None:
+        """What was not answered in time may be given to another, or to the same again."""
+        now = self.store.clock()
+        for task, worker in [key for key, until in self.in_hand.items() if until <= now]:
+            del self.in_hand[task, worker]
+            mine = self._worker(worker)
+            mine.tasks.discard(task)
+            mine.golden -= self.items.golden[task] != UNKNOWN
+
+
+@contextmanager
+def opened(run: Path, settings: AnnotateSettings, round: int) -> Iterator[Campaign]:
+    """The campaign of a run, as it stands."""
+    with CampaignStore(run / STORE) as store:
+        yield Campaign(settings, items_of(settings), store, round)

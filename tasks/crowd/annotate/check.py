@@ -1,0 +1,82 @@
+"""The cheap checks before anything starts: one clear line for what cannot work."""
+
+from __future__ import annotations
+
+from tasks.corpus.read import fingerprint
+from tasks.crowd.annotate import adjudicate, judges, replay
+from tasks.crowd.annotate.items import items_of, read_answers
+from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.records import BadInput
+from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+
+FLOW = "crowd-annotate"
+
+
+@in_one_line()
+def absolute(settings: AnnotateSettings) -> AnnotateSettings:
+    """Local paths made absolute, so that a run can be continued from another folder."""
+    own = {
+        name: absolute_path(getattr(settings, name)) for name in ("items", "golden", "truth", "price_table")
+    }
+    model = settings.model if settings.is_remote else absolute_path(settings.model)
+    return settings.model_copy(
+        update={
+            **own,
+            "answers": [absolute_path(path) for path in settings.answers],
+            "model": model,
+            "judges": settings.judges
+            if settings.is_remote
+            else [absolute_path(one) for one in settings.judges],
+        }
+    )
+
+
+def input_fingerprints(settings: AnnotateSettings) -> dict[str, str]:
+    """Fingerprint of everything that a run reads and that does not grow, by name."""
+    given = {name: getattr(settings, name) for name in ("items", "golden", "truth")}
+    found = {name: fingerprint([path]) if path else "" for name, path in given.items()}
+    recorded = settings.answers if settings.annotators == "replay" else []
+    return {
+        **found,
+        "answers": fingerprint(recorded) if recorded else "",
+        "Sluice's version": versions()["sluice"],
+    }
+
+
+@in_one_line()
+def check_inputs(settings: AnnotateSettings) -> None:
+    """What is wrong with the items and with who is to answer.
+
+    Raises:
+        BadInput: one line.
+    """
+    if not settings.resume:
+        check_unused(FLOW, settings)
+    check_runs_dir(FLOW, settings)
+    items = items_of(settings)
+    if settings.annotators == "replay":
+        if not settings.answers:
+            raise BadInput("--annotators replay needs --answers: the recording (task, worker, label)")
+        replay.recording_of(settings)
+    elif settings.annotators == "file":
+        for _ in read_answers(settings.answers, items, settings.labels):
+            pass
+    elif settings.answers:
+        raise BadInput("--answers is of --annotators file and replay; leave it out")
+    if settings.annotators == "llm":
+        judges.check(settings)
+        return
+    for flag, given in (("--judges", settings.judges), ("--instructions", settings.instructions)):
+        if given:
+            raise BadInput(f"{flag} is of --annotators llm; leave it out")
+    if settings.max_cost is not None and not settings.answer_price:
+        raise BadInput("--max-cost needs --answer-price: what an answer costs, US dollars")
+
+
+def check_ui(settings: AnnotateSettings) -> None:
+    """Whether there is a UI for the form, if one is wanted.
+
+    Raises:
+        BadInput: there is none.
+    """
+    adjudicate.check(settings)

@@ -1,0 +1,215 @@
+"""Language models as annotators: several models, or one with several instructions or seeds; each answer is paid for once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, create_model
+
+from tasks.crowd.annotate.campaign import Campaign
+from tasks.crowd.annotate.items import Items
+from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.llm.ask import OutOfMoney, each
+from tasks.llm.form import Form
+from tasks.llm.ladder import Answered, Ladder, Undecided
+from tasks.llm.request import Usage
+from tasks.llm.settings import asking, requests_path
+from tasks.llm.store import RequestStore
+from tasks.records import BadInput, Stopped
+from tasks.run import terminal
+
+Facts = dict[str, Any]
+
+ANSWER_TOKENS = 10  # of a label as JSON
+TASK = """\
+You annotate texts. The question about each text is: {question}
+The labels are, one to a line:
+{labels}
+Answer for each text on its own with the one label that fits best, written exactly as above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model that annotates.
+
+    Args:
+        name: as an annotator.
+        number: among the judges, from 1.
+        settings: of the run, with this judge's model.
+        instruction: what it is told besides the question.
+        seed: of its answers; None leaves it to the server.
+    """
+
+    name: str
+    number: int
+    settings: AnnotateSettings
+    instruction: str = ""
+    seed: int | None = None
+
+    def form(self) -> Form[Any]:
+        """How this judge is asked."""
+        labels = self.settings.labels
+        task = TASK.format(question=self.settings.question, labels="\n".join(labels))
+        answer = verdict_of(tuple(labels))
+        spelt = {label.casefold(): label for label in labels}
+
+        def from_text(text: str) -> BaseModel | None:
+            said = text.strip().strip("\"'`*.").casefold()
+            return answer(label=spelt[said]) if said in spelt else None
+
+        return Form(
+            "labels",
+            f"{task}\n\n{self.instruction}" if self.instruction else task,
+            answer,
+            answer(label=labels[0]),
+            "the label alone.",
+            from_text,
+            lambda verdict: str(verdict.label),  # type: ignore[attr-defined]
+            self.settings.model,
+            {**self.settings.parameters(), **({} if self.seed is None else {"seed": self.seed})},
+        )
+
+
+def verdict_of(labels: tuple[str, ...]) -> type[BaseModel]:
+    """The record of an answer, which can hold no other label."""
+    fields: dict[str, Any] = {"label": (Literal[labels], ...)}
+    return create_model("Verdict", **fields)
+
+
+def judges_of(settings: AnnotateSettings) -> list[Judge]:
+    """All of them: models x instructions x seeds."""
+    found: list[Judge] = []
+    for model in settings.models:
+        own = settings.model_copy(update={"model": model})
+        for place, instruction in enumerate(settings.instructions or [""], start=1):
+            for seed in range(settings.judge_seeds):
+                parts = [
+                    model,
+                    f"instruction {place}" if settings.instructions else "",
+                    f"seed {seed}" if settings.judge_seeds > 1 else "",
+                ]
+                found.append(
+                    Judge(
+                        ", ".join(part for part in parts if part),
+                        len(found) + 1,
+                        own,
+                        instruction,
+                        seed if settings.judge_seeds > 1 else None,
+                    )
+                )
+    return found
+
+
+def estimate(settings: AnnotateSettings, items: Items) -> Facts:
+    """What an answer to every item by every judge costs, by the requests themselves.
+
+    Returns:
+        By judge on average: requests, tokens_sent, tokens_answered, and cost in dollars.
+    """
+    judges, size = judges_of(settings), settings.batch_size
+    sent, cost = 0, 0.0
+    texts = [items.as_text(task) for task in range(len(items))]
+    for judge in judges:
+        form = judge.form()
+        own = sum(form.request(texts[at : at + size]).tokens for at in range(0, len(texts), size))
+        sent += own
+        cost += judge.settings.prices().cost(Usage(sent=own, answered=ANSWER_TOKENS * len(texts)))
+    return {
+        "requests": -(-len(texts) // size),
+        "tokens_sent": sent // len(judges),
+        "tokens_answered": ANSWER_TOKENS * len(texts),
+        "cost": cost / len(judges),
+    }
+
+
+def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: int) -> None:
+    """Have the judges answer, up to `quota` answers in this round.
+
+    What is handed out is written down before anything is asked: a run that goes on asks the same again, whose replies are in
+    the store.
+
+    Raises:
+        OutOfMoney: the budget does not suffice for all of them.
+        Stopped: a service does not answer, or files for a batch API are to be answered.
+        BadInput: the server refuses everybody.
+    """
+    judges = {judge.name: judge for judge in judges_of(settings)}
+    mark = f"handed out in round {campaign.round}"
+    if not campaign.store.note(mark):
+        _hand_out(campaign, list(judges), quota)
+        campaign.store.set_note(mark, "yes")
+    waiting: dict[str, list[list[int]]] = {}
+    for name, tasks in campaign.open_batches():
+        waiting.setdefault(name, []).append(tasks)
+    stopped: Stopped | None = None
+    for name, batches in waiting.items():
+        try:
+            asyncio.run(_ask(run, campaign, judges[name], batches))
+        except Stopped as why:
+            if not (settings.llm_batch or isinstance(why, OutOfMoney)):
+                raise
+            stopped = (
+                stopped or why
+            )  # another may be cheaper; and requests to all are written into files at once
+    if stopped:
+        raise stopped
+
+
+def _hand_out(campaign: Campaign, names: Sequence[str], quota: int) -> None:
+    """A request's worth of items to each judge in turn, while there are any."""
+    left = quota - campaign.this_round - len(campaign.in_hand)
+    handed = 1
+    while left > 0 and handed:
+        handed = 0
+        for name in names:
+            given = len(campaign.offer(name, min(campaign.settings.batch_size, left)))
+            handed, left = handed + given, left - given
+
+
+async def _ask(run: Path, campaign: Campaign, judge: Judge, batches: list[list[int]]) -> None:
+    items, labels = campaign.items, campaign.label_code
+    with RequestStore(requests_path(judge.settings)) as replies:
+        async with asking(judge.settings, replies, run, stage=stage_of(judge, campaign.round)) as asker:
+            ladder: Ladder[Any] = Ladder(judge.form(), asker)
+
+            async def work(tasks: list[int]) -> None:
+                outcomes = await ladder.answers([items.as_text(task) for task in tasks])
+                answered, costs, skips = [], [], []
+                for task, outcome in zip(tasks, outcomes, strict=True):
+                    if isinstance(outcome, Answered):
+                        answered.append((task, labels[outcome.value.label]))
+                        costs.append(outcome.cost)
+                    elif isinstance(outcome, Undecided):
+                        skips.append((task, outcome.reason))
+                campaign.accept(judge.name, answered, skips, costs)
+                terminal.current().progress("answers", campaign.this_round)
+
+            await each(asker, batches, work)
+
+
+def stage_of(judge: Judge, round: int) -> str:
+    """Under which the requests of a judge in a round are paid."""
+    return f"judge {judge.number} in round {round}"
+
+
+def check(settings: AnnotateSettings) -> None:
+    """What can be known of the judges before they are asked.
+
+    Raises:
+        BadInput: one line.
+    """
+    from tasks.llm.settings import check_model
+
+    if settings.judge_seeds > 1 and settings.temperature == 0:
+        raise BadInput("--judge-seeds: at temperature 0 all seeds say the same; give --temperature too")
+    names = settings.models
+    if len(set(names)) < len(names):
+        raise BadInput(
+            "--judges: a model stands there twice; give --instructions or --judge-seeds for several judges of it"
+        )
+    for model in settings.models or [""]:
+        check_model(settings.model_copy(update={"model": model}), "--annotators llm")

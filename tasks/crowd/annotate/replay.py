@@ -1,0 +1,80 @@
+"""Answers that were given before, given again: annotators come as often as they answered then, and are given what the strategy says."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from tasks.crowd.annotate.campaign import Campaign
+from tasks.crowd.annotate.items import Items, items_of, read_answers
+from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.records import BadInput
+from tasks.run.seeds import generator
+
+VISIT = 10  # items that an annotator is given at a time
+
+Recording = dict[str, dict[int, int]]
+
+
+def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: int) -> None:
+    """Answers of this round, up to `quota`; fewer where nobody has said more about what is still open."""
+    recording = recording_of(settings)
+    for worker, tasks in campaign.open_batches():
+        _answer(campaign, recording, worker, tasks)
+    while campaign.this_round < quota and not campaign.finished:
+        if not any(_visit(campaign, recording, worker, quota) for worker in _arrivals(campaign, recording)):
+            return
+
+
+def recording_of(settings: AnnotateSettings) -> Recording:
+    """Code of the label by annotator and code of the item; of repeated answers the first.
+
+    Raises:
+        BadInput: something in a file is no answer.
+    """
+    return _recording(items_of(settings), tuple(settings.answers), tuple(settings.labels))
+
+
+@cache
+def _recording(items: Items, names: tuple[str, ...], labels: tuple[str, ...]) -> Recording:
+    task_of = {id: code for code, id in enumerate(items.ids)}
+    label_of = {label: code for code, label in enumerate(labels)}
+    found: Recording = {}
+    for one in read_answers(names, items, labels):
+        found.setdefault(one.worker, {}).setdefault(task_of[one.task], label_of[one.label])
+    if not found:
+        raise BadInput(f"--answers {' '.join(names)}: no answers in it")
+    return found
+
+
+def _arrivals(campaign: Campaign, recording: Recording) -> list[str]:
+    """Annotators in the order in which they come, those likelier early who have more left to say."""
+    names = sorted(recording)
+    left = np.array(
+        [
+            len(recording[name].keys() - campaign.workers[name].tasks)
+            if name in campaign.workers
+            else len(recording[name])
+            for name in names
+        ]
+    )
+    present = np.flatnonzero(left)
+    random = generator(campaign.settings.seed, "arrivals", campaign.store.batches())
+    # The largest of exponential draws divided by weight: sampling without replacement.
+    drawn = random.exponential(size=len(names))[present] / left[present]
+    return [names[place] for place in present[np.argsort(drawn, kind="stable")]]
+
+
+def _visit(campaign: Campaign, recording: Recording, worker: str, quota: int) -> bool:
+    """Whether the annotator was given something."""
+    among = np.fromiter(recording[worker], dtype=np.int64)
+    tasks = campaign.offer(worker, min(VISIT, quota - campaign.this_round), among=among)
+    _answer(campaign, recording, worker, tasks)
+    return bool(tasks)
+
+
+def _answer(campaign: Campaign, recording: Recording, worker: str, tasks: list[int]) -> None:
+    if tasks:
+        campaign.accept(worker, [(task, recording[worker][task]) for task in tasks])

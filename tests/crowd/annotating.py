@@ -1,0 +1,65 @@
+"""A small campaign to try things on: items whose text says the label, golden ones among them, and annotators who answer."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tasks.crowd.annotate.campaign import STORE, Campaign
+from tasks.crowd.annotate.items import items_of
+from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.crowd.annotate.store import CampaignStore
+
+LABELS = ["cat", "dog"]
+
+
+def write(path: Path, head: list[str], rows: list[list[Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([head, *rows])
+    return path
+
+
+def truth_of(number: int) -> str:
+    return LABELS[number * number % 3 % 2]
+
+
+def settings_of(folder: Path, count: int = 12, golden: int = 0, **changes: Any) -> AnnotateSettings:
+    """Settings of a campaign over `count` items i0, i1, ..., the first `golden` of which are golden."""
+    items = write(
+        folder / "items.csv", ["id", "text"], [[f"i{n}", f"a <b>{truth_of(n)}</b> {n}"] for n in range(count)]
+    )
+    values: dict[str, Any] = {"items": str(items), "labels": LABELS, "runs_dir": str(folder), "run": "r"}
+    if golden:
+        known = write(
+            folder / "golden.csv", ["task", "label"], [[f"i{n}", truth_of(n)] for n in range(golden)]
+        )
+        values["golden"] = str(known)
+    return AnnotateSettings.model_validate({**values, **changes})
+
+
+@contextmanager
+def campaign_of(folder: Path, settings: AnnotateSettings, round: int = 1, **store: Any) -> Iterator[Campaign]:
+    with CampaignStore(folder / STORE, **store) as opened:
+        yield Campaign(settings, items_of(settings), opened, round)
+
+
+def answer(campaign: Campaign, worker: str, tasks: list[int], right: bool = True) -> None:
+    """Answer as the text says, or the contrary."""
+    codes = [LABELS.index(truth_of(task)) for task in tasks]
+    campaign.accept(
+        worker, [(task, code if right else 1 - code) for task, code in zip(tasks, codes, strict=True)]
+    )
+
+
+def recorded(folder: Path, count: int, workers: int, wrong: int = 3) -> Path:
+    """A recording: every worker on every item, each wrong on every `wrong`th item or so; the last one always at random."""
+    rows = []
+    for worker in range(workers):
+        for n in range(count):
+            place = LABELS.index(truth_of(n))
+            spoilt = (n * 7 + worker * 5) % (2 if worker == workers - 1 else wrong + worker) == 0
+            rows.append([f"i{n}", f"w{worker}", LABELS[1 - place if spoilt else place]])
+    return write(folder / "recorded.csv", ["task", "worker", "label"], rows)

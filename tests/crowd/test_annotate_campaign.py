@@ -1,0 +1,163 @@
+"""Who is given what, when an item is done, who is eliminated."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tasks.crowd.annotate.worker import golden_due
+from tasks.crowd.truth.agreement import upper_bound
+from tasks.crowd.truth.inferred import UNKNOWN
+from tests.crowd.annotating import answer, campaign_of, settings_of
+
+
+def test_annotators_at_once_are_not_given_more_than_an_item_needs(tmp_path):
+    with campaign_of(tmp_path, settings_of(tmp_path, 6, min_answers=1)) as campaign:
+        first, second, third = (campaign.offer(name, 4) for name in ("ann", "bob", "eve"))
+        assert len(first) == 4
+        assert len(second) == 2
+        assert sorted(first + second) == list(range(6))
+        assert third == []
+        answer(campaign, "ann", first)  # one answer is not sure: one more of each is wanted
+        assert sorted(campaign.offer("eve", 9)) == sorted(first)
+        assert not set(campaign.offer("ann", 9)) & set(first)
+
+
+def test_what_is_not_answered_in_time_goes_to_another_and_late_answers_count(tmp_path):
+    now = [0.0]
+    settings = settings_of(tmp_path, 1, min_answers=1, max_answers=1)
+    with campaign_of(tmp_path, settings, clock=lambda: now[0]) as campaign:
+        assert campaign.offer("ann", 1, seconds=60) == [0]
+        assert campaign.offer("bob", 1, seconds=60) == []
+        now[0] = 61.0
+        assert campaign.offer("bob", 1, seconds=60) == [0]
+        answer(campaign, "ann", [0])
+        answer(campaign, "bob", [0])
+        assert campaign.counts.tolist() == [2]
+        assert campaign.finished
+
+
+def test_an_item_is_done_when_it_is_sure_or_has_enough_answers(tmp_path):
+    settings = settings_of(tmp_path, 2, min_answers=2, max_answers=4, confidence=0.8)
+    with campaign_of(tmp_path, settings) as campaign:
+        assert campaign.needs().tolist() == [2, 2]
+        for name in ("ann", "bob"):
+            answer(campaign, name, [0])
+        assert campaign.needs().tolist() == [0, 2]
+        for name, right in (("ann", True), ("bob", False), ("eve", True), ("joe", False)):
+            assert campaign.needs()[1] > 0
+            answer(campaign, name, [1], right)
+        assert campaign.belief.posterior[1].max() < 0.8
+        assert campaign.needs()[1] == 0
+        assert campaign.finished
+
+
+def test_what_everybody_skips_is_not_asked_for_ever(tmp_path):
+    with campaign_of(tmp_path, settings_of(tmp_path, 1, max_answers=2)) as campaign:
+        for name in ("ann", "bob"):
+            assert campaign.offer(name, 1) == [0]
+            campaign.accept(name, [], [(0, "skipped")])
+            campaign.accept(name, [], [(0, "skipped")])  # the same once more is no second one
+            assert campaign.offer(name, 1) == []
+        assert campaign.skips.tolist() == [2]
+        assert campaign.finished
+
+
+@pytest.mark.parametrize("limits", [{"budget": 5}, {"max_cost": 1.0, "answer_price": 0.2}])
+def test_nothing_is_handed_out_beyond_the_budget(tmp_path, limits):
+    with campaign_of(tmp_path, settings_of(tmp_path, **limits)) as campaign:
+        first = campaign.offer("ann", 3)
+        second = campaign.offer("bob", 9)
+        assert (len(first), len(second)) == (3, 2)
+        assert campaign.offer("eve", 1) == []
+        assert not campaign.finished
+        answer(campaign, "ann", first)
+        answer(campaign, "bob", second)
+        assert campaign.finished
+        assert campaign.needs().any()
+
+
+def test_a_budget_that_was_lowered_ends_a_campaign_though_items_are_in_hand(tmp_path):
+    with campaign_of(tmp_path, settings_of(tmp_path)) as campaign:
+        answer(campaign, "ann", campaign.offer("ann", 3))
+        campaign.offer("bob", 2)
+    with campaign_of(tmp_path, settings_of(tmp_path, budget=3)) as campaign:
+        assert campaign.finished
+
+
+def test_golden_items_are_mixed_in_at_their_share_and_each_once(tmp_path):
+    settings = settings_of(tmp_path, 60, golden=20, golden_share=0.25)
+    with campaign_of(tmp_path, settings) as campaign:
+        places = Counter()
+        for name in ("ann", "bob", "eve", "joe"):
+            given = [task for _ in range(5) for task in campaign.offer(name, 4)]
+            assert len(set(given)) == len(given) == 20
+            golden = [place for place, task in enumerate(given) if campaign.items.golden[task] != UNKNOWN]
+            assert len(golden) in (5, 6)
+            places.update(golden)
+        assert len(places) > 8  # nowhere in particular
+    assert golden_due(settings, 1000, "ann") in (250, 251)
+
+
+def test_who_fails_golden_items_is_eliminated_and_does_not_count(tmp_path):
+    settings = settings_of(tmp_path, 20, golden=10, golden_share=0.5, eliminate_below=0.6, min_answers=1)
+    with campaign_of(tmp_path, settings) as campaign:
+        answer(campaign, "ann", list(range(20)))
+        answer(campaign, "bob", list(range(10, 20)), right=False)  # no golden ones: nothing is known
+        assert campaign.counts[10:].tolist() == [2] * 10
+        wrong = 0
+        while "bob" not in campaign.eliminated:
+            answer(campaign, "bob", [wrong], right=False)
+            wrong += 1
+        bounds = upper_bound(np.zeros(4, int), np.arange(1, 5))
+        assert wrong == int(np.argmax(bounds < 0.6)) + 1  # not after the first
+        assert campaign.counts[10:].tolist() == [1] * 10
+        assert campaign.offer("bob", 1) == []
+        assert campaign.belief.posterior[10:].argmax(axis=1).tolist() == [
+            n * n % 3 % 2 for n in range(10, 20)
+        ]
+        answer(campaign, "bob", [9], right=True)  # it was in hand: accepted, and does not count
+        assert campaign.answers[-1].worker == "bob"
+        assert campaign.counts[9] == 1
+
+
+def test_a_campaign_that_is_opened_again_stands_where_it_stood(tmp_path):
+    settings = settings_of(tmp_path, 20, golden=6, golden_share=0.3)
+    with campaign_of(tmp_path, settings) as campaign:
+        for number, name in enumerate(("ann", "bob", "eve", "bob", "ann")):
+            answer(campaign, name, campaign.offer(name, 5), right=number != 2)
+        campaign.accept("eve", [], [(campaign.offer("eve", 1)[0], "skipped")])
+        campaign.offer("joe", 3)
+        held = campaign.held("joe")
+        with campaign_of(tmp_path, settings) as again:
+            assert again.belief.posterior.tobytes() == campaign.belief.posterior.tobytes()
+            assert again.counts.tolist() == campaign.counts.tolist()
+            assert again.this_round == campaign.this_round
+            assert again.held("joe") == held
+        with campaign_of(tmp_path, settings, round=2) as later:  # of all answers together
+            assert later.this_round == 0
+            campaign.refresh()
+            assert later.belief.posterior.tobytes() == campaign.belief.posterior.tobytes()
+
+
+def test_many_annotators_at_once_and_every_answer_posted_twice(tmp_path):
+    settings = settings_of(tmp_path, 30, max_answers=3, confidence=0.999)
+    with campaign_of(tmp_path, settings) as campaign:
+
+        def work(name: str) -> None:
+            while tasks := campaign.offer(name, 2):
+                for _ in range(2):
+                    answer(campaign, name, tasks)
+
+        threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        kept = campaign.store.answers()
+        assert len(kept) == len({(one.task, one.worker) for one in kept}) == len(campaign.answers)
+        assert campaign.counts.tolist() == [3] * 30
+        assert Counter(one.task for one in kept) == {f"i{n}": 3 for n in range(30)}
