@@ -10,6 +10,8 @@ from scipy.optimize import minimize
 
 from tasks.records import BadInput
 
+_WIDEST = 3.0  # standard deviation of logarithms: two workers alone would allow any
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceModel:
@@ -34,20 +36,16 @@ class ServiceModel:
         return np.asarray(self.median * np.exp(self.between * random.standard_normal(count)))
 
     def drawn(self, random: np.random.Generator) -> ServiceModel:
-        """A model that the times it was fitted to might have come from as well, by the large-sample errors of its parameters."""
+        """A model that the times it was fitted to might have come from as well: variances over chi-square variables, as of samples of
+        normal variables of so many workers and answers, then the centre."""
         if self.fitted is None:
             return self
         workers, answers = self.fitted
-        centre, between, within = random.standard_normal(3)
-        centre *= np.sqrt(self.between**2 / workers + self.within**2 / answers)
-        between /= np.sqrt(2 * max(1, workers - 1))
-        within /= np.sqrt(2 * max(1, answers - workers))
-        return ServiceModel(
-            self.median * float(np.exp(centre)),
-            self.between * float(np.exp(between)),
-            self.within * float(np.exp(within)),
-            self.arrivals,
-        )
+        free = max(1, answers - workers)
+        between = min(_WIDEST, self.between * float(np.sqrt(workers / random.chisquare(workers - 1))))
+        within = min(_WIDEST, self.within * float(np.sqrt(free / random.chisquare(free))))
+        centre = float(random.normal(0, np.sqrt(between**2 / workers + within**2 / answers)))
+        return ServiceModel(self.median * float(np.exp(centre)), between, within, self.arrivals)
 
 
 def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = None) -> ServiceModel:
