@@ -19,8 +19,10 @@ from typing import Any
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.crowd.latency.settings import LatencySettings
 from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
+from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.lead.settings import LeadSettings
 from tasks.loop.settings import EqualSettings
 from tasks.quad.settings import QuadSettings
@@ -150,6 +152,22 @@ COMMANDS = (
         check="tasks.crowd.cluster.check",
         early=("great_expectations", "scipy.sparse", "sklearn.isotonic"),
         operation="cluster",
+    ),
+    Command(
+        "crowd",
+        PatternsSettings,
+        "association rules of what people do, a, b -> c, by asking the questions that decide most",
+        check="tasks.crowd.patterns.check",
+        early=("great_expectations", "scipy.special"),
+        operation="patterns",
+    ),
+    Command(
+        "crowd",
+        DiscoverSettings,
+        "things of a kind as people name them, and how many nobody has named yet",
+        check="tasks.crowd.discover.check",
+        early=("great_expectations", "scipy.sparse", "rapidfuzz"),
+        operation="discover",
     ),
     Command(
         "crowd",

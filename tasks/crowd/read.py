@@ -56,13 +56,16 @@ def label_column(name: str, flag: str) -> str:
     raise BadInput(f"{flag} {name}: no column truth or label; it has: {listed(known)}")
 
 
-def read_table(name: str, columns: Sequence[str], flag: str) -> Table:
+def read_table(name: str, columns: Sequence[str], flag: str, optional: Sequence[str] = ()) -> Table:
     """These columns of a file.
+
+    Args:
+        optional: columns after them that may be empty, or not there at all.
 
     Raises:
         BadInput: the file is damaged as a whole, or no row has all columns.
     """
-    found: list[list[str]] = [[] for _ in columns]
+    found: list[list[str]] = [[] for _ in (*columns, *optional)]
     rejected: list[Reject] = []
     known: dict[str, str] = {}  # one string for each name, however many rows have it
     stage = f"read {flag.lstrip('-')}"
@@ -74,6 +77,7 @@ def read_table(name: str, columns: Sequence[str], flag: str) -> Table:
         if "" in cells:
             rejected.append(Reject(stage, f"no {columns[cells.index('')]}", f"{name}:{number}"))
             continue
+        cells += [_text(record.get(column)) for column in optional]
         for column, cell in zip(found, cells, strict=True):
             column.append(known.setdefault(cell, cell))
     if not found[0]:

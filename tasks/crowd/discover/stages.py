@@ -1,0 +1,299 @@
+"""Collect answers, fold names, estimate; and the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.crowd.discover.collect import collect, curve
+from tasks.crowd.discover.entities import Folding, alike, mapping_of, shown_names
+from tasks.crowd.discover.estimate import Estimate, by_coverage, chao84, counts_of
+from tasks.crowd.discover.settings import DiscoverSettings
+from tasks.crowd.read import read_table
+from tasks.crowd.wanted import QUESTION, Row, as_text, round_of, rounds_done, rows_of, write_csv
+from tasks.records import BadInput, Reject
+from tasks.run import terminal
+from tasks.run.expectations import frame_of, validate
+from tasks.run.folder import versions
+from tasks.run.tables import REJECTED, read_json, write_json, write_table
+
+Facts = dict[str, Any]
+
+NAMED = "stages/named.json"
+ENTITIES, CURVE, SIMILAR, REJECTS = "entities.csv", "curve.csv", "similar.csv", "rejected.parquet"
+PAGES = "expectations"
+
+_POINTS = 60  # of the curve
+_HEAD = (QUESTION, "ask", "worker", "entity")
+_CURVE_HEAD = (
+    "answers",
+    "entities",
+    "coverage",
+    "coverage_low",
+    "coverage_high",
+    "number",
+    "number_low",
+    "number_high",
+)
+
+
+def read(run: Path, settings: DiscoverSettings, source: Facts) -> Facts:
+    """Who named what: the answers that are given, and those of people, as long as more are worth it.
+
+    Raises:
+        Stopped: people have to answer first.
+    """
+    folding = _folding(settings)
+    rows, rejected = _given(settings) if settings.answers else ([], [])
+    given, why = len(rows), ""
+    if settings.asks:
+        rows, why = _ask(run, settings, folding, rows)
+    workers, keys, names = _folded(rows, folding, rejected)
+    if not keys:
+        raise BadInput("no answer names anything")
+    worker, entity, _ = _codes(workers, keys)
+    first = _first_mentions(worker, entity)
+    if settings.replay:
+        taken, why = collect(worker[first], entity[first], settings.stop, settings.batch)
+        last = int(first[taken - 1]) + 1
+        workers, keys, names = workers[:last], keys[:last], names[:last]
+    write_json(run / NAMED, {"worker": workers, "entity": keys, "name": names})
+    write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
+    return {
+        "files": [NAMED, REJECTS],
+        "given": given,
+        "asked": len(rows) - given,
+        "taken": len(keys),
+        "left": len(entity) - len(keys),
+        "workers": len(set(workers)),
+        "rejected": len(rejected),
+        "stopped_because": why,
+    }
+
+
+def estimate(run: Path, settings: DiscoverSettings, data: Facts) -> Facts:
+    """How many entities there are, the curve, and what may be the same."""
+    workers, keys, names = load_named(run)
+    worker, entity, entities = _codes(workers, keys)
+    first = _first_mentions(worker, entity)
+    points = curve(worker[first], entity[first], settings.stop, _POINTS)
+    last = points[-1]
+    times, people = np.bincount(entity), np.bincount(entity[first])
+    shown = shown_names(keys, names)
+    order = np.lexsort((np.arange(len(entities)), -people)).tolist()
+    spellings: dict[str, set[str]] = {}
+    for key, name in zip(keys, names, strict=True):
+        spellings.setdefault(key, set()).add(name)
+    write_csv(
+        run / ENTITIES,
+        ("entity", "times", "workers", "spellings"),
+        (
+            [as_text(shown[entities[at]]), int(times[at]), int(people[at]), len(spellings[entities[at]])]
+            for at in order
+        ),
+    )
+    write_csv(run / CURVE, _CURVE_HEAD, map(_curve_row, points))
+    pairs = alike([entities[at] for at in order])
+    write_csv(
+        run / SIMILAR,
+        ("name", "entity", "similarity", "times_name", "times_entity"),
+        (_similar_row(one, other, score, order, entities, shown, people) for one, other, score in pairs),
+    )
+    counts = counts_of(people)
+    return {
+        "files": [ENTITIES, CURVE, SIMILAR],
+        "repeated": len(entity) - len(first),
+        "similar": len(pairs),
+        "named_once": int(counts.once),
+        "named_twice": int(counts.twice),
+        "chao84": float(chao84(counts)),
+        "by_coverage": _finite(float(by_coverage(counts))),
+        **{name: _finite(value) for name, value in asdict(last).items()},
+        "completeness": last.completeness,
+        "enough": settings.stop.why(last),
+    }
+
+
+def load_named(run: Path) -> tuple[list[str], list[str], list[str]]:
+    """Worker, entity and name of each answer."""
+    found = read_json(run / NAMED)
+    return found["worker"], found["entity"], found["name"]
+
+
+def read_curve(run: Path) -> list[dict[str, float]]:
+    """The rows of curve.csv."""
+    return [{name: float(cell) for name, cell in row.items()} for row in rows_of(run / CURVE)]
+
+
+def gate(run: Path, settings: DiscoverSettings, estimated: Facts) -> Facts:
+    """Great Expectations over entities.csv: each named, by somebody, and by no more people than times.
+
+    Raises:
+        GateFailed: an expectation is not met.
+    """
+    import great_expectations.expectations as gxe
+
+    rows = [
+        {
+            "id": row["entity"],
+            "characters": len(row["entity"]),
+            "times": int(row["times"]),
+            "workers": int(row["workers"]),
+        }
+        for row in rows_of(run / ENTITIES)
+    ]
+    validate(
+        "entities",
+        frame_of(rows, ["id", "characters", "times", "workers"]),
+        [
+            gxe.ExpectTableRowCountToEqual(value=estimated["entities"]),
+            gxe.ExpectColumnValuesToBeBetween(column="characters", min_value=1),
+            gxe.ExpectColumnValuesToBeBetween(column="workers", min_value=1),
+            gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="times", column_B="workers", or_equal=True),
+        ],
+        run / PAGES,
+    )
+    return {"files": [f"{PAGES}/docs/index.html"]}
+
+
+def summarise(settings: DiscoverSettings, *, data: Facts, estimated: Facts) -> Facts:
+    """The figures of a run, machine-readable."""
+    parts = (data, estimated)
+    return {
+        "topic": settings.topic,
+        "seed": settings.seed,
+        **{name: value for part in parts for name, value in part.items() if name not in ("files", "seconds")},
+        "versions": versions(),
+    }
+
+
+def shown(summary: Facts) -> list[list[str]]:
+    """The end of a run on the terminal."""
+    number, high = summary["number"], summary["number_high"]
+    said = "–" if number is None else f"{number:,.0f}"
+    if number is not None and high is not None:
+        said += f" ({summary['number_low']:,.0f} to {high:,.0f})"
+    columns = [
+        ("entities", f"{summary['entities']:,}"),
+        ("answers", f"{summary['answers']:,}"),
+        ("workers", f"{summary['workers']:,}"),
+        (
+            "coverage",
+            f"{summary['coverage']:.3f} ({summary['coverage_low']:.3f} to {summary['coverage_high']:.3f})",
+        ),
+        ("there are, by Chao92", said),
+        ("enough", "yes" if summary["enough"] else "no"),
+    ]
+    return [[name for name, _ in columns], [value for _, value in columns]]
+
+
+def _ask(
+    run: Path, settings: DiscoverSettings, folding: Folding, rows: list[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], str]:
+    given = len(rows)
+    rows = rows + [(row["worker"], _plain(row["entity"])) for _, filled in rounds_done(run) for row in filled]
+    while True:
+        why = ""
+        if rows:
+            workers, keys, _ = _folded(rows, folding, [])
+            worker, entity, _ = _codes(workers, keys)
+            first = _first_mentions(worker, entity)
+            found = settings.stop.estimate(worker[first], entity[first])
+            why = settings.stop.why(found)
+            said = f"{len(rows):,} answers, {found.entities:,} entities, coverage {found.coverage:.3f}"
+            terminal.current().note(f"{said} ({found.coverage_low:.3f} to {found.coverage_high:.3f})")
+        if why or len(rows) - given >= settings.most_answers:
+            return rows, why or "as many answers as may be asked for"
+        count = min(settings.batch, settings.most_answers - (len(rows) - given))
+        rows += _round(run, settings, count)
+
+
+def _round(run: Path, settings: DiscoverSettings, count: int) -> list[tuple[str, str]]:
+    ask = f"Name one of the {settings.topic}" if settings.topic else "Name one"
+
+    def make() -> tuple[Any, Iterable[list[Any]]]:
+        return {"rows": count}, ([number, ask, "", ""] for number in range(1, count + 1))
+
+    how = "write who answers (worker) and what they name (entity), and add rows if there are more"
+    _, rows = round_of(run, _HEAD, make, _is_answered, how)
+    return [(row["worker"], _plain(row["entity"])) for row in rows]
+
+
+def _is_answered(row: Row, place: str) -> bool:
+    if row["entity"] and not row["worker"]:
+        raise BadInput(f"{place}: no worker; write who answered")
+    return bool(row["entity"])
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("'")
+
+
+def _given(settings: DiscoverSettings) -> tuple[list[tuple[str, str]], list[Reject]]:
+    table = read_table(settings.answers, [settings.worker, settings.entity], "--answers")
+    return list(zip(*table.columns, strict=True)), list(table.rejected)
+
+
+def _folding(settings: DiscoverSettings) -> Folding:
+    if not settings.mapping:
+        return Folding({})
+    return mapping_of(*read_table(settings.mapping, ["name", "entity"], "--mapping").columns)
+
+
+def _folded(
+    rows: Iterable[tuple[str, str]], folding: Folding, rejected: list[Reject]
+) -> tuple[list[str], list[str], list[str]]:
+    workers, keys, names = [], [], []
+    for number, (worker, name) in enumerate(rows, start=1):
+        key = folding(name)
+        if not key:
+            rejected.append(Reject("fold names", "no letter in it", f"answer {number}", name[:200]))
+            continue
+        workers.append(worker)
+        keys.append(key)
+        names.append(name)
+    return workers, keys, names
+
+
+def _codes(workers: list[str], keys: list[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Codes of worker and entity of each answer, by first appearance, and the entities."""
+    worker_of = {name: code for code, name in enumerate(dict.fromkeys(workers))}
+    entity_of = {name: code for code, name in enumerate(dict.fromkeys(keys))}
+    worker = np.array([worker_of[one] for one in workers], dtype=np.int64)
+    entity = np.array([entity_of[one] for one in keys], dtype=np.int64)
+    return worker, entity, list(entity_of)
+
+
+def _first_mentions(worker: np.ndarray, entity: np.ndarray) -> np.ndarray:
+    """Places of the answers that count: of a worker's answers that name the same the first."""
+    pairs = worker * (int(entity.max(initial=0)) + 1) + entity
+    return np.sort(np.unique(pairs, return_index=True)[1])
+
+
+def _curve_row(found: Estimate) -> list[Any]:
+    values = [asdict(found)[name] for name in _CURVE_HEAD]
+    return [value if isinstance(value, int) else f"{value:.6g}" for value in values]
+
+
+def _similar_row(
+    one: int,
+    other: int,
+    score: float,
+    order: list[int],
+    entities: list[str],
+    shown: dict[str, str],
+    people: np.ndarray,
+) -> list[Any]:
+    """As --mapping takes it: what fewer people named is taken for the other."""
+    rarer, commoner = order[other], order[one]
+    names = [as_text(shown[entities[at]]) for at in (rarer, commoner)]
+    return [*names, f"{score:.0f}", int(people[rarer]), int(people[commoner])]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for infinity."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
