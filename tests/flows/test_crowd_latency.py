@@ -20,7 +20,7 @@ TABLES = ("completion.csv", "campaigns.csv", "rejected.parquet")
 
 @pytest.fixture
 def times(tmp_path: Path) -> Path:
-    """Thirty workers, one every two minutes in the mean, who take 30 s in the median; one row ends before it begins."""
+    """Thirty workers, one every two minutes in the mean, who take 30 s in the median; one row does not end after it begins."""
     random = np.random.default_rng(4)
     rows: list[list[Any]] = []
     for worker, came in enumerate(np.cumsum(random.exponential(120, 30))):
@@ -83,7 +83,7 @@ def test_a_campaign_is_foretold_and_shown_and_the_same_after_a_stop(
     with (run / "completion.csv").open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["middle"]) == pytest.approx(summary["middle"])
-    assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["ends before it begins"]
+    assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["does not end after it begins"]
     page = (run / "report.html").read_text()
     assert all(f'id="{part}"' in page for part in ("course", "shorter", "retainer"))
     assert "2 of them there at the beginning" in page

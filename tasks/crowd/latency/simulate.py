@@ -111,7 +111,7 @@ class _Pool:
         self.events: list[tuple[float, int, int, int]] = []  # when, order, worker, turn
         self.order = self.paid = self.replaced = 0
         self.now = self.last = 0.0  # last: when the last of those who will come is there
-        self.answered = np.zeros(plan.tasks, dtype=np.int64)
+        self.answered = [0] * plan.tasks
         self.at: list[set[int]] = [set() for _ in range(plan.tasks)]
         self.had: list[set[int]] = [set() for _ in range(plan.tasks)]  # workers who answered a task
         self.done = np.full(plan.tasks, np.inf)
@@ -194,11 +194,11 @@ class _Pool:
             self.short.add(task)
         else:
             self.short.discard(task)
-        self._later(worker, one.pace * float(np.exp(self.model.within * self.random.standard_normal())))
+        self._later(worker, one.pace * exp(self.model.within * self.random.standard_normal()))
 
     def _lacking(self, task: int) -> int:
         """Answers that nobody is at; below 0 with more workers at it than it needs."""
-        return self.plan.redundancy - int(self.answered[task]) - len(self.at[task])
+        return self.plan.redundancy - self.answered[task] - len(self.at[task])
 
     def _task_for(self, worker: int, left: set[int]) -> int | None:
         """A task that lacks somebody; with mitigation else the one with the fewest at it. The first in order of ties."""

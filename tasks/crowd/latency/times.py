@@ -45,7 +45,7 @@ def read_times(name: str) -> Times:
     rejected = [
         Reject(
             "read times",
-            "no time" if np.isnan(finished[row] - started[row]) else "ends before it begins",
+            "no time" if np.isnan(finished[row] - started[row]) else "does not end after it begins",
             worker[row],
             f"{begun[row]} to {ended[row]}",
         )
