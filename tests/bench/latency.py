@@ -68,7 +68,7 @@ def latencies(seeds: int) -> str:
                 paid = np.mean([course.paid for course in courses]) / (TASKS * redundancy)
                 rows.append(
                     [
-                        f"pool of {pool}, {batch} tasks a round, {redundancy} answers each",
+                        f"pool of {pool}, {batch} tasks a round, {redundancy} answer{'s' if redundancy > 1 else ''} each",
                         name,
                         f"{rounds.mean():.0f}",
                         f"{rounds.std():.0f}",
