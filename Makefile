@@ -3,13 +3,14 @@
 # make ui     a Prefect server on loopback with the deployments, started and watched in the browser
 # make bench  every measured comparison;  make bench-equal  those of EQUAL;  make bench-bandit  those of the default strategy
 #              bench-batcher  those of entity resolution;  bench-llm  those of asking a model;  bench-quad  those of influence;
-#              bench-wrong-event  those of wrong labels;  bench-lead  those of choosing while training
+#              bench-wrong-event  those of wrong labels;  bench-lead  those of choosing while training;
+#              bench-crowd  those of truth inference, assignment, cost, latency, patterns and learning
 
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) $(shell command -v python3))
 BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event bench-lead ui clean
+.PHONY: demo test lint bench bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event bench-lead bench-crowd ui clean
 
 demo: .venv/installed
 	$(BIN)/sluice equal --config data/demo.yaml
@@ -22,7 +23,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event bench-lead
+bench: bench-equal bench-bandit bench-batcher bench-llm bench-quad bench-wrong-event bench-lead bench-crowd
 
 bench-equal: .venv/installed
 	$(BIN)/python -m tests.bench.equal
@@ -45,6 +46,16 @@ bench-wrong-event: .venv/installed
 
 bench-lead: .venv/installed
 	$(BIN)/python -m tests.bench.lead
+
+bench-crowd: .venv/installed
+	$(BIN)/python -m tests.bench.truth
+	$(BIN)/python -m tests.bench.assignment
+	$(BIN)/python -m tests.bench.annotate
+	$(BIN)/python -m tests.bench.deduction
+	$(BIN)/python -m tests.bench.latency
+	$(BIN)/python -m tests.bench.patterns
+	$(BIN)/python -m tests.bench.discover
+	$(BIN)/python -m tests.bench.crowd_learning
 
 ui: .venv/installed
 	deployments/ui.sh

@@ -20,6 +20,7 @@ from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.discover.settings import DiscoverSettings
+from tasks.crowd.latency.settings import LatencySettings
 from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.lead.settings import LeadSettings
@@ -167,6 +168,14 @@ COMMANDS = (
         check="tasks.crowd.discover.check",
         early=("great_expectations", "scipy.sparse", "rapidfuzz"),
         operation="discover",
+    ),
+    Command(
+        "crowd",
+        LatencySettings,
+        "when a crowd will be done, what it costs, and how many workers to keep waiting",
+        check="tasks.crowd.latency.check",
+        early=("scipy.optimize", "scipy.special", "pandas"),
+        operation="latency",
     ),
 )
 _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patterns, entities, clusters"}

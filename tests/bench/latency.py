@@ -1,14 +1,15 @@
 """What straggler mitigation and pool maintenance do to latency, in a simulated crowd; and how often a forecast holds.
 
-    python -m tests.bench.latency [--seeds 40] [--page tests/bench/latency.md]
+    python -m tests.bench.latency [--seeds 40] [--forecasts 100] [--page tests/bench/latency.md]
 
 The crowd is a model, no recording: median 30 s a task, workers' paces log-normal with a standard deviation of .7 between workers and .5 from
-task to task. 240 tasks in rounds of as many as the pool has workers; with pool maintenance who is surely slower than the median is
-replaced, in a minute in the mean. The same seeds for every row. Latency is that of a round; its spread is over rounds and seeds. Paid answers
-are a multiple of those needed: mitigation also pays for answers that came too late.
+task to task. 240 tasks in rounds; with pool maintenance who is surely slower than the median is replaced, and new workers come in a
+Poisson stream, one a minute in the mean. The same seeds for every row. Latency is that of a round; its standard deviation is over rounds and
+seeds, that of the whole over seeds. Paid answers are a multiple of those needed: mitigation also pays for answers that came too late.
 
-The forecast: a model is fitted to the times of a first campaign (60 answers a worker-pool of ten), and foretells how long the next takes;
-coverage is how often what then happens lies in its 90 % interval.
+The forecast: a model is fitted to the recorded times of ten workers with 11 answers each, or of forty with 6, and foretells how long other workers
+of the same population will take for 100 tasks. Coverage is how often what then happens lies in its 90 % interval; `as if certain` is the same
+without regard to how few workers the model was fitted to.
 """
 
 from __future__ import annotations
@@ -29,17 +30,18 @@ from tasks.run.tables import write_text
 from tests.bench.markdown import table
 
 MODEL = ServiceModel(median=30.0, between=0.7, within=0.5)
-TASKS, POOLS, REDUNDANCY = 240, (5, 15), (1, 3)
+TASKS, CROWDS, REDUNDANCY = 240, ((5, 5), (15, 15), (15, 60)), (1, 3)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--forecasts", type=int, default=100)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args(argv)
     assert __doc__ is not None
     parts = ["# Latency", __doc__.split("\n\n", 2)[2].strip()]
-    parts += [latencies(options.seeds), coverage(options.seeds), retainer()]
+    parts += [latencies(options.seeds), coverage(options.forecasts), retainer()]
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.page:
@@ -48,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def latencies(seeds: int) -> str:
     rows = []
-    for pool in POOLS:
+    for pool, batch in CROWDS:
         for redundancy in REDUNDANCY:
-            plain = Plan(tasks=TASKS, redundancy=redundancy, pool=pool, batch=pool, recruiting=60.0)
+            plain = Plan(tasks=TASKS, redundancy=redundancy, pool=pool, batch=batch)
             kinds = {
                 "neither": plain,
                 "straggler mitigation": replace(plain, mitigation=True),
@@ -66,7 +68,7 @@ def latencies(seeds: int) -> str:
                 paid = np.mean([course.paid for course in courses]) / (TASKS * redundancy)
                 rows.append(
                     [
-                        f"pool of {pool}, {redundancy} answers a task",
+                        f"pool of {pool}, {batch} tasks a round, {redundancy} answers each",
                         name,
                         f"{rounds.mean():.0f}",
                         f"{rounds.std():.0f}",
@@ -89,32 +91,55 @@ def latencies(seeds: int) -> str:
     return "## Rounds\n\n" + table(head, rows)
 
 
-def coverage(seeds: int) -> str:
+def coverage(count: int) -> str:
     """A model fitted to times of one set of workers, and what another takes."""
     rows = []
-    for pool, redundancy in ((10, 1), (10, 3)):
-        plan = Plan(tasks=100, redundancy=redundancy, pool=pool)
-        for workers in (10, 40):
-            held, ratio = [], []
-            for seed in range(seeds):
-                random = generator(seed, "recorded", workers)
-                worker = np.repeat(np.arange(workers), 60 // workers + 5)
-                seconds = MODEL.paces(workers, random)[worker]
-                seconds = seconds * np.exp(MODEL.within * random.standard_normal(len(worker)))
-                low, middle, high = forecast(fit(worker, seconds), plan, runs=60, seed=seed).interval
+    for name, plan in (
+        ("all present, 1 answer a task", Plan(tasks=100, pool=10)),
+        ("all present, 3 answers a task", Plan(tasks=100, redundancy=3, pool=10)),
+        ("nobody present, 3 answers a task", Plan(tasks=100, redundancy=3, pool=10, present=0)),
+    ):
+        for workers, answers in ((10, 11), (40, 6)):
+            found = []
+            for seed in range(count):
+                fitted = _recorded(workers, answers, generator(seed, "recorded", workers))
                 end = float(simulate(MODEL, plan, generator(seed, "what happens")).done.max())
-                held.append(low <= end <= high)
-                ratio.append(middle / end)
+                low, middle, high = forecast(fitted, plan, seed=seed).interval
+                least, _, most = forecast(replace(fitted, fitted=None), plan, seed=seed).interval
+                found.append((low <= end <= high, least <= end <= most, middle / end, (high - low) / middle))
+            held, certain, ratio, width = np.array(found, dtype=float).T
             rows.append(
                 [
-                    f"pool of {pool}, {redundancy} answers a task",
+                    f"pool of 10, {name}",
                     f"{workers} workers",
-                    f"{np.mean(held):.2f} ± {np.std(held) / np.sqrt(seeds):.2f}",
-                    f"{np.mean(ratio):.2f} ± {np.std(ratio, ddof=1):.2f}",
+                    _share(held),
+                    _share(certain),
+                    f"{ratio.mean():.2f} ± {ratio.std(ddof=1):.2f}",
+                    f"{width.mean():.2f}",
                 ]
             )
-    head = ["campaign", "fitted to", "coverage of the 90 % interval", "foretold / actual"]
+    head = [
+        "campaign",
+        "fitted to",
+        "coverage",
+        "as if certain",
+        "median foretold / actual",
+        "interval / median",
+    ]
     return "## Forecast\n\n" + table(head, rows)
+
+
+def _recorded(workers: int, answers: int, random: np.random.Generator) -> ServiceModel:
+    """A model fitted to times of workers who came one after the other."""
+    worker = np.repeat(np.arange(workers), answers)
+    came = np.cumsum(random.exponential(3600 / MODEL.arrivals, workers))[worker]
+    seconds = MODEL.paces(workers, random)[worker]
+    seconds = seconds * np.exp(MODEL.within * random.standard_normal(len(worker)))
+    return fit(worker, seconds, came)
+
+
+def _share(held: np.ndarray) -> str:
+    return f"{held.mean():.2f} ± {held.std() / np.sqrt(len(held)):.2f}"
 
 
 def retainer() -> str:

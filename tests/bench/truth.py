@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -258,8 +259,11 @@ def page(found: dict[Key, dict[str, Any]]) -> str:
 
 def _groups(found: dict[Key, dict[str, Any]], name: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in found.values():
-        if row["set"] == name:
+    order = list(planned([name]))
+    for row in sorted(
+        found.values(), key=lambda row: order.index(key_of(row)) if key_of(row) in order else -1
+    ):
+        if row["set"] == name and key_of(row) in order:
             groups.setdefault((row["library"], row["method"]), []).append(row)
     return groups
 
@@ -271,7 +275,7 @@ def _summary(found: dict[Key, dict[str, Any]]) -> str:
         best: dict[str, tuple[float, str, float]] = {}
         for (library, method), group in _groups(found, name).items():
             values = [row["accuracy"] for row in group if "accuracy" in row]
-            if values:
+            if values and method not in AS_RELEASED:
                 one = mean(values), method, stdev(values) if len(values) > 1 else 0.0
                 best[library] = max(best.get(library, (0.0, "", 0.0)), one)
         if len(best) == 2:
@@ -291,7 +295,7 @@ def _set_table(found: dict[Key, dict[str, Any]], name: str) -> str:
     rows = []
     for (library, method), group in _groups(found, name).items():
         if "failed" in group[0]:
-            rows.append([library, method, "failed: " + group[0]["failed"], "", "", "", ""])
+            rows.append([library, method, "failed: " + group[0]["failed"].partition(":")[0], "", "", "", ""])
             continue
         published = PUBLISHED.get((name, method.partition(",")[0])) if library == "sluice" else None
         rows.append(
@@ -336,7 +340,7 @@ def _large_table(found: dict[Key, dict[str, Any]]) -> str:
         if "accuracy" in group[0]
     ]
     head = ["library", "method", "accuracy", "iterations", "CPU s, with making the answers", "MB"]
-    return simulated.__doc__.strip() + "\n\n" + table(head, rows)  # type: ignore[union-attr]
+    return cleandoc(simulated.__doc__ or "") + "\n\n" + table(head, rows)
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

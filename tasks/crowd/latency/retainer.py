@@ -8,7 +8,7 @@ def erlang_loss(load: float, pool: int) -> float:
     """Share of tasks that find nobody: pi(c) = (rho^c / c!) / sum_k rho^k / k!, by Erlang's recursion, which does not overflow.
 
     Args:
-        load: tasks that arrive while a worker who left is replaced, rho.
+        load: tasks that arrive while the place of a worker who was given one is empty, rho.
         pool: workers who wait, c.
     """
     lost = 1.0

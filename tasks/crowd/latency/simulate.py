@@ -1,22 +1,27 @@
 """A pool of workers at a list of tasks, event by event.
 
-Tasks are published in rounds; a round ends when each of its tasks has as many answers, of different workers, as it needs. What
+Tasks are published in rounds; a round ends when each of its tasks has as many answers, of different workers, as it needs. Who
+is not there at the beginning, or takes the place of another, comes in a Poisson stream. What
 shortens it (CLAMShell, VLDB 2015): straggler mitigation, by which a worker who would be idle is given a task that others are still at,
 the first answers win, and whoever is still at a finished task is freed and paid; and pool maintenance, by which a worker who is surely
-slower than a threshold is replaced by a new one.
+slower than a threshold is replaced by a new one. Of an answer that was cut short only the time until then is known; the test of who is too
+slow takes it for that and no more (CLAMShell's TermEst has the same purpose), or else mitigation would hide slow workers from maintenance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import exp, log, pi, sqrt
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import log_ndtr
 
 from tasks.crowd.latency.workers import ServiceModel
 
 _FEWEST = 3  # answers of a worker before he is judged
+_SURE = 1.6449  # standard errors of a normal variable that 95 % are below
+_LEAST_SPREAD = 1e-3  # of logarithms of times: the test divides by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,9 @@ class Plan:
         pool: workers at once.
         batch: tasks of a round; all at once by default.
         mitigation: give tasks that others are at to who would be idle.
-        slowest: seconds; a worker whose mean (of logarithms) is above it with 95 % confidence is replaced. None: nobody is.
-        recruiting: seconds, in the mean, until a new worker is there.
+        slowest: seconds; a worker whose median is above it with 95 % confidence is replaced. None: nobody is.
+        recruiting: seconds, in the mean, between new workers who come; None: as the model says. Who finds no place empty goes away.
+        present: workers who are there at the beginning; None: the whole pool.
     """
 
     tasks: int
@@ -39,7 +45,12 @@ class Plan:
     batch: int | None = None
     mitigation: bool = False
     slowest: float | None = None
-    recruiting: float = 60.0
+    recruiting: float | None = None
+    present: int | None = None
+
+    def gap(self, model: ServiceModel) -> float:
+        """Seconds, in the mean, between new workers."""
+        return 3600 / model.arrivals if self.recruiting is None else self.recruiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +73,31 @@ class Course:
 @dataclass(slots=True)
 class _Worker:
     pace: float
-    logs: list[float] = field(default_factory=list)
+    began: float = 0.0
+    answers: int = 0
+    score: float = 0.0  # slope of the likelihood in his pace, at the threshold
+    information: float = 0.0
     task: int | None = None
     turn: int = 0  # of what he does; an event of another turn is of something he was freed from
+
+    def learn(self, seconds: float, whole: bool, slowest: float, spread: float) -> None:
+        """What a time says about him: log-normal, or only that it would have been longer."""
+        if seconds <= 0:
+            return
+        away = (log(seconds) - log(slowest)) / spread
+        self.answers += 1
+        if whole:
+            self.score += away
+            self.information += 1
+            return
+        hazard = exp(-away * away / 2 - log(2 * pi) / 2 - float(log_ndtr(-away)))
+        self.score += hazard
+        self.information += hazard * (hazard - away)
+
+    @property
+    def too_slow(self) -> bool:
+        """Rao's score test of a median at the threshold or below."""
+        return self.answers >= _FEWEST and self.score > _SURE * sqrt(self.information)
 
 
 class _Pool:
@@ -72,19 +105,27 @@ class _Pool:
 
     def __init__(self, model: ServiceModel, plan: Plan, random: np.random.Generator) -> None:
         self.model, self.plan, self.random = model, plan, random
-        self.workers = [_Worker(pace) for pace in model.paces(plan.pool, random).tolist()]
-        self.idle = list(range(plan.pool))
+        present = plan.pool if plan.present is None else plan.present
+        self.workers = [_Worker(pace) for pace in model.paces(present, random).tolist()]
+        self.idle = list(range(present))
         self.events: list[tuple[float, int, int, int]] = []  # when, order, worker, turn
         self.order = self.paid = self.replaced = 0
-        self.now = 0.0
+        self.now = self.last = 0.0  # last: when the last of those who will come is there
         self.answered = np.zeros(plan.tasks, dtype=np.int64)
         self.at: list[set[int]] = [set() for _ in range(plan.tasks)]
         self.had: list[set[int]] = [set() for _ in range(plan.tasks)]  # workers who answered a task
         self.done = np.full(plan.tasks, np.inf)
+        self.short: set[int] = set()  # tasks that somebody was given and that lack others still
+        self.fresh = iter(range(0))  # tasks that nobody was given yet
+        self.next: int | None = None
+        for _ in range(plan.pool - present):
+            self._recruit()
 
     def round(self, tasks: range) -> None:
         """Until all of these tasks are done."""
         left = set(tasks)
+        self.fresh = iter(tasks)
+        self.next = next(self.fresh)
         self._assign(left)
         while left:
             if not self.events:
@@ -100,42 +141,38 @@ class _Pool:
             self._assign(left)
 
     def _answer(self, worker: int, left: set[int]) -> None:
+        task = self._stop(worker, whole=True)
+        self.had[task].add(worker)
+        self.answered[task] += 1
+        if self.answered[task] == self.plan.redundancy:
+            self.done[task] = self.now
+            left.discard(task)
+            for late in sorted(self.at[task]):
+                self._stop(late, whole=False)
+
+    def _stop(self, worker: int, whole: bool) -> int:
+        """He is paid, and may have another task or is replaced. Returns the task that he was at."""
         one = self.workers[worker]
         assert one.task is not None
         task, one.task = one.task, None
         one.turn += 1
         self.at[task].discard(worker)
-        self.had[task].add(worker)
-        self.answered[task] += 1
         self.paid += 1
-        self._free(worker)
-        if self.answered[task] == self.plan.redundancy:
-            self.done[task] = self.now
-            left.discard(task)
-            for late in sorted(self.at[task]):
-                self.workers[late].task = None
-                self.workers[late].turn += 1
-                self.paid += 1
-                self._free(late)
-            self.at[task].clear()
+        if self.plan.slowest is not None:
+            spread = max(self.model.within, _LEAST_SPREAD)
+            one.learn(self.now - one.began, whole, self.plan.slowest, spread)
+            if one.too_slow:
+                self.replaced += 1
+                self._recruit()
+                return task
+        self.idle.append(worker)
+        return task
 
-    def _free(self, worker: int) -> None:
-        """He may have another task, or is replaced."""
-        if not self._too_slow(self.workers[worker]):
-            self.idle.append(worker)
-            return
-        self.replaced += 1
+    def _recruit(self) -> None:
+        """A place is empty: the next of the stream takes it who takes no other."""
         self.workers.append(_Worker(float(self.model.paces(1, self.random)[0])))
-        wait = float(self.random.exponential(self.plan.recruiting)) if self.plan.recruiting else 0.0
-        self._later(len(self.workers) - 1, wait)
-
-    def _too_slow(self, one: _Worker) -> bool:
-        """Whether his mean of logarithms is above the threshold's with 95 % confidence (Student's t)."""
-        if self.plan.slowest is None or len(one.logs) < _FEWEST:
-            return False
-        logs = np.array(one.logs)
-        error = max(float(logs.std(ddof=1)), 1e-9) / np.sqrt(len(logs))
-        return float((logs.mean() - np.log(self.plan.slowest)) / error) > float(t.ppf(0.95, len(logs) - 1))
+        self.last = max(self.last, self.now) + float(self.random.exponential(self.plan.gap(self.model)))
+        self._later(len(self.workers) - 1, self.last - self.now)
 
     def _assign(self, left: set[int]) -> None:
         waiting = []
@@ -144,24 +181,33 @@ class _Pool:
             if task is None:
                 waiting.append(worker)
                 continue
-            one = self.workers[worker]
-            one.task = task
-            self.at[task].add(worker)
-            seconds = one.pace * float(np.exp(self.model.within * self.random.standard_normal()))
-            one.logs.append(float(np.log(seconds)))
-            self._later(worker, seconds)
+            self._give(task, worker)
         self.idle = waiting
+
+    def _give(self, task: int, worker: int) -> None:
+        one = self.workers[worker]
+        one.task, one.began = task, self.now
+        self.at[task].add(worker)
+        if task == self.next:
+            self.next = next(self.fresh, None)
+        if self._lacking(task) > 0:
+            self.short.add(task)
+        else:
+            self.short.discard(task)
+        self._later(worker, one.pace * float(np.exp(self.model.within * self.random.standard_normal())))
+
+    def _lacking(self, task: int) -> int:
+        """Answers that nobody is at; below 0 with more workers at it than it needs."""
+        return self.plan.redundancy - int(self.answered[task]) - len(self.at[task])
 
     def _task_for(self, worker: int, left: set[int]) -> int | None:
         """A task that lacks somebody; with mitigation else the one with the fewest at it. The first in order of ties."""
-        own = [task for task in left if worker not in self.had[task]]
-        missing = {task: self.plan.redundancy - int(self.answered[task]) for task in own}
-        short = [task for task in own if len(self.at[task]) < missing[task]]
-        if short:
-            return min(short)
-        if not self.plan.mitigation or not own:
-            return None
-        return min(own, key=lambda task: (len(self.at[task]) - missing[task], task))
+        short = min((task for task in self.short if worker not in self.had[task]), default=self.next)
+        if short is not None or not self.plan.mitigation:
+            return short
+        # Nobody lacks, so that all that are left are being worked at: not more than there are workers.
+        own = (task for task in left if worker not in self.had[task])
+        return min(own, key=lambda task: (-self._lacking(task), task), default=None)
 
     def _later(self, worker: int, seconds: float) -> None:
         self.order += 1

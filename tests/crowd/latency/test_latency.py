@@ -7,6 +7,8 @@ from math import factorial
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import lognorm
 
 from tasks.crowd.latency.forecast import forecast
 from tasks.crowd.latency.retainer import erlang_loss, pool_for
@@ -41,6 +43,40 @@ def test_of_balanced_times_the_fit_is_that_of_the_analysis_of_variance() -> None
     assert np.log(found.median) == pytest.approx(logs.mean(), abs=1e-3)
 
 
+@pytest.mark.parametrize("mitigation", [False, True])
+def test_a_round_takes_as_long_as_order_statistics_say(mitigation: bool) -> None:
+    """Five workers who are alike: the slowest of five tasks, or the quickest of five answers to one, integrated by scipy."""
+    model = ServiceModel(median=30.0, between=0.0, within=0.6)
+    time = lognorm(s=0.6, scale=30.0)
+    plan = Plan(tasks=1 if mitigation else 5, pool=5, mitigation=mitigation)
+    left = (lambda x: time.sf(x) ** 5) if mitigation else (lambda x: 1 - time.cdf(x) ** 5)
+    expected, _ = quad(left, 0, 2000, limit=200)
+    random = np.random.default_rng(5)
+    found = [simulate(model, plan, random).done.max() for _ in range(2000)]
+    assert np.mean(found) == pytest.approx(expected, rel=0.03)
+
+
+def test_new_workers_come_in_a_poisson_stream() -> None:
+    """A task is done as soon as somebody comes, so that tasks are done as a Poisson stream has its points."""
+    model = ServiceModel(median=1e-6, between=0.0, within=0.0, arrivals=120.0)
+    plan = Plan(tasks=1, redundancy=8, pool=8, present=0)
+    found = [simulate(model, plan, np.random.default_rng(seed)).done.max() for seed in range(400)]
+    assert np.mean(found) == pytest.approx(8 * 30, rel=0.05)
+    assert np.std(found) == pytest.approx(np.sqrt(8) * 30, rel=0.1)
+    assert simulate(model, replace(plan, recruiting=0.0), np.random.default_rng(0)).done.max() < 1e-3
+
+
+def test_a_model_of_few_workers_is_drawn_about_what_was_fitted() -> None:
+    fitted = replace(MODEL, fitted=(12, 60))
+    random = np.random.default_rng(6)
+    drawn = [fitted.drawn(random) for _ in range(1500)]
+    centres = np.log([one.median for one in drawn])
+    assert centres.mean() == pytest.approx(np.log(30), abs=0.03)
+    assert centres.std() >= np.sqrt(0.7**2 / 12 + 0.5**2 / 60)  # of a mean whose variances are known
+    assert np.mean([one.arrivals for one in drawn]) == pytest.approx(fitted.arrivals, rel=0.03)
+    assert MODEL.drawn(random) == MODEL
+
+
 def test_too_few_times_are_one_line() -> None:
     with pytest.raises(BadInput, match="two workers"):
         fit(np.array(["a", "a"]), np.array([1.0, 2.0]))
@@ -56,16 +92,19 @@ def test_erlang_loss_is_the_formula() -> None:
 
 
 def test_erlang_loss_is_what_a_simulated_retainer_loses() -> None:
+    """Whatever the distribution of how long places are empty, of which the formula takes the mean alone."""
     random = np.random.default_rng(2)
+    away = ServiceModel(median=2.0, between=0.7, within=0.5)
     clock, back, lost = 0.0, [], 0
     for _ in range(40_000):
         clock += random.exponential(1.0)
-        back = [time for time in back if time > clock]  # who is being replaced still
+        back = [time for time in back if time > clock]  # when each who is at a task will wait again
         if len(back) < 5:
-            back.append(clock + random.exponential(3.0))
+            seconds = away.paces(1, random)[0] * np.exp(away.within * random.standard_normal())
+            back.append(clock + seconds)
         else:
             lost += 1
-    assert lost / 40_000 == pytest.approx(erlang_loss(3.0, 5), abs=0.01)
+    assert lost / 40_000 == pytest.approx(erlang_loss(away.mean, 5), abs=0.01)
 
 
 def test_one_worker_does_one_task_after_the_other() -> None:
