@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.answers import Answers, Numbers, answers_of, in_order, numbers_of
 from tasks.crowd.read import known_labels, read_table
+from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.crowd.truth.agreement import (
     agreement_with_others,
     golden_record,
@@ -37,20 +37,11 @@ Facts = dict[str, Any]
 CODES, NAMES = "stages/answers.npy", "stages/names.json"
 POSTERIOR = "stages/posterior.npy"
 LABELS, WORKERS, PAIRS = "labels.csv", "workers.csv", "pairs.csv"
-CONFUSION, OTHERS, REJECTS = "confusion.parquet", "stages/others.json", "rejected.parquet"
+OTHERS, REJECTS = "stages/others.json", "rejected.parquet"
 
 QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "pm", "catd")
 _LEAST_COMMON, _MOST_PAIRS = 5, 10_000  # of pairs of workers in the table
 _LARGEST_CONFUSION = 20_000_000  # numbers
-_CONFUSION = pa.schema(
-    [
-        ("worker", pa.string()),
-        ("truth", pa.string()),
-        ("label", pa.string()),
-        ("probability", pa.float64()),
-        ("answers", pa.float64()),  # expected number of answers to tasks of this truth
-    ]
-)
 
 
 def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
@@ -150,7 +141,7 @@ def _infer_labels(run: Path, settings: AggregateSettings) -> Facts:
     _write_pairs(run / PAIRS, answers)
     files = [LABELS, WORKERS, PAIRS, POSTERIOR]
     if len(answers.workers) * len(answers.labels) ** 2 <= _LARGEST_CONFUSION:
-        write_table(run / CONFUSION, _confusion_rows(answers, found.posterior), _CONFUSION)
+        write_table(run / CONFUSION, _confusion_rows(answers, found.posterior), CONFUSION_ROWS)
         files.append(CONFUSION)
     if settings.compare:
         others = {name: _inferred(name, settings, answers, golden).best.tolist() for name in QUICK}
