@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
-from tasks.crowd.learn import finish, report, stages
-from tasks.crowd.learn.check import check_inputs, input_fingerprints
+from flows.crowd.learning import from_answers
+from tasks.crowd.learn import finish
 from tasks.crowd.learn.settings import ClassifySettings
-from tasks.run import artifacts
-from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
-from tasks.run.tables import write_json
+from tasks.run.folder import named
+from tasks.run.stages import Facts
 
 FLOW = ClassifySettings.flow
-
-read_items = Stage(stages.read, "read items and answers")
-infer_labels = Stage(stages.learn, "infer labels")
-train_baselines = Stage(stages.baselines, "train on baselines")
-write_tables = Stage(finish.tables, "write tables")
-check_labels = Stage(finish.gate, "check labels")
-judge_labels = Stage(finish.judge, "compare methods")
 
 
 @flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
@@ -30,22 +21,7 @@ def classify(settings: ClassifySettings) -> Facts:
         BadInput: something given cannot be used.
         Stopped: a check stopped it; it can be resumed.
     """
-    settings = named(FLOW, settings, runtime.flow_run)
-    check_inputs(settings)
-    source = input_fingerprints(settings)
-    with open_run(FLOW, settings, source) as run, timed() as seconds:
-        data = read_items(run, settings, source=source)
-        inferred = infer_labels(run, settings, data=data)
-        compared = train_baselines(run, settings, data=data)
-        written = write_tables(run, settings, learned=inferred)
-        check_labels(run, settings, written=written)
-        judged = judge_labels(run, settings, learned=inferred, compared=compared)
-        summary = finish.summarise(settings, data=data, learned=inferred, written=written, judged=judged)
-        summary["seconds"] = {**seconds, "all": round(sum(seconds.values()), 3)}
-        write_json(run / "summary.json", summary)
-        report.write_report(run, settings, summary)
-        artifacts.figures_table(f"{FLOW}-result", shown(summary), "What was labelled")
-        return summary
+    return from_answers(settings, "What was labelled")
 
 
 def shown(summary: Facts) -> list[list[str]]:

@@ -7,13 +7,12 @@ round that was read is never read again.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import read_json, write_json, write_text
+from tasks.run.tables import as_text, read_json, write_csv, write_json
 
 Row = dict[str, str]
 
@@ -79,15 +78,6 @@ def rows_of(path: Path) -> list[Row]:
         ]
 
 
-def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file, whole or absent."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
-
-
 def share_of(text: str, place: str) -> float:
     """A number between 0 and 1, or a percentage.
 
@@ -102,11 +92,6 @@ def share_of(text: str, place: str) -> float:
     if not 0 <= value <= 1:
         raise BadInput(f"{place}: {text[:40]!r} is no share; write a number from 0 to 1, or from 0% to 100%")
     return value
-
-
-def as_text(value: str) -> str:
-    """So that no spreadsheet takes somebody's text for a formula."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def numbered(asked: Sequence[Any], row: Mapping[str, str], place: str) -> Any:

@@ -73,6 +73,17 @@ class Spending:
     answered: int = 0
     cost: float = 0.0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What is counted, by the names of the cost ledger."""
+        return {
+            "requests": self.requests,
+            "retries": self.retries,
+            "tokens_sent": self.sent,
+            "tokens_cached": self.cached,
+            "tokens_answered": self.answered,
+        }
+
 
 class RequestStore(SqliteFile):
     """Replies by request, in a file that all processes of a machine share.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ from tasks.run import terminal
 from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
-from tasks.run.tables import iterate_rows, read_rows, write_table, write_text
+from tasks.run.tables import as_text, iterate_rows, read_rows, write_csv, write_table
 
 Facts = dict[str, Any]
 
@@ -110,13 +109,9 @@ def judge(run: Path, settings: EqualSettings, rounds: int, rewarded: Facts) -> F
         rounds + 1,
         STAGE,
         pairs=len(pairs),
-        requests=spent.requests,
-        retries=spent.retries,
-        tokens_sent=spent.sent,
-        tokens_cached=spent.cached,
-        tokens_answered=spent.answered,
         cost=cost,
         cost_paid=spent.cost,
+        **spent.counts,
     )
     return {
         "files": [JUDGEMENTS, TABLE],
@@ -176,15 +171,17 @@ def adjudicated(run: Path, settings: EqualSettings, rounds: int, judged: Facts) 
     path = run / DISPUTED
     if not path.exists():
         texts = {pair["id"]: pair for pair in _kept(run, rounds)}
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["id", "good", "p_good", "question", "answer"])
-        for row in wanted:
-            pair = texts[row["id"]]
-            writer.writerow(
-                [row["id"], "", f"{row['p_good']:.3f}", _as_text(pair["question"]), _as_text(pair["answer"])]
-            )
-        write_text(path, stream.getvalue())
+        rows = (
+            [
+                row["id"],
+                "",
+                f"{row['p_good']:.3f}",
+                as_text(texts[row["id"]]["question"]),
+                as_text(texts[row["id"]]["answer"]),
+            ]
+            for row in wanted
+        )
+        write_csv(path, ["id", "good", "p_good", "question", "answer"], rows)
     given = _read(path, settings.run)
     if missing := [row["id"] for row in wanted if row["id"] not in given]:
         raise Stopped(
@@ -346,11 +343,6 @@ def _read(path: Path, run: str) -> dict[str, bool]:
             if text:
                 found[line["id"]] = _YES[text]
     return found
-
-
-def _as_text(value: str) -> str:
-    """So that no spreadsheet takes a text for a formula."""
-    return f"'{value}" if value[:1] in "=+-@\t\r" else value
 
 
 def _number(value: Any) -> float | None:

@@ -200,10 +200,6 @@ def _enter_cost(
         pairs=pairs,
         cost=cost,
         cost_paid=paid,
-        requests=requests.requests,
-        retries=requests.retries,
-        tokens_sent=requests.sent,
-        tokens_cached=requests.cached,
-        tokens_answered=requests.answered,
+        **requests.counts,
     )
     return {"tokens": tokens, "cost": cost}

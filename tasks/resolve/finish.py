@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,7 +31,7 @@ from tasks.resolve.settings import BatcherSettings
 from tasks.routing import Band
 from tasks.run.arrays import load_array
 from tasks.run.folder import versions
-from tasks.run.tables import read_rows, write_json, write_table, write_text
+from tasks.run.tables import csv_of, read_rows, write_json, write_table, write_text
 
 Facts = dict[str, Any]
 
@@ -82,7 +80,7 @@ def tables(run: Path, settings: BatcherSettings, matched: Facts, judged: Facts, 
     left, right = records.left.ids, records.other.ids
     write_text(
         run / PREDICTIONS,
-        _csv(
+        csv_of(
             [LEFT, RIGHT, "probability", "match", "decided_by"],
             (
                 [left[a], right[b], f"{probability:.4f}", int(match), by]
@@ -247,7 +245,7 @@ def _write_clusters(path: Path, settings: BatcherSettings, matched: Pairs) -> Fa
     ]
     write_text(
         path,
-        _csv(
+        csv_of(
             ["cluster", "table", "id"],
             ([int(found[row]), *ids[row]] for row in np.argsort(found, kind="stable").tolist()),
         ),
@@ -258,14 +256,6 @@ def _write_clusters(path: Path, settings: BatcherSettings, matched: Pairs) -> Fa
         "entities": len(np.unique(found)),
         "sizes": {str(size): count for size, count in sorted(sizes.items())},
     }
-
-
-def _csv(head: Sequence[str], rows: Iterator[list[Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def save_summary(run: Path, summary: Facts) -> None:

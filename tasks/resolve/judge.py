@@ -161,13 +161,9 @@ def judge(run: Path, settings: BatcherSettings, matched: Facts, labelled: Facts)
         0,
         STAGE,
         pairs=len(rows),
-        requests=spent.requests,
-        retries=spent.retries,
-        tokens_sent=spent.sent,
-        tokens_cached=spent.cached,
-        tokens_answered=spent.answered,
         cost=cost,
         cost_paid=spent.cost,
+        **spent.counts,
     )
     return {
         "files": [VERDICTS],

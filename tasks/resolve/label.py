@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.prepare import POOL, load_pairs, load_selection
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.tables import read_json, write_json, write_text
+from tasks.run.tables import as_text, read_json, write_csv, write_json
 
 Facts = dict[str, Any]
 
@@ -66,16 +65,14 @@ def _from_file(run: Path, settings: BatcherSettings, rows: list[int]) -> dict[st
     path = run / TO_LABEL
     names = [(records.left.ids[pool.left[row]], records.other.ids[pool.right[row]]) for row in rows]
     if not path.exists():
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow([LEFT, RIGHT, LABEL, "left", "right"])
+        lines = []
         for (left, right), row in zip(names, rows, strict=True):
             texts = (
                 record_text(table, at, records.attributes)
                 for table, at in ((records.left, pool.left[row]), (records.other, pool.right[row]))
             )
-            writer.writerow([left, right, "", *map(_as_text, texts)])
-        write_text(path, lines.getvalue())
+            lines.append([left, right, "", *map(as_text, texts)])
+        write_csv(path, [LEFT, RIGHT, LABEL, "left", "right"], lines)
     given = _read(path, settings.run)
     missing = [name for name in names if name not in given]
     if missing:
@@ -106,8 +103,3 @@ def _read(path: Path, run: str) -> dict[tuple[str, str], int]:
                 )
             found[line[LEFT], line[RIGHT]] = _YES[text]
     return found
-
-
-def _as_text(value: str) -> str:
-    """So that no spreadsheet takes a record's text for a formula."""
-    return f"'{value}" if value[:1] in "=+-@\t\r" else value

@@ -5,6 +5,8 @@ A file appears under its name only when it is complete: it is written under a te
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -140,6 +142,25 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def csv_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV, with a heading."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file, whole or absent."""
+    write_text(path, csv_of(head, rows))
+
+
+def as_text(value: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if value[:1] in "=+-@\t\r" else value
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -64,12 +64,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     done = {(row["policy"], row["seed"]) for row in found}
     for seed in range(options.seeds):
+        missing = [name for name in options.policies if (name, seed) not in done]
+        if not missing:
+            continue
         data = planted(seed)
         truth = significant_rules(data, THETA_S, THETA_C, MOST)
         highest = ceiling(data, set(truth))
-        for name in options.policies:
-            if (name, seed) in done:
-                continue
+        for name in missing:
             row = measure(name, seed, data, set(truth))
             row["ceiling"] = highest
             found.append(row)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.run.settings import RunSettings, group
+from tasks.crowd.settings import ANSWERS, AnswersSettings
+from tasks.run.settings import group
 
-_ANSWERS = group("Answers")
 _INFER = group("Truth inference")
 _WORKERS = group("Workers")
 _OUTPUT = group("Output")
@@ -17,29 +17,14 @@ OF_NUMBERS = ("mean", "median", "lfc_n")
 OF_BOTH = ("pm", "catd")
 
 
-class AggregateSettings(RunSettings):
+class AggregateSettings(AnswersSettings):
     """Say what is right, and who is reliable, where several workers answered and differ."""
 
     # --- answers
-    answers: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)]
-    """Answers: CSV, JSON lines or Parquet with a task, a worker and a label in each row."""
-
-    task: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "task"
-    """Column of the task."""
-
-    worker: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "worker"
-    """Column of the worker."""
-
-    label: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "label"
-    """Column of the label that the worker gave."""
-
-    golden: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
+    golden: Annotated[str, Field(json_schema_extra=ANSWERS)] = ""
     """Tasks whose right label is known (columns task, and label or truth): they are not inferred, and show how reliable workers are."""
 
-    truth: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
-    """Right labels (columns task, and truth or label) that judge the result, and steer nothing."""
-
-    positive: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
+    positive: Annotated[str, Field(json_schema_extra=ANSWERS)] = ""
     """Of two labels the one that F1 is of; by default the second in order."""
 
     # --- inference

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.answers import Answers, Numbers, answers_of, in_order, numbers_of
 from tasks.crowd.read import known_labels, read_table
+from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.crowd.truth.agreement import (
     agreement_with_others,
     golden_record,
@@ -32,27 +30,18 @@ from tasks.crowd.truth.numeric import NUMBER_METHODS, golden_values
 from tasks.records import BadInput
 from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import REJECTED, read_json, write_json, write_table, write_text
+from tasks.run.tables import REJECTED, read_json, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
 
 CODES, NAMES = "stages/answers.npy", "stages/names.json"
 POSTERIOR = "stages/posterior.npy"
 LABELS, WORKERS, PAIRS = "labels.csv", "workers.csv", "pairs.csv"
-CONFUSION, OTHERS, REJECTS = "confusion.parquet", "stages/others.json", "rejected.parquet"
+OTHERS, REJECTS = "stages/others.json", "rejected.parquet"
 
 QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "pm", "catd")
 _LEAST_COMMON, _MOST_PAIRS = 5, 10_000  # of pairs of workers in the table
 _LARGEST_CONFUSION = 20_000_000  # numbers
-_CONFUSION = pa.schema(
-    [
-        ("worker", pa.string()),
-        ("truth", pa.string()),
-        ("label", pa.string()),
-        ("probability", pa.float64()),
-        ("answers", pa.float64()),  # expected number of answers to tasks of this truth
-    ]
-)
 
 
 def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
@@ -140,8 +129,10 @@ def _infer_labels(run: Path, settings: AggregateSettings) -> Facts:
         found = _inferred(settings.method, settings, answers.take(~left_out[answers.worker]), golden)
     best, confidence = found.best, found.confidence
     names = np.asarray(answers.labels, dtype=object)
-    _write(run / LABELS, ["task", "label", "confidence"], _label_rows(answers.tasks, names[best], confidence))
-    _write(
+    write_csv(
+        run / LABELS, ["task", "label", "confidence"], _label_rows(answers.tasks, names[best], confidence)
+    )
+    write_csv(
         run / WORKERS,
         ["worker", "answers", "quality", "agreement", "spammer", "right", "of", "upper_bound", "left_out"],
         _worker_rows(answers, found, record, left_out),
@@ -150,7 +141,7 @@ def _infer_labels(run: Path, settings: AggregateSettings) -> Facts:
     _write_pairs(run / PAIRS, answers)
     files = [LABELS, WORKERS, PAIRS, POSTERIOR]
     if len(answers.workers) * len(answers.labels) ** 2 <= _LARGEST_CONFUSION:
-        write_table(run / CONFUSION, _confusion_rows(answers, found.posterior), _CONFUSION)
+        write_table(run / CONFUSION, _confusion_rows(answers, found.posterior), CONFUSION_ROWS)
         files.append(CONFUSION)
     if settings.compare:
         others = {name: _inferred(name, settings, answers, golden).best.tolist() for name in QUICK}
@@ -171,7 +162,7 @@ def _infer_numbers(run: Path, settings: AggregateSettings) -> Facts:
     known = _numbers_of(read_json(run / NAMES)["golden"], "--golden")
     found = NUMBER_METHODS[settings.method]().infer(answers, golden_values(answers, known))
     spread = float(np.sqrt(np.mean((answers.value - found.value[answers.task]) ** 2)))
-    _write(
+    write_csv(
         run / LABELS,
         ["task", "label", "confidence", "standard_error"],
         (
@@ -181,7 +172,7 @@ def _infer_numbers(run: Path, settings: AggregateSettings) -> Facts:
             )
         ),
     )
-    _write(
+    write_csv(
         run / WORKERS,
         ["worker", "answers", "error", "weight"],
         (
@@ -266,7 +257,7 @@ def _write_pairs(path: Path, answers: Answers) -> None:
         [answers.workers[one], answers.workers[other], common, agreed, f"{agreed / common:.6f}"]
         for one, other, common, agreed in rows
     )
-    _write(path, head, named)
+    write_csv(path, head, named)
 
 
 def _confusion_rows(answers: Answers, posterior: np.ndarray) -> Iterator[Facts]:
@@ -296,11 +287,3 @@ def _numbers_of(labels: Facts, flag: str) -> dict[str, float]:
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tasks.crowd.truth.agreement import agreement_with_others, krippendorff_alph
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import write_text
+from tasks.run.tables import write_csv
 
 Facts = dict[str, Any]
 
@@ -36,15 +35,17 @@ def tables(run: Path, settings: AnnotateSettings, played: Sequence[Facts], adjud
     """
     with opened(run, settings, LAST) as campaign:
         ways = stopped_by(campaign)
-        _write(
+        write_csv(
             run / LABELS, ["task", "label", "confidence", "answers", "stopped_by"], _labels(campaign, ways)
         )
-        _write(
+        write_csv(
             run / ANSWERS,
             ["task", "worker", "label", "round", "counts", "cost", "seconds"],
             _answers(campaign),
         )
-        _write(run / WORKERS, list(_WORKERS), ([row[name] for name in _WORKERS] for row in workers(campaign)))
+        write_csv(
+            run / WORKERS, list(_WORKERS), ([row[name] for name in _WORKERS] for row in workers(campaign))
+        )
         alpha = (
             krippendorff_alpha(coded_answers(settings, campaign.items, campaign.answers))
             if campaign.answers
@@ -235,14 +236,6 @@ def _answers(campaign: Campaign) -> Iterable[list[Any]]:
             _number(one.cost, 8),
             _number(one.seconds, 1),
         ]
-
-
-def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
 
 
 def _number(value: float | None, digits: int = 6) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.formats import given_with
-from tasks.crowd.cluster.people import csv_of
 from tasks.crowd.cluster.plan import ASKED, AUDITED, CLUSTERED, DEDUCED, PRUNED, TAKEN
 from tasks.crowd.cluster.read import read_truth
 from tasks.crowd.cluster.records import candidates_of
@@ -18,7 +17,7 @@ from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cluster.stages import load_decided
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import write_json, write_text
+from tasks.run.tables import csv_of, write_csv, write_json, write_text
 
 Facts = dict[str, Any]
 
@@ -39,7 +38,7 @@ def tables(run: Path, settings: ClusterSettings, asked: Facts) -> Facts:
         ),
     )
     head = ("left_id", "right_id", "score", "same", "how", "crowd", "overruled", "contradicted")
-    write_text(run / PAIRS, csv_of(head, ([row[name] for name in head] for row in pair_rows(run, settings))))
+    write_csv(run / PAIRS, head, ([row[name] for name in head] for row in pair_rows(run, settings)))
     sizes = Counter(np.bincount(cluster).tolist())
     same = cluster[found.pairs.left] == cluster[found.pairs.right]
     return {

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from tasks.crowd.cluster.crowd import Given
 from tasks.crowd.cluster.read import Ids, label_of, pair_of
 from tasks.crowd.cost.pages import page_of, pages
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import write_text
+from tasks.run.tables import as_text, write_csv
 
 WANTED, COLLECTED = "wanted.csv", "stages/collected.csv"
 _HEAD = ("page", "left_id", "right_id", "worker", "label", "left", "right")
@@ -85,14 +83,14 @@ class People:
             for _ in range(self._lacks(row))
         ]
         path = self.run / WANTED
-        write_text(path, csv_of(_HEAD, lines))
+        write_csv(path, _HEAD, lines)
         raise Stopped(
             f"{len(lines):,} answers to {len(rows):,} pairs are wanted: fill in {'worker and ' if self.redundancy > 1 else ''}"
             f"label (1 the same, 0 not) in {path}, then continue with --resume {self.name}"
         )
 
     def _shown(self, row: int) -> tuple[str, str]:
-        return _as_text(self.texts[self.ids.left[row]]), _as_text(self.texts[self.ids.right[row]])
+        return as_text(self.texts[self.ids.left[row]]), as_text(self.texts[self.ids.right[row]])
 
     def _take(self, path: Path) -> bool:
         """Take in what is filled in. Returns whether anything is."""
@@ -131,18 +129,4 @@ class People:
             for row, answers in self.collected.items()
             for worker, label in answers.items()
         ]
-        write_text(self.run / COLLECTED, csv_of(("left_id", "right_id", "worker", "label"), lines))
-
-
-def csv_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as CSV."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return stream.getvalue()
-
-
-def _as_text(value: str) -> str:
-    """So that no spreadsheet takes a record's text for a formula."""
-    return f"'{value}" if value[:1] in "=+-@\t\r" else value
+        write_csv(self.run / COLLECTED, ("left_id", "right_id", "worker", "label"), lines)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.corpus.formats import given_with
 from tasks.crowd.cluster.crowd import Asked, Given, simulated
-from tasks.crowd.cluster.people import WANTED, People, csv_of
+from tasks.crowd.cluster.people import WANTED, People
 from tasks.crowd.cluster.plan import Decided, Method, make_plan
 from tasks.crowd.cluster.read import read_answers, read_confusion, read_truth
 from tasks.crowd.cluster.records import candidates_of
@@ -22,7 +22,7 @@ from tasks.crowd.cost.pairs import Plan, follow
 from tasks.crowd.truth.methods import METHODS
 from tasks.run import terminal
 from tasks.run.seeds import generator
-from tasks.run.tables import REJECTED, write_json, write_table, write_text
+from tasks.run.tables import REJECTED, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
 
@@ -70,8 +70,8 @@ def ask(run: Path, settings: ClusterSettings, data: Facts) -> Facts:
     if asked.rounds:
         answers = _write_answers(run, settings, asked)
     else:
-        write_text(run / ANSWERS, csv_of(("left_id", "right_id", "worker", "label"), ()))
-        write_text(run / WORKERS, csv_of(_WORKER_HEAD, ()))
+        write_csv(run / ANSWERS, ("left_id", "right_id", "worker", "label"), ())
+        write_csv(run / WORKERS, _WORKER_HEAD, ())
     (run / WANTED).unlink(missing_ok=True)
     rows = np.flatnonzero(~np.isnan(outcome.match))
     on_pages = pages(found.pairs.left[rows], found.pairs.right[rows], settings.page_records)
@@ -137,7 +137,7 @@ def _write_answers(run: Path, settings: ClusterSettings, asked: Asked) -> Facts:
             answers.task.tolist(), answers.worker.tolist(), answers.label.tolist(), strict=True
         )
     )
-    write_text(run / ANSWERS, csv_of(("left_id", "right_id", "worker", "label"), lines))
+    write_csv(run / ANSWERS, ("left_id", "right_id", "worker", "label"), lines)
     confusion = found.confusion
     rows = (
         [
@@ -152,7 +152,7 @@ def _write_answers(run: Path, settings: ClusterSettings, asked: Asked) -> Facts:
         ]
         for at, name in enumerate(answers.workers)
     )
-    write_text(run / WORKERS, csv_of(_WORKER_HEAD, rows))
+    write_csv(run / WORKERS, _WORKER_HEAD, rows)
     return {"answers": len(answers), "workers": len(answers.workers)}
 
 

@@ -14,12 +14,12 @@ from tasks.crowd.discover.entities import Folding, alike, mapping_of, shown_name
 from tasks.crowd.discover.estimate import Estimate, by_coverage, chao84, counts_of
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.crowd.read import read_table
-from tasks.crowd.wanted import QUESTION, Row, as_text, round_of, rounds_done, rows_of, write_csv
+from tasks.crowd.wanted import QUESTION, Row, round_of, rounds_done, rows_of
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import REJECTED, read_json, write_json, write_table
+from tasks.run.tables import REJECTED, as_text, read_json, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -20,7 +19,7 @@ from tasks.crowd.latency.workers import ServiceModel, fit
 from tasks.records import BadInput
 from tasks.run import terminal
 from tasks.run.folder import versions
-from tasks.run.tables import REJECTED, write_table, write_text
+from tasks.run.tables import REJECTED, write_csv, write_table
 
 Facts = dict[str, Any]
 
@@ -59,15 +58,15 @@ def simulate(run: Path, settings: LatencySettings, fitted: Facts) -> Facts:
         terminal.current().progress("campaigns", next(finished))
 
     expected = forecast(workers, plan, settings.runs, settings.seed, tell=tell)
-    _write(
+    write_csv(
         run / COMPLETION,
         ["share", "low", "middle", "high"],
-        zip(expected.share, expected.low, expected.middle, expected.high, strict=True),
+        _cells(zip(expected.share, expected.low, expected.middle, expected.high, strict=True)),
     )
-    _write(
+    write_csv(
         run / COURSES,
         ["seconds", "paid", "replaced"],
-        ([float(one.done.max()), one.paid, one.replaced] for one in expected.courses),
+        _cells([float(one.done.max()), one.paid, one.replaced] for one in expected.courses),
     )
     others = []
     for name, made in _alternatives(plan, workers, settings).items():
@@ -203,9 +202,5 @@ def _retainer(settings: LatencySettings, workers: ServiceModel) -> Facts | None:
     }
 
 
-def _write(path: Path, head: list[str], rows: Any) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([[f"{cell:.10g}" for cell in row] for row in rows])
-    write_text(path, text.getvalue())
+def _cells(rows: Iterable[Iterable[float]]) -> Iterator[list[str]]:
+    return ([f"{cell:.10g}" for cell in row] for row in rows)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from tasks.records import BadInput
 from tasks.run.arrays import load_array
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import read_json, read_rows, write_text
+from tasks.run.tables import read_json, read_rows, write_csv
 
 Facts = dict[str, Any]
 
@@ -44,12 +42,12 @@ def tables(run: Path, settings: CrowdLearningSettings, learned: Facts) -> Facts:
     ]
     head = ["task", "label", "confidence"]
     if settings.leaves_model:
-        _write(run / LABELS, head, (row[:-1] for row in rows if row[-1]))
-        _write(run / PREDICTIONS, head, (row[:-1] for row in rows if not row[-1]))
+        write_csv(run / LABELS, head, (row[:-1] for row in rows if row[-1]))
+        write_csv(run / PREDICTIONS, head, (row[:-1] for row in rows if not row[-1]))
     else:
-        _write(run / LABELS, [*head, "answers"], rows)
+        write_csv(run / LABELS, [*head, "answers"], rows)
     order = np.lexsort((np.arange(len(tasks)), -unsure)).tolist()
-    _write(
+    write_csv(
         run / NEXT,
         ["task", "score", "answers"],
         ([tasks[at], f"{unsure[at]:.6f}", given[at]] for at in order),
@@ -57,7 +55,7 @@ def tables(run: Path, settings: CrowdLearningSettings, learned: Facts) -> Facts:
     quality = quality_of(answers, np.asarray(load_array(run / POSTERIOR)))
     by_answers = np.lexsort((np.arange(len(quality)), -answers.per_worker)).tolist()
     workers = ([answers.workers[at], answers.per_worker[at], f"{quality[at]:.6f}"] for at in by_answers)
-    _write(run / WORKERS, ["worker", "answers", "quality"], workers)
+    write_csv(run / WORKERS, ["worker", "answers", "quality"], workers)
     files = [LABELS, NEXT, WORKERS, *([PREDICTIONS] if settings.leaves_model else [])]
     return {"files": files, "unsure": int((sure < _SURE).sum())}
 
@@ -160,11 +158,3 @@ def read_csv(path: Path) -> list[Facts]:
     """The rows of a table of a run."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())

@@ -6,17 +6,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.run.settings import RunSettings, group
+from tasks.crowd.settings import ANSWERS, AnswersSettings
+from tasks.run.settings import group
 
 _ITEMS = group("Items")
-_ANSWERS = group("Answers")
 _LEARN = group("Learning")
 _NETWORK = group("Network")
 
 Method = Literal["mv", "ds-hard", "ds", "ds-pooled", "joint", "crowd-layer", "crowdlab"]
 
 
-class CrowdLearningSettings(RunSettings):
+class CrowdLearningSettings(AnswersSettings):
     """What both flows are told."""
 
     flow: ClassVar[str] = ""
@@ -34,25 +34,10 @@ class CrowdLearningSettings(RunSettings):
     embedding does (Parquet, JSON)."""
 
     # --- answers
-    answers: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)]
-    """Answers: CSV, JSON lines or Parquet with a task, a worker and a label in each row."""
-
-    task: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "task"
-    """Column of the task, in items and answers."""
-
-    worker: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "worker"
-    """Column of the worker."""
-
-    label: Annotated[str, Field(min_length=1, json_schema_extra=_ANSWERS)] = "label"
-    """Column of the label that the worker gave."""
-
-    truth: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
-    """Right labels (columns task, and truth or label) that judge the result, and steer nothing."""
-
-    worker_prior: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
+    worker_prior: Annotated[str, Field(json_schema_extra=ANSWERS)] = ""
     """What another campaign knew of the same workers: confusion.parquet or workers.csv of its run. Used by ds, ds-hard, ds-pooled and joint."""
 
-    prior_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=_ANSWERS)] = 1.0
+    prior_share: Annotated[float, Field(gt=0, le=1, json_schema_extra=ANSWERS)] = 1.0
     """Share of that campaign's answers that count here; less where the work is another."""
 
     # --- learning

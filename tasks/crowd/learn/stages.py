@@ -22,6 +22,7 @@ from tasks.crowd.learn.prior import read_prior
 from tasks.crowd.learn.problem import Learned, Problem
 from tasks.crowd.learn.settings import CrowdLearningSettings, LearnSettings
 from tasks.crowd.read import read_table
+from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.run.arrays import load_array, save_array
@@ -33,21 +34,11 @@ Facts = dict[str, Any]
 ITEMS, VALUES = "stages/items.parquet", "stages/values.npy"
 CODES, NAMES, REJECTS = "stages/answers.npy", "stages/names.json", "rejected.parquet"
 POSTERIOR, PROBABILITIES, MODEL = "stages/posterior.npy", "stages/probabilities.npy", "model"
-CONFUSION = "confusion.parquet"
 BASELINES = ("mv", "ds-hard", "ds")
 
 _LARGEST = 50_000_000  # numbers in all confusion matrices, of which a few copies are held
 
 _ITEMS = pa.schema([("task", pa.string()), ("text", pa.string())])
-_CONFUSION = pa.schema(
-    [
-        ("worker", pa.string()),
-        ("truth", pa.string()),
-        ("label", pa.string()),
-        ("probability", pa.float64()),
-        ("answers", pa.float64()),  # expected number of answers to tasks of this truth
-    ]
-)
 
 
 def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
@@ -99,7 +90,9 @@ def learn(run: Path, settings: CrowdLearningSettings, data: Facts) -> Facts:
     confusion = learned.confusion
     if confusion is None:
         confusion = shrunk(problem.answers, learned.posterior)
-    write_table(run / CONFUSION, _confusion_rows(problem.answers, learned.posterior, confusion), _CONFUSION)
+    write_table(
+        run / CONFUSION, _confusion_rows(problem.answers, learned.posterior, confusion), CONFUSION_ROWS
+    )
     return {"files": files, "temperature": learned.temperature}
 
 

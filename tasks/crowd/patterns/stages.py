@@ -15,13 +15,13 @@ from tasks.crowd.patterns.rules import Rule, items_of, rule_of
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.patterns.transactions import Transactions, significant_rules, transactions_of
 from tasks.crowd.read import read_table
-from tasks.crowd.wanted import as_text, rounds_done, rows_of, write_csv
+from tasks.crowd.wanted import rounds_done, rows_of
 from tasks.records import BadInput, Reject, Stopped
 from tasks.run import terminal
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
 from tasks.run.seeds import generator
-from tasks.run.tables import REJECTED, read_json, write_json, write_table
+from tasks.run.tables import REJECTED, as_text, read_json, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
 
