@@ -10,7 +10,7 @@ from tasks.resolve.settings import BatcherSettings
 from tasks.run import artifacts, terminal
 from tasks.run.costs import Ledger
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 
 
 def _asks(settings: BatcherSettings) -> bool:
@@ -30,7 +30,7 @@ check_predictions = Stage(gates.predictions, "check predictions")
 
 @flow(
     name="batcher",
-    flow_run_name=lambda: f"batcher {named('batcher', _settings_of_run(), runtime.flow_run).run}",
+    flow_run_name=run_label("batcher"),
 )
 def batcher(settings: BatcherSettings) -> Facts:
     """Decide which pairs of records mean the same. Returns the figures that are written to summary.json.
@@ -83,8 +83,3 @@ def batcher(settings: BatcherSettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return told.shown(summary)
-
-
-def _settings_of_run() -> BatcherSettings:
-    settings: BatcherSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -26,7 +26,7 @@ from tasks.prepare import stages as prepare
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
 from tasks.run.parallel import workers
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.select.bandit import BANDITS
 
 
@@ -70,7 +70,7 @@ check_pairs = Stage(finish.gate_pairs, "check pairs")
 write_export = Stage(finish.export, "export")
 
 
-@flow(name="equal", flow_run_name=lambda: f"equal {named('equal', _settings_of_run(), runtime.flow_run).run}")
+@flow(name="equal", flow_run_name=run_label("equal"))
 def equal(settings: EqualSettings) -> Facts:
     """Run the loop of EQUAL in the run's folder. Returns the figures that are written to summary.json.
 
@@ -259,8 +259,3 @@ def _show(
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal: it beside what it was compared with."""
     return terminal.comparison(summary)
-
-
-def _settings_of_run() -> EqualSettings:
-    settings: EqualSettings = runtime.flow_run.parameters["settings"]
-    return settings

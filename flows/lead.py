@@ -12,7 +12,7 @@ from tasks.lead.settings import LeadSettings
 from tasks.prepare import stages as prepare
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 
 read_data = Stage(pool.pool, "read data")
 encode = Stage(pool.encode, "encode")
@@ -25,7 +25,7 @@ select = Stage(finish.select, "select")
 judge = Stage(finish.judge, "judge model")
 
 
-@flow(name="lead", flow_run_name=lambda: f"lead {named('lead', _settings_of_run(), runtime.flow_run).run}")
+@flow(name="lead", flow_run_name=run_label("lead"))
 def lead(settings: LeadSettings) -> Facts:
     """Select instruction data inside the training loop. Returns the figures that are written to summary.json.
 
@@ -86,8 +86,3 @@ def one_round(
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return finish.shown(summary)
-
-
-def _settings_of_run() -> LeadSettings:
-    settings: LeadSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -14,7 +14,7 @@ from tasks.quad.settings import QuadSettings
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
 from tasks.run.parallel import workers
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 
 read_target = Stage(prepare.target, "read reference")
 read_corpus = Stage(prepare.corpus, "read corpus")
@@ -28,7 +28,7 @@ select = Stage(finish.select, "select")
 train = Stage(students.train, "train", works=lambda settings: settings.train)
 
 
-@flow(name="quad", flow_run_name=lambda: f"quad {named('quad', _settings_of_run(), runtime.flow_run).run}")
+@flow(name="quad", flow_run_name=run_label("quad"))
 def quad(settings: QuadSettings) -> Facts:
     """Select documents by influence and diversity. Returns the figures that are written to summary.json.
 
@@ -94,8 +94,3 @@ def one_round(
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return finish.shown(summary)
-
-
-def _settings_of_run() -> QuadSettings:
-    settings: QuadSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -9,7 +9,7 @@ from prefect import flow, runtime
 
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.wrong_event import finish, pair_stages, report, stages
 from tasks.wrong_event.check import check_inputs, input_fingerprints
 from tasks.wrong_event.settings import WrongEventSettings
@@ -28,7 +28,7 @@ write_pairs = Stage(pair_stages.tables, "write tables of pairs")
 
 @flow(
     name="wrong-event",
-    flow_run_name=lambda: f"wrong-event {named('wrong_event', _settings_of_run(), runtime.flow_run).run}",
+    flow_run_name=run_label("wrong_event", "wrong-event"),
 )
 def wrong_event(settings: WrongEventSettings) -> Facts:
     """Train on labels that are partly wrong. Returns the figures that are written to summary.json.
@@ -76,8 +76,3 @@ def of_pairs(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return pair_stages.shown(summary) if "peers" in summary else finish.shown(summary)
-
-
-def _settings_of_run() -> WrongEventSettings:
-    settings: WrongEventSettings = runtime.flow_run.parameters["settings"]
-    return settings

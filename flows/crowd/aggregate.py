@@ -9,7 +9,7 @@ from tasks.crowd.aggregate.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.run.tables import write_json
 
 read_answers = Stage(stages.read, "read answers")
@@ -18,7 +18,7 @@ check_labels = Stage(judge.gate, "check labels")
 compare_with_truth = Stage(judge.judge, "compare with the truth", works=lambda settings: bool(settings.truth))
 
 
-@flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
+@flow(name=FLOW, flow_run_name=run_label(FLOW))
 def aggregate(settings: AggregateSettings) -> Facts:
     """Infer one label for each task. Returns the figures that are written to summary.json.
 
@@ -46,8 +46,3 @@ def aggregate(settings: AggregateSettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return judge.shown(summary)
-
-
-def _settings_of_run() -> AggregateSettings:
-    settings: AggregateSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -11,7 +11,7 @@ from tasks.crowd.annotate.check import FLOW, check_inputs, check_ui, input_finge
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.run.tables import write_json
 
 collect_answers = Stage(rounds.collect, "collect answers in round {plan[number]}")
@@ -19,7 +19,7 @@ write_tables = Stage(finish.tables, "write tables")
 check_tables = Stage(finish.gate, "check tables")
 
 
-@flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
+@flow(name=FLOW, flow_run_name=run_label(FLOW))
 def annotate(settings: AnnotateSettings) -> Facts:
     """Have items labelled. Returns the figures that are written to summary.json.
 
@@ -71,8 +71,3 @@ def one_round(settings: AnnotateSettings, run: str, plan: Facts) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return told.shown(summary)
-
-
-def _settings_of_run() -> AnnotateSettings:
-    settings: AnnotateSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -9,7 +9,7 @@ from tasks.crowd.cluster.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 
 read_pairs = Stage(stages.read, "read pairs")
 ask_crowd = Stage(stages.ask, "ask the crowd")
@@ -19,7 +19,7 @@ check_pairs = Stage(finish.gate, "check pairs")
 
 @flow(
     name=FLOW,
-    flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}",
+    flow_run_name=run_label(FLOW),
 )
 def cluster(settings: ClusterSettings) -> Facts:
     """Find the records that mean the same. Returns the figures that are written to summary.json.
@@ -50,8 +50,3 @@ def cluster(settings: ClusterSettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return finish.shown(summary)
-
-
-def _settings_of_run() -> ClusterSettings:
-    settings: ClusterSettings = runtime.flow_run.parameters["settings"]
-    return settings

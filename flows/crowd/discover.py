@@ -9,7 +9,7 @@ from tasks.crowd.discover.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.run.tables import write_json
 
 collect_answers = Stage(stages.read, "collect answers")
@@ -17,7 +17,7 @@ estimate_number = Stage(stages.estimate, "estimate")
 check_entities = Stage(stages.gate, "check entities")
 
 
-@flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
+@flow(name=FLOW, flow_run_name=run_label(FLOW))
 def discover(settings: DiscoverSettings) -> Facts:
     """Collect entities. Returns the figures that are written to summary.json.
 
@@ -43,8 +43,3 @@ def discover(settings: DiscoverSettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return stages.shown(summary)
-
-
-def _settings_of_run() -> DiscoverSettings:
-    settings: DiscoverSettings = runtime.flow_run.parameters["settings"]
-    return settings

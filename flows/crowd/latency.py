@@ -9,14 +9,14 @@ from tasks.crowd.latency.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.latency.settings import LatencySettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.run.tables import write_json
 
 model_workers = Stage(stages.model, "model workers")
 simulate_campaigns = Stage(stages.simulate, "simulate campaigns")
 
 
-@flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
+@flow(name=FLOW, flow_run_name=run_label(FLOW))
 def latency(settings: LatencySettings) -> Facts:
     """Foretell when a campaign is done. Returns the figures that are written to summary.json.
 
@@ -40,8 +40,3 @@ def latency(settings: LatencySettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return stages.shown(summary)
-
-
-def _settings_of_run() -> LatencySettings:
-    settings: LatencySettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from prefect import flow, runtime
+from prefect import flow
 
 from flows.crowd.learning import from_answers
 from tasks.crowd.learn import finish
 from tasks.crowd.learn.settings import LearnSettings
-from tasks.run.folder import named
-from tasks.run.stages import Facts
+from tasks.run.stages import Facts, run_label
 
 FLOW = LearnSettings.flow
 
 
-@flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
+@flow(name=FLOW, flow_run_name=run_label(FLOW))
 def learn(settings: LearnSettings) -> Facts:
     """Train a model, and predict the items that nobody answered. Returns the figures that are written to summary.json.
 
@@ -27,8 +26,3 @@ def learn(settings: LearnSettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return finish.shown(summary)
-
-
-def _settings_of_run() -> LearnSettings:
-    settings: LearnSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -9,7 +9,7 @@ from tasks.crowd.patterns.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
-from tasks.run.stages import Facts, Stage, timed
+from tasks.run.stages import Facts, Stage, run_label, timed
 from tasks.run.tables import write_json
 
 read_answers = Stage(stages.read, "read answers")
@@ -20,7 +20,7 @@ compare_with_truth = Stage(
 )
 
 
-@flow(name=FLOW, flow_run_name=lambda: f"{FLOW} {named(FLOW, _settings_of_run(), runtime.flow_run).run}")
+@flow(name=FLOW, flow_run_name=run_label(FLOW))
 def patterns(settings: PatternsSettings) -> Facts:
     """Mine association rules from the crowd. Returns the figures that are written to summary.json.
 
@@ -47,8 +47,3 @@ def patterns(settings: PatternsSettings) -> Facts:
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
     return stages.shown(summary)
-
-
-def _settings_of_run() -> PatternsSettings:
-    settings: PatternsSettings = runtime.flow_run.parameters["settings"]
-    return settings

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import task
+from prefect import runtime, task
 from prefect.context import TaskRunContext
 
 from tasks.records import BadInput, Stopped
 from tasks.run import terminal
 from tasks.run.disk import is_full
-from tasks.run.folder import digest
+from tasks.run.folder import digest, named
 from tasks.run.services import is_lost
 
 Facts = dict[str, Any]
@@ -48,6 +48,21 @@ def worth_retrying(task: Any, run: Any, state: Any) -> bool:
     if isinstance(error, BadInput | Stopped) or is_full(error):
         return False
     return is_lost(error) or not isinstance(error, _LASTING)
+
+
+def run_label(flow: str, shown: str = "") -> Callable[[], str]:
+    """What a flow run is called in the UI: the flow and its run's name, as `@flow(flow_run_name=run_label("quad"))`.
+
+    Args:
+        flow: whose folder holds the runs.
+        shown: the flow's name, where it is another.
+    """
+
+    def label() -> str:
+        settings = runtime.flow_run.parameters["settings"]
+        return f"{shown or flow} {named(flow, settings, runtime.flow_run).run}"
+
+    return label
 
 
 _timed: list[dict[str, float]] = []
