@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tasks.corpus.formats import Broken, Record, first_records, listed, path_of, read_records, reader_of
+from tasks.corpus.formats import (
+    Broken,
+    Record,
+    cell_text,
+    first_records,
+    listed,
+    path_of,
+    read_records,
+    reader_of,
+)
 from tasks.records import BadInput, Reject
 
 _MISSING = frozenset({"", "nan"})  # "none" may be a class, and an answer
@@ -172,11 +181,7 @@ def _parts(record: Record | Broken, columns: Columns) -> tuple[str, str, list[fl
 
 def _text(value: Any) -> str:
     """A cell as a text, "" if it holds nothing. Whole numbers have no ".0", however they were stored."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip()
+    text = cell_text(value)
     return "" if text.casefold() in _MISSING else text
 
 

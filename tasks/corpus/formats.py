@@ -266,6 +266,32 @@ def first_records(path: UPath, count: int) -> Iterator[Record]:
             yield record
 
 
+def whole_records(name: str) -> Iterator[tuple[int, Record]]:
+    """The records of a file of which none may be broken, with their lines: of a table in which each row counts.
+
+    Raises:
+        BadInput: there is no such file, or a record cannot be read.
+    """
+    path = path_of(name)
+    if not path.exists():
+        raise BadInput(f"{name}: no such file")
+    if path.is_dir():
+        raise BadInput(f"{name}: a folder; give a file of JSON lines, CSV or Parquet")
+    for number, record in read_records(path):
+        if isinstance(record, Broken):
+            raise BadInput(f"{name}:{number}: {record.reason}: {record.detail}; mend this line")
+        yield number, record
+
+
+def cell_text(value: Any) -> str:
+    """A cell as a text, "" if it holds nothing. Whole numbers have no ".0", however they were stored."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
 def listed(names: Iterable[object]) -> str:
     """Names of fields for a message: on one line, whatever is in them, and as many as fit there."""
     plain = [repr(str(name)[:80])[1:-1] for name in names]

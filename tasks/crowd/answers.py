@@ -16,8 +16,30 @@ from tasks.records import BadInput
 TASK, WORKER, LABEL = "task", "worker", "label"
 
 
+class _Given:
+    """What answers of either kind can be asked."""
+
+    task: np.ndarray
+    worker: np.ndarray
+    tasks: Sequence[str]
+    workers: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @cached_property
+    def per_task(self) -> np.ndarray:
+        """Answers to each task, int64 (tasks,)."""
+        return np.bincount(self.task, minlength=len(self.tasks))
+
+    @cached_property
+    def per_worker(self) -> np.ndarray:
+        """Answers of each worker, int64 (workers,)."""
+        return np.bincount(self.worker, minlength=len(self.workers))
+
+
 @dataclass(frozen=True)
-class Answers:
+class Answers(_Given):
     """Answers that are one of several labels, at most one for each worker and task.
 
     Args:
@@ -33,19 +55,6 @@ class Answers:
     workers: Sequence[str]
     labels: Sequence[str]
     repeated: int = 0
-
-    def __len__(self) -> int:
-        return len(self.task)
-
-    @cached_property
-    def per_task(self) -> np.ndarray:
-        """Answers to each task, int64 (tasks,)."""
-        return np.bincount(self.task, minlength=len(self.tasks))
-
-    @cached_property
-    def per_worker(self) -> np.ndarray:
-        """Answers of each worker, int64 (workers,)."""
-        return np.bincount(self.worker, minlength=len(self.workers))
 
     @cached_property
     def cell(self) -> np.ndarray:
@@ -83,7 +92,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(_Given):
     """Answers that are numbers, at most one for each worker and task; otherwise as `Answers`.
 
     Args:
@@ -96,19 +105,6 @@ class Numbers:
     tasks: Sequence[str]
     workers: Sequence[str]
     repeated: int = 0
-
-    def __len__(self) -> int:
-        return len(self.task)
-
-    @cached_property
-    def per_task(self) -> np.ndarray:
-        """Answers to each task, int64 (tasks,)."""
-        return np.bincount(self.task, minlength=len(self.tasks))
-
-    @cached_property
-    def per_worker(self) -> np.ndarray:
-        """Answers of each worker, int64 (workers,)."""
-        return np.bincount(self.worker, minlength=len(self.workers))
 
 
 def answers_of(task: Any, worker: Any, label: Any, labels: Sequence[str] | None = None) -> Answers:

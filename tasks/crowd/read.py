@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tasks.corpus.formats import Broken, first_records, listed, path_of, read_records, reader_of
+from tasks.corpus.formats import Broken, cell_text, first_records, listed, path_of, read_records, reader_of
 from tasks.records import BadInput, Reject
 
 
@@ -73,11 +72,11 @@ def read_table(name: str, columns: Sequence[str], flag: str, optional: Sequence[
         if isinstance(record, Broken):
             rejected.append(Reject(stage, record.reason, f"{name}:{number}", record.detail))
             continue
-        cells = [_text(record.get(column)) for column in columns]
+        cells = [cell_text(record.get(column)) for column in columns]
         if "" in cells:
             rejected.append(Reject(stage, f"no {columns[cells.index('')]}", f"{name}:{number}"))
             continue
-        cells += [_text(record.get(column)) for column in optional]
+        cells += [cell_text(record.get(column)) for column in optional]
         for column, cell in zip(found, cells, strict=True):
             column.append(known.setdefault(cell, cell))
     if not found[0]:
@@ -117,12 +116,3 @@ def column_names(name: str, flag: str) -> list[str]:
     if first is None:
         raise BadInput(f"{flag} {name}: no rows in it")
     return [str(column) for column in first]
-
-
-def _text(value: Any) -> str:
-    """A cell as a text; whole numbers have no ".0", however they were stored."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()

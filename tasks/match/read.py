@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tasks.corpus.formats import Broken, Record, listed, path_of, read_records
+from tasks.corpus.formats import cell_text, listed, whole_records
 from tasks.records import BadInput
 
 LEFT, RIGHT, LABEL = "ltable_id", "rtable_id", "label"
@@ -74,7 +74,7 @@ def read_table(name: str, id_column: str = "id") -> Table:
     ids: list[str] = []
     first_seen: dict[str, int] = {}
     columns: dict[str, list[str]] = {}
-    for number, record in _records(name):
+    for number, record in whole_records(name):
         if id_column not in record:
             raise BadInput(
                 f"{name}:{number}: no column {id_column}; it has: {listed(record)}; name the column of the ids"
@@ -117,7 +117,7 @@ def read_pairs(name: str, left: Table, right: Table | None = None, *, labelled: 
     rows: list[tuple[int, int]] = []
     labels: list[int] = []
     first_seen: dict[tuple[int, int], tuple[int, int]] = {}
-    for number, record in _records(name):
+    for number, record in whole_records(name):
         found = []
         for column, table, places in sides:
             if column not in record:
@@ -176,25 +176,9 @@ def _places(table: Table) -> dict[str, int]:
     return {id: row for row, id in enumerate(table.ids)}
 
 
-def _records(name: str) -> Iterator[tuple[int, Record]]:
-    path = path_of(name)
-    if not path.exists():
-        raise BadInput(f"{name}: no such file")
-    if path.is_dir():
-        raise BadInput(f"{name}: a folder; give a file of JSON lines, CSV or Parquet")
-    for number, record in read_records(path):
-        if isinstance(record, Broken):
-            raise BadInput(f"{name}:{number}: {record.reason}: {record.detail}; mend this line")
-        yield number, record
-
-
 def _text(value: Any) -> str:
     """A cell as a text on one line; "" if it holds nothing. Whole numbers have no ".0", however they were stored."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = _SPACE.sub(" ", str(value)).strip()
+    text = _SPACE.sub(" ", cell_text(value)).strip()
     return "" if text.casefold() in _MISSING else text
 
 

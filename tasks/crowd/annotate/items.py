@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.corpus.formats import Broken, Record, listed, path_of, read_records, reader_of
+from tasks.corpus.formats import Record, cell_text, given_with, listed, whole_records
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.answers import LABEL, TASK, WORKER
 from tasks.crowd.read import known_labels
@@ -91,7 +91,7 @@ def _items(
                     f"{option} {column}: {name}:{number} has no such column; it has: {listed(record)}"
                 )
         fields = fields or [str(column) for column in record if column != id_column]
-        id = as_name(record[id_column])
+        id = cell_text(record[id_column])
         if not id:
             raise BadInput(f"{name}:{number}: the {id_column} is empty; give every item one")
         if id in ids:
@@ -141,7 +141,7 @@ def read_answers(names: Sequence[str], items: Items, labels: Sequence[str]) -> I
                 if column not in record:
                     raise BadInput(f"{name}: no column {column}; it has: {listed(record)}")
             place = f"{name}:{number}"
-            task, worker, label = (as_name(record[column]) for column in (TASK, WORKER, LABEL))
+            task, worker, label = (cell_text(record[column]) for column in (TASK, WORKER, LABEL))
             if not label:
                 continue
             if not worker:
@@ -163,24 +163,8 @@ def records(name: str, flag: str) -> Iterator[tuple[int, Record]]:
     Raises:
         BadInput: there is no such file, or a line of it cannot be read.
     """
-    path = path_of(name)
-    if not path.exists():
-        raise BadInput(f"{flag} {name}: no such file")
-    if path.is_dir() or reader_of(path) is None:
-        raise BadInput(f"{flag} {name}: give a file of JSON lines, CSV or Parquet")
-    for number, record in read_records(path):
-        if isinstance(record, Broken):
-            raise BadInput(f"{name}:{number}: {record.reason}: {record.detail}; mend this line")
-        yield number, record
-
-
-def as_name(value: Any) -> str:
-    """An id, a label or a worker as a text. Whole numbers have no ".0", however they were stored."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
+    with given_with(flag):
+        yield from whole_records(name)
 
 
 def _text(value: Any) -> str:

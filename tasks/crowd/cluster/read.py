@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.corpus.formats import Broken, Record, listed, path_of, read_records
+from tasks.corpus.formats import cell_text, listed, whole_records
 from tasks.crowd.cost.pairs import Candidates, numbered
 from tasks.records import BadInput, Reject
 
@@ -62,7 +62,7 @@ def read_candidates(
     place = {node: at for at, node in enumerate(records or ())}
     found: dict[tuple[int, int], float] = {}
     rejects = []
-    for number, record in _records(name):
+    for number, record in whole_records(name):
         pair = pair_of(record, within, f"{name}:{number}")
         if pair[0] == pair[1]:
             raise BadInput(f"{name}:{number}: {pair[0][1]} is paired with itself; take the line out")
@@ -97,7 +97,7 @@ def read_table(name: str, id_column: str, side: str) -> dict[Node, str]:
         BadInput: no id column, an id that is missing or not unique, or no record.
     """
     found: dict[Node, str] = {}
-    for number, record in _records(name):
+    for number, record in whole_records(name):
         if not (id := _text(record.get(id_column))):
             raise BadInput(
                 f"{name}:{number}: no {id_column}; it has: {listed(record)}; give every record one"
@@ -121,7 +121,7 @@ def read_answers(names: Sequence[str], ids: Ids) -> dict[int, dict[str, int]]:
     """
     rows, found = ids.rows(), dict[int, dict[str, int]]()
     for name in names:
-        for number, record in _records(name):
+        for number, record in whole_records(name):
             row = rows.get(frozenset(pair_of(record, ids.within, f"{name}:{number}")))
             if "label" not in record or "worker" not in record:
                 raise BadInput(
@@ -150,7 +150,7 @@ def read_truth(name: str, ids: Ids) -> np.ndarray:
     place = {node: at for at, node in enumerate(ids.records)}
     joined: list[tuple[int, int]] = []
     first: dict[str, int] = {}
-    for number, record in _records(name):
+    for number, record in whole_records(name):
         if "cluster" in record and "id" in record:
             node = (LEFT if ids.within else _text(record.get("table")), _text(record["id"]))
             if node in place:
@@ -193,7 +193,7 @@ def read_confusion(name: str) -> Confusion:
     """
     given: dict[str, np.ndarray] = {}
     activity: dict[str, float] = {}
-    for number, record in _records(name):
+    for number, record in whole_records(name):
         if missing := [key for key in ("worker", "truth", "label", "probability") if key not in record]:
             raise BadInput(f"{name}:{number}: no column {listed(missing)}; it has: {listed(record)}")
         at, worker = f"{name}:{number}", _text(record["worker"])
@@ -241,22 +241,8 @@ def label_of(value: object, at: str) -> int:
     return _YES[text]
 
 
-def _records(name: str) -> Iterator[tuple[int, Record]]:
-    path = path_of(name)
-    if not path.exists():
-        raise BadInput(f"{name}: no such file")
-    if path.is_dir():
-        raise BadInput(f"{name}: a folder; give a file of JSON lines, CSV or Parquet")
-    for number, record in read_records(path):
-        if isinstance(record, Broken):
-            raise BadInput(f"{name}:{number}: {record.reason}: {record.detail}; mend this line")
-        yield number, record
-
-
 def _text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else " ".join(str(value).split())
+    return " ".join(cell_text(value).split())
 
 
 def _probability(value: object, what: str) -> float:
