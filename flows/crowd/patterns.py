@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
-from tasks.crowd.patterns import report, stages
+from tasks.crowd.patterns import finish, report, stages
 from tasks.crowd.patterns.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.run import artifacts
@@ -14,9 +14,9 @@ from tasks.run.tables import write_json
 
 read_answers = Stage(stages.read, "read answers")
 mine_rules = Stage(stages.mine, "ask and decide")
-check_rules = Stage(stages.gate, "check rules")
+check_rules = Stage(finish.gate, "check rules")
 compare_with_truth = Stage(
-    stages.judge, "compare with the truth", works=lambda settings: bool(settings.simulate)
+    finish.judge, "compare with the truth", works=lambda settings: bool(settings.simulate)
 )
 
 
@@ -36,7 +36,7 @@ def patterns(settings: PatternsSettings) -> Facts:
         mined = mine_rules(run, settings, data=data)
         check_rules(run, settings, mined=mined)
         judged = compare_with_truth(run, settings, mined=mined)
-        summary = stages.summarise(settings, data=data, mined=mined, judged=judged)
+        summary = finish.summarise(settings, data=data, mined=mined, judged=judged)
         summary["seconds"] = {**seconds, "all": round(sum(seconds.values()), 3)}
         write_json(run / "summary.json", summary)
         report.write_report(run, settings, summary)
@@ -46,4 +46,4 @@ def patterns(settings: PatternsSettings) -> Facts:
 
 def shown(summary: Facts) -> list[list[str]]:
     """The end of a run on the terminal."""
-    return stages.shown(summary)
+    return finish.shown(summary)

@@ -8,6 +8,8 @@ estimate.py      how sure a rule is, what an answer would change
 miner.py         which rules are known, what to ask next
 crowd.py         who answers: simulated workers, recorded answers
 people.py        who answers: people, in a file
-stages.py        read, mine, judge, write the tables
+given.py         answers, rules and occasions in files
+stages.py        read, ask, decide, write the tables (log.py: what they say)
+finish.py        how right the rules are, checks, figures
 report.py        the page
 """

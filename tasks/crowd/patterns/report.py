@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tasks.crowd.patterns.finish import TRUTH, read_rules
 from tasks.crowd.patterns.settings import PatternsSettings
-from tasks.crowd.patterns.stages import COURSE, QUESTIONS, TRUTH, read_rules
+from tasks.crowd.patterns.stages import COURSE, QUESTIONS
 from tasks.crowd.wanted import rows_of
 from tasks.run.charts import Series, line_chart
 from tasks.run.pages import settings_of, templates

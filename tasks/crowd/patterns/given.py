@@ -1,0 +1,65 @@
+"""Answers, rules and occasions that are given in files, and how rules are written in tables."""
+
+from __future__ import annotations
+
+from tasks.crowd.patterns.crowd import Answer
+from tasks.crowd.patterns.people import shares_of
+from tasks.crowd.patterns.rules import Rule, items_of, rule_of
+from tasks.crowd.patterns.settings import PatternsSettings
+from tasks.crowd.patterns.transactions import Transactions, transactions_of
+from tasks.crowd.read import read_table
+from tasks.records import BadInput, Reject
+from tasks.run.tables import as_text
+
+
+def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]], list[Reject]]:
+    """Recorded answers, each with whether it is to an open question; and rows that are none.
+
+    Raises:
+        BadInput: no row is one.
+    """
+    names = ["worker", "antecedent", "consequent", "support"]
+    table = read_table(settings.answers, names, "--answers", optional=["confidence", "kind"])
+    found, rejected = [], list(table.rejected)
+    for number, cells in enumerate(zip(*table.columns, strict=True), start=1):
+        worker, left, right, support, confidence, kind = cells
+        place = f"{settings.answers}: answer {number}"
+        try:
+            rule = rule_of(items_of(left, settings.separator), items_of(right, settings.separator))
+            answer = Answer(worker, rule, *shares_of(support, confidence, place))
+        except BadInput as error:
+            rejected.append(Reject("read answers", "no answer", place, str(error)))
+            continue
+        found.append((answer, kind.casefold() == "open"))
+    if not found:
+        raise BadInput(
+            f"--answers {settings.answers}: no row can be used: {rejected[0].detail or rejected[0].reason}"
+        )
+    return found, rejected
+
+
+def rules_given(settings: PatternsSettings) -> list[Rule]:
+    """Rules that are known from the start."""
+    columns = read_table(settings.rules, ["antecedent", "consequent"], "--rules").columns
+    return [
+        rule_of(items_of(left, settings.separator), items_of(right, settings.separator))
+        for left, right in zip(*columns, strict=True)
+    ]
+
+
+def transactions_given(settings: PatternsSettings) -> Transactions:
+    """Occasions of the workers who are simulated."""
+    columns = read_table(settings.simulate, ["worker", "items"], "--simulate").columns
+    return transactions_of(
+        (worker, items_of(text, settings.separator)) for worker, text in zip(*columns, strict=True)
+    )
+
+
+def texts_of(rule: Rule, settings: PatternsSettings) -> list[str]:
+    """Both sides of a rule as cells of a table."""
+    return [as_text(f"{settings.separator} ".join(side)) for side in (rule.antecedent, rule.consequent)]
+
+
+def sides_of(rule: Rule) -> list[list[str]]:
+    """Both sides of a rule as JSON holds them."""
+    return [list(rule.antecedent), list(rule.consequent)]
