@@ -35,7 +35,7 @@ from tasks.crowd.truth.methods import METHODS
 from tasks.run.seeds import generator
 from tasks.run.tables import write_text
 from tests.bench.markdown import table
-from tests.bench.truth import DATA
+from tests.bench.truth_runs import DATA
 
 SETS = ("duck_bluebird", "dog", "rte", "D_PosSent", "D_Product", "S_Rel")
 CAMPAIGNS = {"duck_bluebird": 15, "rte": 8}  # answers of a task, at most

@@ -34,7 +34,7 @@ from tasks.crowd.truth.methods import METHODS
 from tasks.run.seeds import generator
 from tasks.run.tables import write_text
 from tests.bench.markdown import table
-from tests.bench.truth import DATA
+from tests.bench.truth_runs import DATA
 
 SETS = ("D_PosSent", "dog", "rte")
 TUNED = ("duck_bluebird", "D_Product")
