@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +11,9 @@ from tasks.crowd.annotate.campaign import STORE, Campaign
 from tasks.crowd.annotate.items import items_of
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import CampaignStore
+from tests.csv_files import write_rows
 
 LABELS = ["cat", "dog"]
-
-
-def write(path: Path, head: list[str], rows: list[list[Any]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([head, *rows])
-    return path
 
 
 def truth_of(number: int) -> str:
@@ -28,12 +22,12 @@ def truth_of(number: int) -> str:
 
 def settings_of(folder: Path, count: int = 12, golden: int = 0, **changes: Any) -> AnnotateSettings:
     """Settings of a campaign over `count` items i0, i1, ..., the first `golden` of which are golden."""
-    items = write(
+    items = write_rows(
         folder / "items.csv", ["id", "text"], [[f"i{n}", f"a <b>{truth_of(n)}</b> {n}"] for n in range(count)]
     )
     values: dict[str, Any] = {"items": str(items), "labels": LABELS, "runs_dir": str(folder), "run": "r"}
     if golden:
-        known = write(
+        known = write_rows(
             folder / "golden.csv", ["task", "label"], [[f"i{n}", truth_of(n)] for n in range(golden)]
         )
         values["golden"] = str(known)
@@ -62,4 +56,4 @@ def recorded(folder: Path, count: int, workers: int, wrong: int = 3) -> Path:
             place = LABELS.index(truth_of(n))
             spoilt = (n * 7 + worker * 5) % (2 if worker == workers - 1 else wrong + worker) == 0
             rows.append([f"i{n}", f"w{worker}", LABELS[1 - place if spoilt else place]])
-    return write(folder / "recorded.csv", ["task", "worker", "label"], rows)
+    return write_rows(folder / "recorded.csv", ["task", "worker", "label"], rows)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tasks.crowd.annotate.page import Desk, serving
-from tests.crowd.annotating import campaign_of, settings_of, write
+from tests.crowd.annotating import campaign_of, settings_of
+from tests.csv_files import write_rows
 
 connect = pytest.importorskip("websockets.sync.client").connect
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -117,7 +118,7 @@ def tabs(tmp_path: Path) -> Iterator[list[Tab]]:
 
 def test_two_people_answer_by_keys_over_a_restart(tmp_path, tabs):
     rows = [[f"i{n}", f"<img src=x onerror=\"document.title='owned'\"> item {n} & more"] for n in range(6)]
-    items = write(tmp_path / "marked.csv", ["id", "text"], rows)
+    items = write_rows(tmp_path / "marked.csv", ["id", "text"], rows)
     settings = settings_of(tmp_path, items=str(items), port=0, queue=2, max_answers=2)
     ann, bob = tabs
     with campaign_of(tmp_path, settings) as campaign, serving(desk := Desk(settings, campaign)) as address:

@@ -16,7 +16,8 @@ from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.llm.settings import requests_path
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
-from tests.crowd.annotating import LABELS, campaign_of, recorded, settings_of, truth_of, write
+from tests.crowd.annotating import LABELS, campaign_of, recorded, settings_of, truth_of
+from tests.csv_files import write_rows
 from tests.llm.fake_server import Body, FakeServer, marked
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data/crowd/duck_bluebird"
@@ -99,7 +100,7 @@ def test_bluebirds_are_told_with_a_part_of_the_answers(tmp_path):
     """All 4,212 answers give D&S 0.880 (authors' own output), majority voting 0.759."""
     with (DATA / "truth.csv").open() as file:
         tasks = [row["task"] for row in csv.DictReader(file)]
-    items = write(tmp_path / "birds.csv", ["id", "text"], [[task, task] for task in tasks])
+    items = write_rows(tmp_path / "birds.csv", ["id", "text"], [[task, task] for task in tasks])
     given = {"labels": ["0", "1"], "truth": str(DATA / "truth.csv"), "answers": [str(DATA / "answers.csv")]}
     settings = settings_of(
         tmp_path, items=str(items), annotators="replay", max_answers=15, rounds=12, **given
@@ -152,14 +153,16 @@ def test_wanted_answers_are_written_and_taken_when_they_are_filled_in(tmp_path):
 def test_a_file_of_answers_may_grow(tmp_path):
     given = tmp_path / "given.csv"
     rows = [[f"i{n}", "ann", truth_of(n)] for n in range(4)]
-    write(given, ["task", "worker", "label"], rows)
+    write_rows(given, ["task", "worker", "label"], rows)
     settings = settings_of(
         tmp_path, 4, annotators="file", answers=[str(given)], rounds=1, max_answers=2, answer_price=0.5
     )
     plan = rounds.next_round(tmp_path, settings)
     with pytest.raises(Stopped, match=r"4 answers are wanted.*or add answers to .*given\.csv"):
         rounds.collect(tmp_path, settings, plan)
-    write(given, ["task", "worker", "label"], [*rows, *([f"i{n}", "bob", truth_of(n)] for n in range(4))])
+    write_rows(
+        given, ["task", "worker", "label"], [*rows, *([f"i{n}", "bob", truth_of(n)] for n in range(4))]
+    )
     assert rounds.next_round(tmp_path, settings) == plan
     facts = rounds.collect(tmp_path, settings, plan)
     assert facts["answers"] == 8
@@ -178,7 +181,7 @@ def test_a_file_of_answers_may_grow(tmp_path):
     ],
 )
 def test_what_is_no_answer_is_one_line(tmp_path, row, said):
-    given = write(tmp_path / "given.csv", ["task", "worker", "label"], [row])
+    given = write_rows(tmp_path / "given.csv", ["task", "worker", "label"], [row])
     settings = settings_of(tmp_path, 4, annotators="file", answers=[str(given)])
     with pytest.raises(BadInput, match=said):
         rounds.collect(tmp_path, settings, rounds.next_round(tmp_path, settings))
@@ -293,7 +296,7 @@ def test_a_budget_ends_judging_and_a_higher_one_goes_on(tmp_path):
 
 
 def test_what_a_model_cannot_answer_is_skipped(tmp_path):
-    write(tmp_path / "odd.csv", ["id", "text"], [["a", "a cat"], ["b", "unclear"], ["c", "a dog"]])
+    write_rows(tmp_path / "odd.csv", ["id", "text"], [["a", "a cat"], ["b", "unclear"], ["c", "a dog"]])
     with FakeServer(answer=says) as server:
         settings = judged(tmp_path, server, items=str(tmp_path / "odd.csv"), max_answers=2)
         last = run_all(tmp_path, settings)[-1]

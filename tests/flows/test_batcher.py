@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.settings import read_yaml
 from tasks.run.tables import read_rows
+from tests.csv_files import read_rows_of, written
 from tests.llm.batches import answer_files, answered
 from tests.llm.fake_server import FakeServer, Faults, marked
 
@@ -38,17 +38,6 @@ ROOT = Path(__file__).resolve().parents[2]
 Settings = Callable[..., BatcherSettings]
 
 
-def write_csv(path: Path, head: list[str], rows: list[list[Any]]) -> str:
-    with path.open("w", newline="") as stream:
-        csv.writer(stream).writerows([head, *rows])
-    return str(path)
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Sixty things in two tables, written a little otherwise in the second; labelled pairs, and pairs to decide."""
@@ -65,10 +54,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     pool, asked = ([pairs[row] for row in rows] for rows in (order[:160], order[160:]))
     head = ["ltable_id", "rtable_id", "label"]
     return {
-        "left": write_csv(folder / "a.csv", ["id", "name", "maker"], left),
-        "right": write_csv(folder / "b.csv", ["id", "name", "maker"], right),
-        "labels": write_csv(folder / "labels.csv", head, pool),
-        "pairs": write_csv(folder / "pairs.csv", head, asked),
+        "left": written(folder / "a.csv", ["id", "name", "maker"], left),
+        "right": written(folder / "b.csv", ["id", "name", "maker"], right),
+        "labels": written(folder / "labels.csv", head, pool),
+        "pairs": written(folder / "pairs.csv", head, asked),
     }
 
 
@@ -97,12 +86,12 @@ def test_the_matcher_decides_all_and_leaves_figures_reasons_and_a_page(prefect_s
 
     summary = batcher(settings("r"))
     run = tmp_path / "batcher/r"
-    rows = read_csv(run / "predictions.csv")
+    rows = read_rows_of(run / "predictions.csv")
     assert len(rows) == summary["questions"] == 80
     assert {row["decided_by"] for row in rows} == {"matcher"}
     assert all((float(row["probability"]) >= 0.5) == (row["match"] == "1") for row in rows)
     truth = {
-        (row["ltable_id"], row["rtable_id"]): row["label"] for row in read_csv(Path(settings("r").pairs))
+        (row["ltable_id"], row["rtable_id"]): row["label"] for row in read_rows_of(Path(settings("r").pairs))
     }
     right = sum(truth[row["ltable_id"], row["rtable_id"]] == row["match"] == "1" for row in rows)
     assert summary["recall"] == pytest.approx(right / sum(label == "1" for label in truth.values()))
@@ -140,7 +129,7 @@ def test_the_model_is_asked_in_batches_and_what_it_cannot_say_is_undecided(
         answered = server.counts()["answered"]
         prompt = server.bodies[0]["messages"][1]["content"]
     assert set(map(len, answered.values())) == {1}
-    rows = read_csv(tmp_path / "batcher/r/predictions.csv")
+    rows = read_rows_of(tmp_path / "batcher/r/predictions.csv")
     by = {row["decided_by"] for row in rows}
     assert by == {"llm", "undecided"}
     assert summary["undecided"] == sum(row["decided_by"] == "undecided" for row in rows) > 0
@@ -205,30 +194,30 @@ def test_routing_asks_only_about_what_the_matcher_is_unsure_of(prefect_server, s
 def test_one_table_is_blocked_and_labelled_by_a_person_in_a_file(prefect_server, settings, tables, tmp_path):
     from flows.batcher import batcher
 
-    both = [[*row.values()] for name in ("left", "right") for row in read_csv(Path(tables[name]))]
-    one = write_csv(tmp_path / "one.csv", ["id", "name", "maker"], both)
+    both = [[*row.values()] for name in ("left", "right") for row in read_rows_of(Path(tables[name]))]
+    one = written(tmp_path / "one.csv", ["id", "name", "maker"], both)
     given = settings("r", ("right", "labels", "pairs"), left=one, neighbours=4)
     with pytest.raises(Stopped, match=r"to_label\.csv"):
         batcher(given)
     path = tmp_path / "batcher/r/to_label.csv"
-    rows = read_csv(path)
+    rows = read_rows_of(path)
     assert {row["label"] for row in rows} == {""}
     for row in rows[:-1]:
         row["label"] = "yes" if row["ltable_id"][1:] == row["rtable_id"][1:] else "0"
     resumed = given.model_copy(update={"resume": True})
-    write_csv(path, list(rows[0]), [[*row.values()] for row in rows])
+    written(path, list(rows[0]), [[*row.values()] for row in rows])
     with pytest.raises(Stopped, match="1 of"):
         batcher(resumed)
     rows[-1]["label"] = "perhaps"
-    write_csv(path, list(rows[0]), [[*row.values()] for row in rows])
+    written(path, list(rows[0]), [[*row.values()] for row in rows])
     with pytest.raises(BadInput, match="perhaps"):
         batcher(resumed)
     rows[-1]["label"] = "1" if rows[-1]["ltable_id"][1:] == rows[-1]["rtable_id"][1:] else "0"
-    write_csv(path, list(rows[0]), [[*row.values()] for row in rows])
+    written(path, list(rows[0]), [[*row.values()] for row in rows])
     summary = batcher(resumed)
     assert summary["labels_used"] == len(rows) == summary["decided_by"]["label"]
     assert summary["blocking"]["reduction"] > 0.9
-    clusters = read_csv(tmp_path / "batcher/r/clusters.csv")
+    clusters = read_rows_of(tmp_path / "batcher/r/clusters.csv")
     assert len(clusters) == 120
     together = [row["cluster"] for row in clusters if row["id"] in ("a5", "b5")]
     assert together[0] == together[1]
@@ -240,7 +229,7 @@ def test_one_to_one_gives_every_record_at_most_one_partner(prefect_server, setti
     from flows.batcher import batcher
 
     summary = batcher(settings("r", ("pairs",), resolve="one-to-one", threshold=0.05))
-    rows = [row for row in read_csv(tmp_path / "batcher/r/predictions.csv") if row["match"] == "1"]
+    rows = [row for row in read_rows_of(tmp_path / "batcher/r/predictions.csv") if row["match"] == "1"]
     assert len(rows) == summary["matches"] > 0
     for side in ("ltable_id", "rtable_id"):
         assert len({row[side] for row in rows}) == len(rows)

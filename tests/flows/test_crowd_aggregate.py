@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +14,9 @@ from flows.__main__ import main
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.run.folder import digest
 from tasks.run.tables import read_rows
+from tests.csv_files import read_rows_of, write_rows
 
 CAT = "<b>cat</b>"
-
-
-def write(path: Path, head: list[str], rows: list[Any]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([head, *rows])
-    return path
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -41,13 +30,13 @@ def answers(tmp_path: Path) -> Path:
             right = random.random() < (0.95 if worker < 3 else 0.5)
             rows.append([f"t{task}", f"w{worker}", truth if right else ("dog" if truth == CAT else CAT)])
     rows += [["t0", "w0", "dog"], ["t1", "", "dog"]]
-    return write(tmp_path / "answers.csv", ["task", "worker", "label"], rows)
+    return write_rows(tmp_path / "answers.csv", ["task", "worker", "label"], rows)
 
 
 @pytest.fixture
 def truth(tmp_path: Path) -> Path:
     rows = [[f"t{task}", CAT if task % 3 == 0 else "dog"] for task in range(40)]
-    return write(tmp_path / "truth.csv", ["task", "truth"], [*rows, ["t99", "dog"]])
+    return write_rows(tmp_path / "truth.csv", ["task", "truth"], [*rows, ["t99", "dog"]])
 
 
 @pytest.fixture
@@ -71,10 +60,10 @@ def test_labels_are_inferred_judged_and_shown(prefect_server, make, truth, tmp_p
     assert summary["judged"]["without_answers"] == 1
     assert (summary["repeated"], summary["rejected"]) == (1, 1)
     run = tmp_path / "runs/crowd-aggregate/r"
-    labels = rows_of(out / "labels.csv")
+    labels = read_rows_of(out / "labels.csv")
     assert [row["task"] for row in labels] == [f"t{task}" for task in range(40)]
     assert list(labels[0]) == ["task", "label", "confidence"]
-    workers = {row["worker"]: row for row in rows_of(out / "workers.csv")}
+    workers = {row["worker"]: row for row in read_rows_of(out / "workers.csv")}
     assert min(float(workers[f"w{one}"]["quality"]) for one in (0, 1, 2)) > 0.85
     assert max(float(workers[f"w{one}"]["quality"]) for one in (3, 4)) < 0.75
     assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["no worker"]
@@ -92,14 +81,16 @@ def test_the_same_again_after_a_stop_and_with_golden_tasks_those_who_fail_them_a
     from flows.crowd import aggregate as module
     from tasks.run.tables import read_json
 
-    golden = write(
+    golden = write_rows(
         tmp_path / "golden.csv", ["task", "label"], [[f"t{task}", CAT] for task in range(0, 40, 3)]
     )
     changes = {"golden": str(golden), "truth": str(truth), "least_accuracy": 0.85, "method": "mace"}
     whole = module.aggregate(make("whole", **changes))
     assert whole["golden"] == 14
     assert whole["judged"]["judged"] == 26  # what was given is not counted as found
-    workers = {row["worker"]: row for row in rows_of(tmp_path / "runs/crowd-aggregate/whole/workers.csv")}
+    workers = {
+        row["worker"]: row for row in read_rows_of(tmp_path / "runs/crowd-aggregate/whole/workers.csv")
+    }
     assert workers["w3"]["of"] == "14"
     assert {name for name, row in workers.items() if row["left_out"] == "1"} <= {"w3", "w4"}
     assert whole["left_out"] >= 1
@@ -127,11 +118,11 @@ def test_numbers(prefect_server, make, tmp_path):
         for task in range(6)
         for worker, error in (("v", 0), ("w", 2), ("x", -0.1))
     ]
-    data = write(tmp_path / "numbers.csv", ["task", "worker", "label"], rows)
-    judge = write(tmp_path / "true.csv", ["task", "truth"], [[f"t{task}", task] for task in range(6)])
+    data = write_rows(tmp_path / "numbers.csv", ["task", "worker", "label"], rows)
+    judge = write_rows(tmp_path / "true.csv", ["task", "truth"], [[f"t{task}", task] for task in range(6)])
     summary = aggregate(make("n", answers=str(data), truth=str(judge), method="catd", numbers=True))
     assert summary["judged"]["mae"] < 0.3
-    labels = rows_of(tmp_path / "runs/crowd-aggregate/n/labels.csv")
+    labels = read_rows_of(tmp_path / "runs/crowd-aggregate/n/labels.csv")
     assert list(labels[0]) == ["task", "label", "confidence", "standard_error"]
     assert all(0 <= float(row["confidence"]) <= 1 for row in labels)
     assert "mean absolute error is <b>" in (tmp_path / "runs/crowd-aggregate/n/report.html").read_text()
@@ -167,9 +158,9 @@ def test_answers_that_cannot_be_used_leave_no_run(prefect_server, make, tmp_path
     from tasks.records import BadInput
 
     head = ["task", "worker", "label"]
-    alike = write(tmp_path / "alike.csv", head, [["a", "v", "x"], ["b", "w", "x"]])
-    words = write(tmp_path / "words.csv", head, [["a", "v", "x"], ["b", "w", "3"]])
-    two = write(tmp_path / "two.csv", ["task", "label"], [["t0", "dog"], ["t0", "cat"]])
+    alike = write_rows(tmp_path / "alike.csv", head, [["a", "v", "x"], ["b", "w", "x"]])
+    words = write_rows(tmp_path / "words.csv", head, [["a", "v", "x"], ["b", "w", "3"]])
+    two = write_rows(tmp_path / "two.csv", ["task", "label"], [["t0", "dog"], ["t0", "cat"]])
     for name, changes, said in (
         ("alike", {"answers": str(alike)}, "all answers are x"),
         ("words", {"answers": str(words), "method": "mean"}, "'x': not a number"),

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import pytest
 
 from flows.__main__ import main
 from tasks.crowd.annotate.files import WANTED
-from tests.crowd.annotating import LABELS, recorded, settings_of, truth_of, write
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from tests.crowd.annotating import LABELS, recorded, settings_of, truth_of
+from tests.csv_files import read_rows_of, write_rows
 
 
 @pytest.mark.server
 def test_a_campaign_leaves_labels_workers_answers_costs_and_a_report(prefect_server, tmp_path):
     from flows.crowd.annotate import annotate, shown
 
-    truth = write(tmp_path / "truth.csv", ["task", "truth"], [[f"i{n}", truth_of(n)] for n in range(30)])
+    truth = write_rows(tmp_path / "truth.csv", ["task", "truth"], [[f"i{n}", truth_of(n)] for n in range(30)])
     answers = recorded(tmp_path, 30, 6, wrong=7)
     given = {
         "annotators": "replay",
@@ -32,7 +26,9 @@ def test_a_campaign_leaves_labels_workers_answers_costs_and_a_report(prefect_ser
     }
     summary = annotate(settings_of(tmp_path, 30, golden=6, rounds=2, answer_price=0.02, **given))
     run = tmp_path / "crowd-annotate/r"
-    labels, workers, kept = (rows_of(run / name) for name in ("labels.csv", "workers.csv", "answers.csv"))
+    labels, workers, kept = (
+        read_rows_of(run / name) for name in ("labels.csv", "workers.csv", "answers.csv")
+    )
     assert [row["task"] for row in labels] == [f"i{n}" for n in range(30)]
     assert [row["stopped_by"] for row in labels[:6]] == ["golden"] * 6
     right = [row["label"] == truth_of(n) for n, row in enumerate(labels)]
@@ -69,10 +65,10 @@ def test_answers_in_files_are_waited_for(prefect_server, tmp_path, capfd):
     assert main(["crowd", "annotate", "--resume", "r", *own]) == 3
     assert "5 answers are wanted" in capfd.readouterr().err
     wanted = tmp_path / "crowd-annotate/r" / WANTED
-    rows = [{**row, "worker": "ann", "label": truth_of(int(row["task"][1:]))} for row in rows_of(wanted)]
-    write(wanted, list(rows[0]), [list(row.values()) for row in rows])
+    rows = [{**row, "worker": "ann", "label": truth_of(int(row["task"][1:]))} for row in read_rows_of(wanted)]
+    write_rows(wanted, list(rows[0]), [list(row.values()) for row in rows])
     assert main(["crowd", "annotate", "--resume", "r", *own]) == 0
-    labels = rows_of(tmp_path / "crowd-annotate/r/labels.csv")
+    labels = read_rows_of(tmp_path / "crowd-annotate/r/labels.csv")
     assert [row["answers"] for row in labels] == ["1"] * 5
     assert "$10.00" in capfd.readouterr().out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,21 +16,11 @@ from flows.__main__ import main
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.records import BadInput, Stopped
 from tasks.run.folder import digest
+from tests.csv_files import read_rows_of, written
 
 HOSTILE = "<script>alert(1)</script>"
 TABLES = ("clusters.csv", "pairs.csv", "answers.csv", "workers.csv")
 Settings = Callable[..., ClusterSettings]
-
-
-def write_csv(path: Path, head: list[str], rows: list[list[Any]]) -> str:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([head, *rows])
-    return str(path)
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +37,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     scores = np.clip(random.normal(0.3 + 0.4 * np.array(same), 0.15), 0, 1).round(3).tolist()
     matrices = [("ann", 0.95), (HOSTILE, 0.9), ("bob", 0.7)]
     return {
-        "pairs": write_csv(
+        "pairs": written(
             folder / "pairs.csv",
             ["ltable_id", "rtable_id", "probability", "match"],
             [[*pair, score, 0] for pair, score in zip(ends, scores, strict=True)],
         ),
-        "left": write_csv(
+        "left": written(
             folder / "records.csv",
             ["id", "name"],
             [
@@ -61,10 +50,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
                 ["alone", "one thing more"],
             ],
         ),
-        "truth": write_csv(
+        "truth": written(
             folder / "truth.csv", ["cluster", "id"], [[thing, id] for id, thing in entity.items()]
         ),
-        "workers": write_csv(
+        "workers": written(
             folder / "workers.csv",
             ["worker", "truth", "label", "probability"],
             [
@@ -74,7 +63,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
                 for given in (0, 1)
             ],
         ),
-        "answers": write_csv(
+        "answers": written(
             folder / "answers.csv",
             ["left_id", "right_id", "worker", "label"],
             [[*pair[::-1], "carl", int(one)] for pair, one in zip(ends, same, strict=True)],
@@ -97,20 +86,20 @@ def test_a_simulated_crowd_clusters_records_and_leaves_why_and_a_page(prefect_se
 
     summary = cluster(make("r", simulate=files["workers"], redundancy=3, below=0.2))
     run = tmp_path / "crowd-cluster/r"
-    clusters = read_csv(run / "clusters.csv")
+    clusters = read_rows_of(run / "clusters.csv")
     assert len(clusters) == 25
     assert {row["id"] for row in clusters if row["id"] == "alone"} == {"alone"}
     assert summary["clusters"] == len({row["cluster"] for row in clusters})
     assert summary["quality"]["f1"] > 0.6
-    pairs = read_csv(run / "pairs.csv")
+    pairs = read_rows_of(run / "pairs.csv")
     assert len(pairs) == summary["pairs"]
     assert {row["how"] for row in pairs} == {"asked", "clustered", "pruned"}
     assert all((row["crowd"] != "") == (row["how"] == "asked") for row in pairs)
     asked = [row for row in pairs if row["how"] == "asked"]
-    answers = read_csv(run / "answers.csv")
+    answers = read_rows_of(run / "answers.csv")
     assert len(answers) == 3 * len(asked) == summary["answers"]
     assert summary["cost"] == pytest.approx(0.02 * len(answers))
-    assert {row["worker"] for row in read_csv(run / "workers.csv")} == {"ann", "bob", HOSTILE}
+    assert {row["worker"] for row in read_rows_of(run / "workers.csv")} == {"ann", "bob", HOSTILE}
     assert json.loads((run / "summary.json").read_text())["questions"] == len(asked) < len(pairs)
     page = (run / "report.html").read_text()
     assert "<script>alert" not in page
@@ -130,7 +119,7 @@ def test_people_are_asked_round_by_round_until_nothing_is_wanted(prefect_server,
     recorded = cluster(make("recorded", answers=[files["answers"]]))
     assert recorded["quality"]["f1"] == 1.0
     assert recorded["answers"] == recorded["questions"]
-    truth = {row["id"]: row["cluster"] for row in read_csv(Path(files["truth"]))}
+    truth = {row["id"]: row["cluster"] for row in read_rows_of(Path(files["truth"]))}
     settings, run = make("r", redundancy=2), tmp_path / "crowd-cluster/r"
     rounds = 0
     while True:
@@ -138,21 +127,21 @@ def test_people_are_asked_round_by_round_until_nothing_is_wanted(prefect_server,
             summary = cluster(settings.model_copy(update={"resume": rounds > 0}))
             break
         rounds += 1
-        rows = read_csv(run / "wanted.csv")
+        rows = read_rows_of(run / "wanted.csv")
         assert HOSTILE in rows[0]["left"]  # as it is: it is for a person, in a CSV file
         filled = rows if rounds > 1 else rows[: len(rows) // 2 + 1]
         for number, row in enumerate(filled):
             row["worker"] = f"w{number % 2 if rounds != 2 else 1 - number % 2}"
             row["label"] = int(truth[row["left_id"]] == truth[row["right_id"]])
-        write_csv(run / "wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
+        written(run / "wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
         assert rounds < 60
     assert not (run / "wanted.csv").exists()
     assert summary["answers"] == 2 * summary["questions"]
     for name in ("clusters.csv", "pairs.csv"):
-        ours, theirs = (read_csv(tmp_path / "crowd-cluster" / one / name) for one in ("r", "recorded"))
+        ours, theirs = (read_rows_of(tmp_path / "crowd-cluster" / one / name) for one in ("r", "recorded"))
         keys = [key for key in ours[0] if key != "crowd"]
         assert [[row[key] for key in keys] for row in ours] == [[row[key] for key in keys] for row in theirs]
-    assert len(read_csv(run / "answers.csv")) == summary["answers"]
+    assert len(read_rows_of(run / "answers.csv")) == summary["answers"]
 
 
 @pytest.mark.server
@@ -164,17 +153,17 @@ def test_what_people_write_wrongly_is_one_line_and_loses_nothing(prefect_server,
         Stopped, match=r"label \(1 the same, 0 not\) in .*wanted.csv, then continue with --resume r"
     ):
         cluster(settings)
-    rows = read_csv(run / "wanted.csv")
+    rows = read_rows_of(run / "wanted.csv")
     rows[0]["label"], rows[1]["label"] = "1", "perhaps"
-    write_csv(run / "wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
+    written(run / "wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
     with pytest.raises(BadInput, match=r"wanted.csv:3: the label is perhaps; write 1 for the same"):
         cluster(settings.model_copy(update={"resume": True}))
     rows[1]["label"] = "0"
-    write_csv(run / "wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
+    written(run / "wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
     with pytest.raises(Stopped):
         cluster(settings.model_copy(update={"resume": True}))
-    assert len(read_csv(run / "wanted.csv")) == len(rows) - 2
-    assert [row["worker"] for row in read_csv(run / "stages/collected.csv")] == ["you", "you"]
+    assert len(read_rows_of(run / "wanted.csv")) == len(rows) - 2
+    assert [row["worker"] for row in read_rows_of(run / "stages/collected.csv")] == ["you", "you"]
 
 
 @pytest.mark.parametrize(

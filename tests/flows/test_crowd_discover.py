@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,9 @@ from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.records import BadInput, Stopped
 from tasks.run.tables import read_rows
 from tests.crowd.discover.zipf import named_by_crowd
+from tests.csv_files import read_rows_of, written
 
 Make = Callable[..., DiscoverSettings]
-
-
-def write(path: Path, head: list[str], rows: list[list[Any]]) -> str:
-    with path.open("w", newline="") as stream:
-        csv.writer(stream).writerows([head, *rows])
-    return str(path)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ def answers(tmp_path: Path) -> str:
     rows = [[f"w{worker}", words[entity]] for worker, entity in zip(crowd.worker, crowd.entity, strict=True)]
     rows[3][1] = rows[3][1].upper() + "!"
     rows += [["w0", "<b>gold</b>"], ["w1", "?!"], ["w0", "<B>Gold</B>"]]
-    return write(tmp_path / "answers.csv", ["worker", "entity"], rows)
+    return written(tmp_path / "answers.csv", ["worker", "entity"], rows)
 
 
 @pytest.mark.server
@@ -53,7 +42,7 @@ def test_answers_are_folded_counted_and_estimated(prefect_server, make, answers,
 
     summary = discover(make("r", answers=answers, topic="things", of="entities"))
     run = tmp_path / "crowd-discover/r"
-    rows = read(run / "entities.csv")
+    rows = read_rows_of(run / "entities.csv")
     assert summary["entities"] == len(rows) <= 61
     assert sum(int(row["workers"]) for row in rows) == summary["answers"]
     gold = next(row for row in rows if "gold" in row["entity"].casefold())
@@ -61,7 +50,7 @@ def test_answers_are_folded_counted_and_estimated(prefect_server, make, answers,
     assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["no letter in it"]
     assert 55 < summary["number"] < 75
     assert summary["coverage"] == pytest.approx(1 - summary["named_once"] / summary["answers"], abs=0.01)
-    curve = read(run / "curve.csv")
+    curve = read_rows_of(run / "curve.csv")
     assert int(curve[-1]["entities"]) == summary["entities"]
     page = (run / "report.html").read_text()
     assert "<b>gold</b>" not in page
@@ -70,7 +59,7 @@ def test_answers_are_folded_counted_and_estimated(prefect_server, make, answers,
     assert shown(summary)[0][0] == "entities"
     pair = [row["entity"] for row in rows[:2]]
     mapped = discover(
-        make("m", answers=answers, mapping=write(tmp_path / "same.csv", ["name", "entity"], [pair]))
+        make("m", answers=answers, mapping=written(tmp_path / "same.csv", ["name", "entity"], [pair]))
     )
     assert mapped["entities"] == summary["entities"] - 1
     assert mapped["repeated"] > summary["repeated"]  # who named both named the same twice
@@ -83,7 +72,7 @@ def test_a_replay_stops_when_enough_is_known(prefect_server, make, answers, tmp_
     summary = discover(make("r", answers=answers, replay=True, coverage=0.85, batch=20))
     assert summary["stopped_because"] == summary["enough"] == "85% of the answers are surely known"
     assert summary["left"] > 0
-    assert summary["taken"] + summary["left"] + summary["rejected"] == len(read(Path(answers)))
+    assert summary["taken"] + summary["left"] + summary["rejected"] == len(read_rows_of(Path(answers)))
 
 
 @pytest.mark.server
@@ -97,16 +86,16 @@ def test_people_fill_in_rounds_until_enough_is_known(prefect_server, make, tmp_p
     colours = ["red", "Blue", "green", "red ", "yellow"]
     for number in (1, 2):
         path = tmp_path / f"crowd-discover/r/rounds/{number:03d}/wanted.csv"
-        rows = read(path)
+        rows = read_rows_of(path)
         assert rows[0]["ask"] == "Name one of the colours"
         rows[0]["entity"] = "red"
-        write(path, list(rows[0]), [list(row.values()) for row in rows])
+        written(path, list(rows[0]), [list(row.values()) for row in rows])
         with pytest.raises(BadInput, match="no worker"):
             discover(again)
         for at, row in enumerate(rows):
             row.update(worker=f"w{number}{at // 3}", entity=colours[(at + number) % 5])
         rows.append({**rows[0], "worker": f"w{number}9", "entity": "blue"})  # somebody had more to say
-        write(path, list(rows[0]), [list(row.values()) for row in rows])
+        written(path, list(rows[0]), [list(row.values()) for row in rows])
         if number == 1:
             with pytest.raises(Stopped, match="rounds/002"):
                 discover(again)
@@ -127,7 +116,7 @@ def test_people_fill_in_rounds_until_enough_is_known(prefect_server, make, tmp_p
 )
 def test_what_cannot_work_is_one_line(tmp_path, capfd, monkeypatch, flags, said):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "a.csv", ["worker"], [["a"]])
+    written(tmp_path / "a.csv", ["worker"], [["a"]])
     assert main(["crowd", "discover", "--runs-dir", "runs", *flags]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)

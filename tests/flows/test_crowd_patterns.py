@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +14,9 @@ from flows.__main__ import main
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.records import BadInput, Stopped
 from tasks.run.tables import read_rows
+from tests.csv_files import read_rows_of, written
 
 Make = Callable[..., PatternsSettings]
-
-
-def write(path: Path, head: list[str], rows: list[list[Any]]) -> str:
-    with path.open("w", newline="") as stream:
-        csv.writer(stream).writerows([head, *rows])
-    return str(path)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture
@@ -47,7 +36,7 @@ def occasions(tmp_path: Path) -> str:
         for _ in range(20):
             items = ["Tea; <b>honey</b>"] * int(draw.random() < 0.5) + ["figs"] * int(draw.random() < 0.2)
             rows.append([f"w{worker}", "; ".join(items) or "nothing"])
-    return write(tmp_path / "occasions.csv", ["worker", "items"], rows)
+    return written(tmp_path / "occasions.csv", ["worker", "items"], rows)
 
 
 @pytest.mark.server
@@ -56,10 +45,10 @@ def test_simulated_workers_are_asked_until_it_is_clear(prefect_server, make, occ
 
     summary = patterns(make("r", simulate=occasions, questions=120))
     run = tmp_path / "crowd-patterns/r"
-    rules = {(row["antecedent"], row["consequent"]): row for row in read(run / "rules.csv")}
+    rules = {(row["antecedent"], row["consequent"]): row for row in read_rows_of(run / "rules.csv")}
     assert rules["tea", "<b>honey</b>"]["decision"] == "significant"
     assert summary["judged"]["precision"] == summary["judged"]["recall"] == 1.0
-    assert len(read(run / "questions.csv")) == summary["asked"] <= 120
+    assert len(read_rows_of(run / "questions.csv")) == summary["asked"] <= 120
     page = (run / "report.html").read_text()
     assert "<b>honey</b>" not in page
     assert "&lt;b&gt;honey&lt;/b&gt;" in page
@@ -79,9 +68,9 @@ def test_given_answers_are_counted_and_bad_ones_rejected_with_the_reason(prefect
     rows = [[f"w{number}", "Tea ", "honey", "60%", "0.9", "closed"] for number in range(8)]
     rows += [["w0", "tea", "honey", "0", "0", ""], ["w9", "bread", "butter", "0", "", ""]]
     rows += [["w9", "tea", "tea", "0.5", "0.5", ""], ["w9", "tea", "figs", "often", "0.5", ""]]
-    summary = patterns(make("r", answers=write(tmp_path / "a.csv", head, rows)))
+    summary = patterns(make("r", answers=written(tmp_path / "a.csv", head, rows)))
     run = tmp_path / "crowd-patterns/r"
-    first, *_ = read(run / "rules.csv")
+    first, *_ = read_rows_of(run / "rules.csv")
     assert (first["antecedent"], first["n"], first["decision"]) == ("tea", "8", "significant")
     assert float(first["support"]) == pytest.approx(0.6)
     assert summary["asked"] == 0
@@ -96,7 +85,9 @@ def test_given_answers_are_counted_and_bad_ones_rejected_with_the_reason(prefect
 def test_people_fill_in_round_after_round_and_nothing_counts_twice(prefect_server, make, tmp_path):
     from flows.crowd.patterns import patterns
 
-    rules = write(tmp_path / "rules.csv", ["antecedent", "consequent"], [["tea", "honey"], ["=tea", "figs"]])
+    rules = written(
+        tmp_path / "rules.csv", ["antecedent", "consequent"], [["tea", "honey"], ["=tea", "figs"]]
+    )
     given = make("r", rules=rules, questions=12, batch=6, expand=False)
     with pytest.raises(Stopped, match="6 of 6 questions are not answered") as stopped:
         patterns(given)
@@ -104,11 +95,11 @@ def test_people_fill_in_round_after_round_and_nothing_counts_twice(prefect_serve
     again = given.model_copy(update={"resume": True})
     for number in (1, 2):
         path = tmp_path / f"crowd-patterns/r/rounds/{number:03d}/wanted.csv"
-        rows = read(path)
+        rows = read_rows_of(path)
         if number == 1:
             assert any(row["antecedent"] == "'=tea" for row in rows)
             rows[0]["support"] = "often"
-            write(path, list(rows[0]), [list(row.values()) for row in rows])
+            written(path, list(rows[0]), [list(row.values()) for row in rows])
             with pytest.raises(BadInput, match="no worker"):
                 patterns(again)
         for at, row in enumerate(rows):
@@ -116,14 +107,14 @@ def test_people_fill_in_round_after_round_and_nothing_counts_twice(prefect_serve
             row["confidence"] = "0.9" if row["support"] != "0" else ""
             if not row["antecedent"]:
                 row.update(antecedent="bread", consequent="butter; jam")
-        write(path, list(rows[0]), [list(row.values()) for row in rows])
+        written(path, list(rows[0]), [list(row.values()) for row in rows])
         if number == 1:
             with pytest.raises(Stopped, match=r"rounds/002/wanted\.csv"):
                 patterns(again)
     summary = patterns(again)
     assert summary["asked"] == 12
     run = tmp_path / "crowd-patterns/r"
-    found = {row["consequent"]: row for row in read(run / "rules.csv")}
+    found = {row["consequent"]: row for row in read_rows_of(run / "rules.csv")}
     assert found["honey"]["decision"] == "significant"
     assert found["figs"]["decision"] == "insignificant"
     assert sum(int(row["n"]) for row in found.values()) == 12 - summary["asked_open"]
@@ -143,7 +134,7 @@ def test_people_fill_in_round_after_round_and_nothing_counts_twice(prefect_serve
 )
 def test_what_cannot_work_is_one_line(tmp_path, capfd, monkeypatch, flags, said):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "a.csv", ["antecedent"], [["a"]])
+    written(tmp_path / "a.csv", ["antecedent"], [["a"]])
     assert main(["crowd", "patterns", "--runs-dir", "runs", *flags]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -14,18 +14,13 @@ import pytest
 from flows.__main__ import main
 from tasks.run.tables import read_rows
 from tasks.wrong_event.settings import WrongEventSettings
+from tests.csv_files import write_rows
 
 WORDS = {
     "cook": ["soup", "boat", "answer", "how", "cook", "gives"],
     "sail": ["wind", "mast", "rope", "harbour", "wave", "anchor"],
 }
 TABLES = ("labels.csv", "rejected.parquet", "model")
-
-
-def write(path: Path, head: list[str], rows: list[list[Any]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([head, *rows])
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +35,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, set[i
     rows = [[*value, names[label]] for value, label in zip(values[:120].tolist(), given, strict=True)]
     judging = [[*value, name] for value, name in zip(values[120:].tolist(), names[truth[120:]], strict=True)]
     head = ["a", "b", "c", "d", "colour"]
-    return write(folder / "data.csv", head, rows), write(folder / "test.csv", head, judging), wrong
+    return write_rows(folder / "data.csv", head, rows), write_rows(folder / "test.csv", head, judging), wrong
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +50,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[int]]:
             "<script>alert(1)</script>" if row in wrong else ""
         )
         rows.append([text, ("sail" if label == "cook" else "cook") if row in wrong else label])
-    return write(folder / "texts.csv", ["text", "topic"], rows), wrong
+    return write_rows(folder / "texts.csv", ["text", "topic"], rows), wrong
 
 
 @pytest.fixture
@@ -174,7 +169,7 @@ def test_a_transformers_encoder_is_trained_and_left_as_it_was(
 
 
 def other_texts(folder: Path) -> Path:
-    return write(
+    return write_rows(
         folder / "others.csv", ["text", "topic"], [["soup soup now", "cook"], ["mast mast now", "sail"]]
     )
 

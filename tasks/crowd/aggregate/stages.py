@@ -23,7 +23,7 @@ from tasks.crowd.truth.agreement import (
     upper_bound,
 )
 from tasks.crowd.truth.dawid_skene import confusion_of
-from tasks.crowd.truth.inferred import Inferred, expected_right, golden_of
+from tasks.crowd.truth.inferred import Inferred, expected_right, golden_of, quality_of
 from tasks.crowd.truth.mace import Mace
 from tasks.crowd.truth.methods import METHODS
 from tasks.crowd.truth.numeric import NUMBER_METHODS, golden_values
@@ -228,7 +228,7 @@ def _worker_rows(
     # One answer to each label in advance: who has answered little is taken for nothing yet, neither spammer nor expert.
     told_apart = spammer_score(confusion_of(answers, found.posterior, count=1 / len(answers.labels)))
     spammer = 1 - np.sqrt(told_apart)  # of two labels: 1 - Youden's index
-    quality = expected_right(answers, found.posterior) / np.maximum(answers.per_worker, 1)
+    quality = quality_of(answers, found.posterior)  # of those left out too
     for code in np.lexsort((np.arange(len(quality)), -answers.per_worker)).tolist():
         yield [
             answers.workers[code],

@@ -36,14 +36,15 @@ class Glad(TruthInference):
         workers, tasks = len(answers.workers), len(answers.tasks)
         others = np.log(max(1, len(answers.labels) - 1))
 
-        def posterior_of(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-            """Logits of labels, easiness and strength of each answer, and the log odds of its being right against one error."""
+        def logits_of(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+            """Logits of each task's labels; of each answer its task's easiness, its strength (the log odds of its being right), and the
+            log probability of its being wrong."""
             easiness = np.exp(np.minimum(parameters[workers:], _STEEPEST))[answers.task]
             strength = parameters[answers.worker] * easiness
             return answers.votes(strength + others), easiness, strength, log_expit(-strength)
 
         def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            logits, easiness, strength, wrong = posterior_of(parameters)
+            logits, easiness, strength, wrong = logits_of(parameters)
             posterior = hold(softmax(logits), golden)
             surprise = posterior.ravel()[answers.cell] - expit(strength)
             away = (parameters - 1) / self.deviation**2
@@ -63,5 +64,5 @@ class Glad(TruthInference):
             method="L-BFGS-B",
             options={"maxiter": self.most, "gtol": self.tolerance, "ftol": 1e-10},
         )
-        posterior = hold(softmax(posterior_of(found.x)[0]), golden)
+        posterior = hold(softmax(logits_of(found.x)[0]), golden)
         return Inferred(posterior, quality_of(answers, posterior), int(found.nit), weight=found.x[:workers])
