@@ -1,4 +1,4 @@
-"""Who is asked what next: the tasks where one more answer of this worker is worth most, and when a task has enough."""
+"""Who is asked what next: the tasks where one more answer of a worker is worth most, whose answers tell most, and when a task has enough."""
 
 from __future__ import annotations
 
@@ -68,6 +68,17 @@ def expected_gain(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     ]
     gain = np.concatenate(after) - posterior.max(axis=1) if after else np.zeros(0)
     return np.asarray(np.maximum(gain, 0))
+
+
+def information(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
+    """How much one more answer is expected to lower the entropy of a label, nats, float64 (tasks,): their mutual information (Lindley, 1956).
+
+    Args:
+        posterior: float64 (tasks, labels).
+        confusion: float64 (labels true, labels given).
+    """
+    said = entr(posterior @ confusion).sum(axis=1)
+    return np.asarray(np.maximum(said - posterior @ entr(confusion).sum(axis=1), 0))
 
 
 def closed(posterior: np.ndarray, answered: np.ndarray, tau: float, most: int, least: int = 1) -> np.ndarray:

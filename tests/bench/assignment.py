@@ -4,14 +4,17 @@
 
 Needs shared/data/crowd. A worker arrives, in proportion to the recorded answers of his that are left; a strategy chooses five of the
 tasks that he answered in the recording and has not been asked here; the recorded answers are revealed. So a strategy can choose the task
-but not the worker, and not a pair that was never recorded: what it saves is a lower bound. After every answer the task's posterior is
+but not a pair that was never recorded: what it saves is a lower bound. Where several are waiting, so many arrive at once, and the one is asked
+whose answers to the tasks that the strategy chooses are expected to tell most (`--waiting` of `sluice crowd annotate`); the others
+leave and may come again. After every answer the task's posterior is
 brought up to date by the worker's confusion matrix; after every hundredth of all answers everything is inferred anew (`--method`), and
 accuracy is taken.
 
 Full accuracy is that of the same inference with all answers. "Reached at" is the first share of the answers at which the mean accuracy
 over seeds, itself averaged with its two neighbours, is full accuracy less what the column allows; the spread is of the single seeds'
 shares. With a stop rule a task is closed when its label is as likely as tau and it has at least so many answers; the share spent and the accuracy
-are those when nothing is open. The method, tau and the least were chosen on duck_bluebird and D_Product (`--tune`), not on the sets shown.
+are those when nothing is open. The method, tau and the least were chosen on duck_bluebird and D_Product (`--tune`), not on the sets shown;
+so was how many wait (1, 3, 8), and by what the one is chosen, there and on 1,000 tasks each of S_Adult and S_Rel.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from tasks.crowd.answers import Answers, answers_of
-from tasks.crowd.assign import STRATEGIES, choose, closed, mean_confusion
+from tasks.crowd.assign import STRATEGIES, choose, closed, information, mean_confusion
 from tasks.crowd.read import known_labels, read_table
 from tasks.crowd.truth.inferred import Inferred, TruthInference
 from tasks.crowd.truth.methods import METHODS
@@ -42,6 +45,7 @@ HIT = 5  # tasks that a worker is given at once
 POINTS = 100  # inferences over all answers
 ALLOWED = (0.0, 0.002, 0.005)
 METHOD, TAU, LEAST = "ibcc", 0.999, 5
+WAITING = (1, 8)
 SHOWN = (10, 20, 30, 40, 50, 60, 80, 100)  # per cent, of the curve
 
 
@@ -51,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--method", nargs="*", default=[METHOD])
+    parser.add_argument("--waiting", type=int, nargs="*", default=list(WAITING))
     parser.add_argument("--tau", type=float, nargs="*", default=[TAU])
     parser.add_argument("--least", type=int, nargs="*", default=[LEAST])
     parser.add_argument("--tune", action="store_true", help="the grid of the two, on the sets for that")
@@ -65,11 +70,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in options.sets:
         answers, truth = load(name)
         stops = [None, *map(list, product(options.tau, options.least))]
-        cases = product(options.method, stops, options.strategies, range(options.seeds))
-        for method, stop, strategy, seed in cases:
-            key = key_of(name, method, stop, strategy, seed)
+        cases = product(options.method, stops, options.waiting, options.strategies, range(options.seeds))
+        for method, stop, waiting, strategy, seed in cases:
+            key = key_of(name, method, stop, waiting, strategy, seed)
             if key not in found:
-                found[key] = {"key": key, **replay(answers, truth, strategy, method, stop, seed)}
+                found[key] = {"key": key, **replay(answers, truth, strategy, method, stop, waiting, seed)}
                 with options.out.open("a") as file:
                     file.write(json.dumps(found[key]) + "\n")
         print(f"{name}: done", flush=True)
@@ -79,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_text(options.page, text)
 
 
-def key_of(name: str, method: str, stop: list[float] | None, strategy: str, seed: int) -> str:
-    return f"{name} {method} {stop} {strategy} {seed}"
+def key_of(name: str, method: str, stop: list[float] | None, waiting: int, strategy: str, seed: int) -> str:
+    return f"{name} {method} {stop} {strategy}{f' of {waiting}' if waiting > 1 else ''} {seed}"
 
 
 def load(name: str) -> tuple[Answers, np.ndarray]:
@@ -94,7 +99,13 @@ def load(name: str) -> tuple[Answers, np.ndarray]:
 
 
 def replay(
-    answers: Answers, truth: np.ndarray, strategy: str, method: str, stop: list[float] | None, seed: int
+    answers: Answers,
+    truth: np.ndarray,
+    strategy: str,
+    method: str,
+    stop: list[float] | None,
+    waiting: int,
+    seed: int,
 ) -> dict[str, Any]:
     """One campaign. Returns full accuracy, the curve (shares and accuracies), and where it ended."""
     random = generator(seed, "replay", strategy)
@@ -108,7 +119,7 @@ def replay(
             shares.append(campaign.spent / len(answers))
             accuracies.append(_accuracy(campaign.found, truth))
             due = campaign.spent + every
-        if not campaign.ask(strategy, stop, random):
+        if not campaign.ask(strategy, stop, waiting, random):
             break
     campaign.infer()
     return {
@@ -126,8 +137,8 @@ class _Campaign:
         self.revealed = np.zeros(len(answers), dtype=bool)
         self.answered = np.zeros(len(answers.tasks), dtype=np.int64)
         self.left = answers.per_worker.astype(float)
-        self.rows = np.full((len(answers.workers), len(answers.tasks)), -1)
-        self.rows[answers.worker, answers.task] = np.arange(len(answers))
+        order = np.lexsort((answers.task, answers.worker))
+        self.mine = np.split(order, np.cumsum(answers.per_worker)[:-1])  # rows of each worker's answers
         self.spent = 0
 
     def infer(self) -> None:
@@ -138,11 +149,16 @@ class _Campaign:
             matrices = np.full((len(self.answers.workers), labels, labels), 0.3 / max(1, labels - 1))
             matrices[:, np.arange(labels), np.arange(labels)] = 0.7
             self.found = Inferred(even, np.full(len(matrices), 0.7), confusion=matrices)
+            self.confusion = matrices
         else:
             self.found = self.method.infer(self.answers.take(self.revealed))
+            assert self.found.confusion is not None
+            seen = np.bincount(self.answers.worker[self.revealed], minlength=len(self.left))
+            self.confusion = self.found.confusion.copy()
+            self.confusion[seen == 0] = mean_confusion(self.found.confusion, seen)
         self.posterior = self.found.posterior.copy()
 
-    def ask(self, strategy: str, stop: list[float] | None, random: np.random.Generator) -> bool:
+    def ask(self, strategy: str, stop: list[float] | None, waiting: int, random: np.random.Generator) -> bool:
         """One worker's visit; False where nothing can be asked any more."""
         tau, least = stop or (2.0, 1)
         done = closed(self.posterior, self.answered, tau, 10**9, int(least))
@@ -150,26 +166,34 @@ class _Campaign:
             self.left = np.bincount(
                 self.answers.worker[~self.revealed & ~done[self.answers.task]], minlength=len(self.left)
             ).astype(float)
-        if self.left.sum() == 0:
+        present = int(np.count_nonzero(self.left))
+        if not present:
             return False
-        worker = int(random.choice(len(self.left), p=self.left / self.left.sum()))
-        rows = self.rows[worker]
-        fresh = (rows >= 0) & ~done
-        fresh[fresh] = ~self.revealed[rows[fresh]]
-        assert self.found.confusion is not None
-        confusion = self.found.confusion[worker]
-        if self.spent and not (self.revealed & (self.answers.worker == worker)).any():
-            seen = np.bincount(self.answers.worker[self.revealed], minlength=len(self.left))
-            confusion = mean_confusion(self.found.confusion, seen)
-        tasks = choose(strategy, self.posterior, self.answered, fresh, confusion, HIT, random)
-        said = self.answers.label[rows[tasks]]
-        self.posterior[tasks] *= confusion[:, said].T
+        come = random.choice(
+            len(self.left), min(waiting, present), replace=False, p=self.left / self.left.sum()
+        )
+        visits = [(worker, *self._choice(strategy, worker, done, random)) for worker in come.tolist()]
+        worker, rows, _ = max(visits, key=lambda visit: visit[2])
+        tasks, confusion = self.answers.task[rows], self.confusion[worker]
+        self.posterior[tasks] *= confusion[:, self.answers.label[rows]].T
         self.posterior[tasks] /= self.posterior[tasks].sum(axis=1, keepdims=True)
-        self.revealed[rows[tasks]] = True
+        self.revealed[rows] = True
         self.answered[tasks] += 1
-        self.left[worker] -= len(tasks)
-        self.spent += len(tasks)
+        self.left[worker] -= len(rows)
+        self.spent += len(rows)
         return True
+
+    def _choice(
+        self, strategy: str, worker: int, done: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        """Rows of the answers that a worker would be asked for, and what each is expected to tell."""
+        rows = self.mine[worker]
+        rows = rows[~self.revealed[rows] & ~done[self.answers.task[rows]]]
+        mine = self.answers.task[rows]
+        posterior, confusion = self.posterior[mine], self.confusion[worker]
+        every = np.ones(len(rows), dtype=bool)
+        picked = choose(strategy, posterior, self.answered[mine], every, confusion, HIT, random)
+        return rows[picked], float(information(posterior[picked], confusion).mean())
 
 
 def _accuracy(found: Inferred, truth: np.ndarray) -> float:
@@ -195,8 +219,8 @@ def page(found: dict[Any, dict[str, Any]], options: argparse.Namespace) -> str:
 def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, name: str, method: str) -> str:
     rows, curve, stopped = [], [], []
     full = 0.0
-    for strategy in options.strategies:
-        runs = [found[key_of(name, method, None, strategy, seed)] for seed in range(options.seeds)]
+    for waiting, strategy in product(options.waiting, options.strategies):
+        runs = [found[key_of(name, method, None, waiting, strategy, seed)] for seed in range(options.seeds)]
         grid = np.linspace(0, 1, POINTS + 1)
         curves = np.array([np.interp(grid, run["shares"], run["accuracies"]) for run in runs])
         full = runs[0]["full"]
@@ -205,23 +229,26 @@ def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, n
             together = reached(grid, curves.mean(axis=0), full - less)
             single = [reached(grid, one, full - less) for one in curves]
             cells.append(f"{together:.2f} ({_spread(single, 2)})")
-        rows.append([name, strategy, *cells])
-        curve.append([name, strategy, *(f"{curves[:, share].mean():.4f}" for share in SHOWN)])
+        rows.append([str(waiting), strategy, *cells])
+        curve.append([str(waiting), strategy, *(f"{curves[:, share].mean():.4f}" for share in SHOWN)])
         for tau, least in product(options.tau, options.least):
             ends = [
-                found[key_of(name, method, [tau, least], strategy, seed)] for seed in range(options.seeds)
+                found[key_of(name, method, [tau, least], waiting, strategy, seed)]
+                for seed in range(options.seeds)
             ]
             spent, right = [end["shares"][-1] for end in ends], [end["accuracies"][-1] for end in ends]
-            stopped.append([name, strategy, f"{tau:g}", str(least), _spread(spent, 3), _spread(right, 4)])
+            stopped.append(
+                [str(waiting), strategy, f"{tau:g}", str(least), _spread(spent, 3), _spread(right, 4)]
+            )
     allowed = ["full accuracy", *(f"less {less:g}" for less in ALLOWED[1:])]
     return "\n\n".join(
         [
             f"Full accuracy {full:.4f}. Reached at, of the mean curve (of single seeds):",
-            table(["set", "strategy", *allowed], rows),
+            table(["waiting", "strategy", *allowed], rows),
             "Accuracy at a share of the answers, %:",
-            table(["set", "strategy", *map(str, SHOWN)], curve),
+            table(["waiting", "strategy", *map(str, SHOWN)], curve),
             "With the stop rule:",
-            table(["set", "strategy", "tau", "least", "share spent", "accuracy"], stopped),
+            table(["waiting", "strategy", "tau", "least", "share spent", "accuracy"], stopped),
         ]
     )
 

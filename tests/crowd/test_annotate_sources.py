@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,37 @@ def test_a_recording_is_replayed_until_labels_are_sure(tmp_path, strategy):
         assert np.mean([LABELS[code] == truth_of(n) for n, code in enumerate(best)]) > 0.85
 
 
+def shares(folder: Path, settings: AnnotateSettings) -> dict[str, float]:
+    """Of all answers what part is whose."""
+    answers, _ = state_of(folder, settings)
+    return {name: share / len(answers) for name, share in Counter(one[1] for one in answers).items()}
+
+
+def test_of_those_who_wait_the_one_who_tells_most_is_asked(tmp_path):
+    answers = recorded(tmp_path, 60, 6, wrong=12)  # w5 says anything
+    given = {"answers": [str(answers)], "golden_share": 0.3, "eliminate_below": 0.0}
+    settings = settings_of(tmp_path, 60, golden=20, annotators="replay", rounds=6, max_answers=3, **given)
+    found = {}
+    for waiting in (1, 4):
+        at = tmp_path / str(waiting)
+        at.mkdir()
+        own = settings.model_copy(update={"waiting": waiting})
+        run_all(at, own)
+        found[waiting] = shares(at, own)
+    assert found[1]["w5"] > 0.08
+    assert found[4].get("w5", 0) < found[1]["w5"] / 2
+
+
+@pytest.mark.parametrize("waiting", [1, 3])
 @pytest.mark.parametrize("at", [1, 4, 9])
-def test_a_replay_that_was_killed_goes_on_to_the_same_end(tmp_path, monkeypatch, at):
+def test_a_replay_that_was_killed_goes_on_to_the_same_end(tmp_path, monkeypatch, at, waiting):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
     answers = str(recorded(tmp_path, 30, 6))
-    settings = settings_of(tmp_path, 30, golden=6, annotators="replay", answers=[answers], rounds=3)
+    settings = settings_of(
+        tmp_path, 30, golden=6, annotators="replay", answers=[answers], rounds=3, waiting=waiting
+    )
     run_all(whole, settings)
     accept, count = Campaign.accept, [0]
 
@@ -278,6 +303,34 @@ def test_judges_are_models_instructions_and_seeds(tmp_path):
     assert right == {
         f"small, instruction {place}, seed {seed}": place == 1 for place in (1, 2) for seed in (0, 1)
     }
+
+
+def test_judges_who_tell_most_for_their_price_are_asked_first(tmp_path):
+    table = tmp_path / "prices.yaml"
+    table.write_text("small: {input: 1, output: 4}\nlarge: {input: 10, output: 40}\n")
+    with FakeServer(answer=says) as server:
+        prices = {"price_table": str(table), "price_input": None, "price_output": None}
+        settings = judged(tmp_path, server, 16, min_answers=1, max_answers=2, waiting=2, rounds=4, **prices)
+        run_all(tmp_path, settings)
+        assert shares(tmp_path, settings)["small"] >= 0.5
+        first = [row for row in state_of(tmp_path, settings)[0] if row[3] == 1]
+    assert {row[1] for row in first} == {"small"}
+
+
+def test_a_judge_who_is_found_to_say_anything_is_asked_no_more(tmp_path):
+    def mixed(body: Body) -> str:
+        said = json.loads(says(body))
+        if body["model"] == "large":  # whatever the text
+            said = {number: {"label": LABELS[int(number) % 2]} for number in said}
+        return json.dumps(said)
+
+    with FakeServer(answer=mixed) as server:
+        given = {"golden": 24, "golden_share": 0.5, "eliminate_below": 0.0}
+        settings = judged(tmp_path, server, 64, waiting=2, min_answers=1, max_answers=2, rounds=8, **given)
+        run_all(tmp_path, settings)
+        answers, _ = state_of(tmp_path, settings)
+    late = [worker for _, worker, _, round in answers if round > 3]
+    assert late.count("large") < len(late) / 4
 
 
 def test_a_budget_ends_judging_and_a_higher_one_goes_on(tmp_path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
-from tasks.crowd.assign import STRATEGIES, choose, closed, expected_gain, mean_confusion
+from tasks.crowd.assign import STRATEGIES, choose, closed, expected_gain, information, mean_confusion
 
 RANDOM = np.random.default_rng(0)
 POSTERIOR = RANDOM.dirichlet([0.5, 0.5, 0.5], 40)
@@ -25,6 +26,17 @@ def test_the_gain_is_that_of_all_answers_one_by_one() -> None:
 def test_one_who_answers_without_looking_is_worth_nothing() -> None:
     assert expected_gain(POSTERIOR, np.full((3, 3), 1 / 3)) == pytest.approx(np.zeros(40))
     assert expected_gain(np.zeros((0, 3)), WORKER).shape == (0,)
+
+
+def test_the_information_is_that_of_all_answers_one_by_one() -> None:
+    for row, nats in zip(POSTERIOR, information(POSTERIOR, WORKER), strict=True):
+        after = 0.0
+        for given in range(3):
+            joint = row * WORKER[:, given]
+            after += joint.sum() * entropy(joint / joint.sum())
+        assert nats == pytest.approx(entropy(row) - after)
+    assert information(POSTERIOR, np.eye(3)) == pytest.approx(entropy(POSTERIOR, axis=1))
+    assert information(POSTERIOR, np.full((3, 3), 1 / 3)) == pytest.approx(np.zeros(40))
 
 
 def test_large_tables_are_taken_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +61,7 @@ def test_only_open_tasks_are_chosen_and_each_once(strategy: str) -> None:
 def test_the_best_come_first() -> None:
     gain = expected_gain(POSTERIOR, WORKER)
     assert gain[chosen("qasca")].min() >= np.sort(gain[8:])[-5] - 1e-9
-    entropy = -(POSTERIOR * np.log(POSTERIOR)).sum(axis=1)
-    assert chosen("entropy")[0] == 8 + int(entropy[8:].argmax())
+    assert chosen("entropy")[0] == 8 + int(entropy(POSTERIOR[8:], axis=1).argmax())
     assert {task % 4 for task in chosen("fewest")} == {0}
 
 

@@ -21,7 +21,7 @@ from tasks.crowd.annotate.items import Items, items_of
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import FOR_EVER, Answer, CampaignStore
 from tasks.crowd.annotate.worker import Worker, golden_due
-from tasks.crowd.assign import choose, closed
+from tasks.crowd.assign import choose, closed, information
 from tasks.crowd.truth.agreement import upper_bound
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.run.seeds import generator
@@ -95,30 +95,31 @@ class Campaign:
         """
         with self.changed:
             self._expire()
-            mine = self._worker(worker)
-            count = min(count, self.left())
-            free = self.wanted() > 0
-            free[list(mine.tasks)] = False
-            if among is not None:
-                free[np.setdiff1d(np.arange(len(free)), among)] = False
-            if count <= 0 or worker in self.eliminated or not free.any():
+            count, free = min(count, self.left()), self._free(worker, among)
+            if count <= 0 or not free.any():
                 return []
             random = generator(self.settings.seed, "offer", self.store.batches())
             golden = self._golden(worker, count, among, random)
-            chosen = choose(
-                self.settings.strategy,
-                self.belief.posterior,
-                self.counts,
-                free,
-                self.belief.confusion(worker),
-                count - len(golden),
-                random,
-            )
+            chosen = self._choose(worker, free, count - len(golden), random)
             tasks: list[int] = random.permutation(np.concatenate([golden, chosen])).astype(int).tolist()
             self.store.lease(worker, [self.items.ids[task] for task in tasks], seconds)
             for task in tasks:
                 self._take(worker, task, self.store.clock() + seconds)
             return tasks
+
+    def worth(self, worker: str, count: int, among: np.ndarray | None = None) -> float:
+        """What a worker's next answers are expected to tell, each, nats; 0 of one for whom there is nothing. Hands out nothing.
+
+        Args:
+            count, among: as `offer`'s.
+        """
+        with self.changed:
+            self._expire()
+            free = self._free(worker, among)
+            random = generator(self.settings.seed, "offer", self.store.batches())
+            chosen = self._choose(worker, free, count, random)
+            told = information(self.belief.posterior[chosen], self.belief.confusion(worker))
+        return float(told.mean()) if len(told) else 0.0
 
     def held(self, worker: str) -> list[int]:
         """Items that a worker has in hand, in the order of handing out."""
@@ -230,6 +231,29 @@ class Campaign:
         if settings.answer_price and settings.max_cost is not None and settings.annotators != "llm":
             left = min(left, math.floor((settings.max_cost - self.cost) / settings.answer_price + 1e-9))
         return left
+
+    def _free(self, worker: str, among: np.ndarray | None) -> np.ndarray:
+        """Items that a worker may be given, bool (items,)."""
+        if worker in self.eliminated:
+            return np.zeros(len(self.items), dtype=bool)
+        free = self.wanted() > 0
+        free[list(self._worker(worker).tasks)] = False
+        if among is not None:
+            free[np.setdiff1d(np.arange(len(free)), among)] = False
+        return free
+
+    def _choose(self, worker: str, free: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+        """Of the items that a worker may be given those that the strategy says, best first."""
+        belief = self.belief
+        return choose(
+            self.settings.strategy,
+            belief.posterior,
+            self.counts,
+            free,
+            belief.confusion(worker),
+            count,
+            random,
+        )
 
     def _apply(self, one: Answer) -> None:
         """An answer as it comes."""

@@ -63,6 +63,10 @@ def check_inputs(settings: AnnotateSettings) -> None:
             pass
     elif settings.answers:
         raise BadInput("--answers is of --annotators file and replay; leave it out")
+    if settings.waiting > 1 and settings.annotators in ("people", "file"):
+        raise BadInput(
+            "--waiting is of --annotators llm and replay: of people whoever comes is served; leave it out"
+        )
     if settings.annotators == "llm":
         judges.check(settings)
         return

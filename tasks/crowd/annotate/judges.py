@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from tasks.run import terminal
 Facts = dict[str, Any]
 
 ANSWER_TOKENS = 10  # of a label as JSON
+_USUAL = Usage(sent=100, answered=ANSWER_TOKENS)  # of an item, about: to compare what judges cost
 TASK = """\
 You annotate texts. The question about each text is: {question}
 The labels are, one to a line:
@@ -140,7 +142,7 @@ def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: in
     judges = {judge.name: judge for judge in judges_of(settings)}
     mark = f"handed out in round {campaign.round}"
     if not campaign.store.note(mark):
-        _hand_out(campaign, list(judges), quota)
+        _hand_out(campaign, list(judges.values()), quota)
         campaign.store.set_note(mark, "yes")
     waiting: dict[str, list[list[int]]] = {}
     for name, tasks in campaign.open_batches():
@@ -159,15 +161,28 @@ def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: in
         raise stopped
 
 
-def _hand_out(campaign: Campaign, names: Sequence[str], quota: int) -> None:
-    """A request's worth of items to each judge in turn, while there are any."""
+def _hand_out(campaign: Campaign, judges: Sequence[Judge], quota: int) -> None:
+    """A request's worth of items at a time, while there are any: to the judges in turn, or to the best of those whose turn is next."""
+    turn = deque(judges)
     left = quota - campaign.this_round - len(campaign.in_hand)
-    handed = 1
-    while left > 0 and handed:
-        handed = 0
-        for name in names:
-            given = len(campaign.offer(name, min(campaign.settings.batch_size, left)))
-            handed, left = handed + given, left - given
+    while left > 0 and turn:
+        count = min(campaign.settings.batch_size, left)
+        judge = _best(campaign, list(turn)[: campaign.settings.waiting], count)
+        turn.remove(judge)
+        if given := len(campaign.offer(judge.name, count)):
+            turn.append(judge)  # of others there is nothing more for them
+            left -= given
+
+
+def _best(campaign: Campaign, judges: Sequence[Judge], count: int) -> Judge:
+    """Whose next answers are expected to tell most for what they cost; of equal ones the first."""
+    if len(judges) == 1:
+        return judges[0]
+    prices = [judge.settings.prices().cost(_USUAL) for judge in judges]
+    worth = [campaign.worth(judge.name, count) for judge in judges]
+    if all(prices):
+        worth = [told / price for told, price in zip(worth, prices, strict=True)]
+    return judges[max(range(len(judges)), key=lambda at: round(worth[at], 12))]
 
 
 async def _ask(run: Path, campaign: Campaign, judge: Judge, batches: list[list[int]]) -> None:

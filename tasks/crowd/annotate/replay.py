@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: in
     for worker, tasks in campaign.open_batches():
         _answer(campaign, recording, worker, tasks)
     while campaign.this_round < quota and not campaign.finished:
-        if not any(_visit(campaign, recording, worker, quota) for worker in _arrivals(campaign, recording)):
+        count = min(VISIT, quota - campaign.this_round)
+        if not any(_visit(campaign, recording, one, count) for one in _served(campaign, recording, count)):
             return
 
 
@@ -67,12 +69,26 @@ def _arrivals(campaign: Campaign, recording: Recording) -> list[str]:
     return [names[place] for place in present[np.argsort(drawn, kind="stable")]]
 
 
-def _visit(campaign: Campaign, recording: Recording, worker: str, quota: int) -> bool:
+def _served(campaign: Campaign, recording: Recording, count: int) -> Iterator[str]:
+    """Annotators in the order in which they are asked: of so many as wait at a time first those who are worth most."""
+    come, waiting = _arrivals(campaign, recording), campaign.settings.waiting
+    for at in range(0, len(come), waiting):
+        group = come[at : at + waiting]
+        if waiting > 1:
+            group.sort(key=lambda one: -campaign.worth(one, count, _said(recording, one)))
+        yield from group
+
+
+def _visit(campaign: Campaign, recording: Recording, worker: str, count: int) -> bool:
     """Whether the annotator was given something."""
-    among = np.fromiter(recording[worker], dtype=np.int64)
-    tasks = campaign.offer(worker, min(VISIT, quota - campaign.this_round), among=among)
+    tasks = campaign.offer(worker, count, among=_said(recording, worker))
     _answer(campaign, recording, worker, tasks)
     return bool(tasks)
+
+
+def _said(recording: Recording, worker: str) -> np.ndarray:
+    """Codes of the items of which an annotator has said something."""
+    return np.fromiter(recording[worker], dtype=np.int64)
 
 
 def _answer(campaign: Campaign, recording: Recording, worker: str, tasks: list[int]) -> None:

@@ -82,6 +82,10 @@ class AnnotateSettings(ModelSettings):
     """Which items an annotator is given: those whose label this annotator is expected to make surer most (QASCA), the least sure,
     those with the fewest answers, or any."""
 
+    waiting: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ASSIGN)] = 1
+    """llm and replay: of so many who could answer next the one is asked whose answers are expected to tell most for their price (mutual
+    information); 1 takes them as they come, judges in turn."""
+
     method: Annotated[Method, Field(json_schema_extra=_ASSIGN)] = "ds"
     """Truth inference between rounds, and in the end; but for mv, each answer is then weighed by its annotator's other answers,
     so that a probability can be stopped by."""
