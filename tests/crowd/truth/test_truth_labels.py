@@ -118,6 +118,25 @@ def test_zencrowd_is_that_of_plain_loops() -> None:
     assert found.posterior == pytest.approx(np.array([posterior[task] for task in range(60)]), abs=1e-9)
 
 
+@pytest.mark.parametrize("method", ["zc", "ds", "lfc", "ibcc"])
+def test_leaps_end_where_steps_do_and_sooner(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, _, _ = crowd(tasks=400, workers=30)
+    leapt = METHODS[method]().infer(answers)
+    monkeypatch.setattr("tasks.crowd.truth.inferred._PLAIN", 10**9)
+    stepped = METHODS[method]().infer(answers)
+    assert leapt.posterior == pytest.approx(stepped.posterior, abs=1e-3)
+    assert leapt.posterior.sum(axis=1) == pytest.approx(np.ones(400))
+    assert leapt.iterations < 0.7 * stepped.iterations
+
+
+def test_golden_tasks_stay_what_they_are_under_leaps() -> None:
+    answers, truth, _ = crowd(tasks=400, workers=30)
+    golden = np.where(np.arange(400) < 40, truth, UNKNOWN)
+    found = METHODS["ds"]().infer(answers, golden)
+    assert found.iterations > 30
+    assert (found.posterior[np.arange(40), truth[:40]] == 1).all()
+
+
 def test_glad_ends_where_expectation_maximisation_stays() -> None:
     """At the parameters found, a maximisation under their own posterior does not move."""
     from scipy.optimize import minimize
