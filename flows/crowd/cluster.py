@@ -1,10 +1,12 @@
-"""Clusters by asking people about few pairs: crowd-pivot with refinement (ACD, SIGMOD 2015), or transitive deduction (SIGMOD 2013)."""
+"""Clusters by asking people or models about few pairs: crowd-pivot with refinement (ACD, SIGMOD 2015), or transitive deduction (SIGMOD 2013)."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect import flow, runtime
 
-from tasks.crowd.cluster import finish, report, stages
+from tasks.crowd.cluster import finish, report, rounds, stages
 from tasks.crowd.cluster.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.run import artifacts, terminal
@@ -12,7 +14,8 @@ from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, run_label, timed
 
 read_pairs = Stage(stages.read, "read pairs")
-ask_crowd = Stage(stages.ask, "ask the crowd")
+ask_crowd = Stage(rounds.collect, "ask the crowd in round {plan[number]}")
+decide = Stage(stages.decide, "decide")
 write_tables = Stage(finish.tables, "write tables")
 check_pairs = Stage(finish.gate, "check pairs")
 
@@ -26,7 +29,7 @@ def cluster(settings: ClusterSettings) -> Facts:
 
     Raises:
         BadInput: something given cannot be used.
-        Stopped: people have to answer first; it can be resumed.
+        Stopped: people have to answer first, or a service or the budget stopped it; it can be resumed.
     """
     settings = named(FLOW, settings, runtime.flow_run)
     check_inputs(settings)
@@ -36,7 +39,13 @@ def cluster(settings: ClusterSettings) -> Facts:
         terminal.current().note(finish.expected_line(data, settings))
         if settings.dry_run:
             return data
-        asked = ask_crowd(run, settings, data=data)
+        played: list[Facts] = []
+        for plan in rounds.planned(run, settings):
+            this_round = one_round.with_options(flow_run_name=f"round {plan['number']}")
+            played.append(this_round(settings, str(run), plan))
+            terminal.current().note(rounds.round_line(played[-1]))
+            artifacts.figures_table(f"{FLOW}-rounds", rounds.rounds_table(played), "What was asked, by round")
+        asked = decide(run, settings, rounds=played)
         tables = write_tables(run, settings, asked=asked)
         check_pairs(run, settings, tables=tables)
         summary = finish.summarise(settings, data=data, asked=asked, tables=tables)
@@ -45,6 +54,12 @@ def cluster(settings: ClusterSettings) -> Facts:
         report.write_report(run, settings, summary)
         artifacts.figures_table(f"{FLOW}-result", shown(summary), "What was asked, and what it cost")
         return summary
+
+
+@flow(name="questions")
+def one_round(settings: ClusterSettings, run: str, plan: Facts) -> Facts:
+    """One round: pairs that can be asked at once, without knowing the others' answers."""
+    return ask_crowd(Path(run), settings, plan=plan)
 
 
 def shown(summary: Facts) -> list[list[str]]:

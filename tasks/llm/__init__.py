@@ -6,5 +6,6 @@ store.py     replies at rest, and who is asking what at what price
 ask.py       asks, with retries, limits and a shared cool-down
 ladder.py    many questions in one request; what does not parse is asked again, in halves
 form.py      questions as prompts, answers as records: schema, plain JSON, indexed text
+verdict.py   whether two records mean the same: a form that several flows ask with
 untrusted.py texts of documents in a prompt, marked off from what the prompt says
 """

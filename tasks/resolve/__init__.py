@@ -6,7 +6,6 @@ records.py   the tables
 prepare.py   questions and pool, by blocking or as given; their features; batches and demonstrations
 label.py     labels of the demonstrations: out of files, or from a person (form.py: in the Prefect UI)
 judge.py     the matcher, the model, and who decides what
-prompts.py   what the model is asked
 finish.py    predictions, explanations, clusters, figures
 gates.py     Great Expectations over pairs and predictions
 told.py      what the terminal shows

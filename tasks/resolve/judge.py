@@ -15,6 +15,7 @@ from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Usage
 from tasks.llm.settings import asking, requests_path
 from tasks.llm.store import RequestStore
+from tasks.llm.verdict import Verdict, form
 from tasks.match.compare import comparisons
 from tasks.match.matcher import fit_matcher
 from tasks.resolve.label import load_labels
@@ -27,7 +28,6 @@ from tasks.resolve.prepare import (
     load_selection,
     prompts_of,
 )
-from tasks.resolve.prompts import Verdict, form
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.routing import Band, choose_band

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations
@@ -17,6 +18,7 @@ from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.records import BadInput, Stopped
 from tasks.run.folder import digest
 from tests.csv_files import read_rows_of, written
+from tests.llm.fake_server import Body, FakeServer, marked
 
 HOSTILE = "<script>alert(1)</script>"
 TABLES = ("clusters.csv", "pairs.csv", "answers.csv", "workers.csv")
@@ -181,6 +183,14 @@ def test_what_people_write_wrongly_is_one_line_and_loses_nothing(prefect_server,
         (["--sample", "9", "--below", "0.5"], "--sample chooses"),
         (["--sample", "700"], "takes 736 at least"),
         (["--merge", "ds", "--redundancy", "1"], "no two answer the same pair"),
+        (["--judges", "a", "--merge", "ds"], "no two answer the same pair"),
+        (["--judges", "a", "--answers", "{answers}"], "leave out --answers"),
+        (["--judges", "a", "a"], "a model stands there twice"),
+        (["--judges", "a", "--left", ""], "--judges needs --left"),
+        (
+            ["--judges", "a", "--max-cost", "1", "--llm-url", "http://127.0.0.1:9/v1"],
+            "--max-cost needs prices",
+        ),
         (["--method", "guess"], "--method"),
     ],
 )
@@ -194,3 +204,54 @@ def test_what_cannot_work_is_one_line(files, tmp_path, capfd, flags, said):
     assert said in err
     assert err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def judges_say(body: Body) -> str:
+    """As the records' texts say; the model `poor` takes everything for the same, and nobody can tell of thing 5."""
+    found = {}
+    for number, text in marked(body["messages"][-1]["content"]).items():
+        one, other = re.findall(r"thing (\d)", text)
+        if one == other == "5":
+            continue
+        found[str(number)] = {"match": body["model"] == "poor" or one == other}
+    return json.dumps(found)
+
+
+@pytest.mark.server
+def test_models_answer_instead_of_people_and_each_answer_is_paid_once(prefect_server, make, files, tmp_path):
+    from flows.crowd.cluster import cluster
+
+    with FakeServer(answer=judges_say) as server:
+        given = {
+            "judges": ["good", "better", "poor"],
+            "llm_url": server.url,
+            "price_input": 1.0,
+            "price_output": 2.0,
+        }
+        planned = cluster(make("dry", dry_run=True, **given))
+        assert not server.bodies
+        with pytest.raises(Stopped, match="--max-cost"):
+            cluster(make("r", max_cost=0.001, **given))
+        summary = cluster(make("r", max_cost=1.0, **given).model_copy(update={"resume": True}))
+        asked = dict(server.asked)
+        again = cluster(make("again", **given))  # another run, whose requests have been answered
+    assert {len(times) for times in asked.values()} == {1}
+    assert server.asked.keys() == asked.keys()
+    assert summary["quality"]["precision"] == 1.0
+    assert summary["quality"]["f1"] > 0.85
+    assert summary["redundancy"] == 3
+    run = tmp_path / "crowd-cluster/r"
+    answers = read_rows_of(run / "answers.csv")
+    left = [row for row in answers if row["worker"] == "machine score"]
+    assert 0 < len(left) == summary["undecided"]
+    assert len(answers) == 3 * (summary["questions"] - len(left)) + len(left)
+    lines = [json.loads(line) for line in (run / "costs.jsonl").read_text().splitlines()]
+    assert [line["round"] for line in lines] == list(range(1, len(summary["rounds"]) + 1))
+    assert sum(line["cost"] for line in lines) == pytest.approx(summary["cost"])
+    assert sum(line["requests"] for line in lines) == len(asked)
+    assert planned["expected_cost"] / 4 < summary["cost"] < planned["cost_of_everything"] * 2
+    assert again["cost"] == pytest.approx(summary["cost"])
+    costs = [
+        json.loads(line) for line in (tmp_path / "crowd-cluster/again/costs.jsonl").read_text().splitlines()
+    ]
+    assert sum(line["cost_paid"] for line in costs) == 0

@@ -9,7 +9,9 @@ pivot.py     crowd-pivot correlation clustering
 refine.py    split and merge where that is expected to pay
 crowd.py     answers and what they say together; a simulated crowd
 people.py    recorded answers, and those that people fill in
-stages.py    read, estimate, ask
+models.py    answers of language models
+rounds.py    the plan carried out, round by round
+stages.py    read, estimate, decide
 finish.py    tables, figures, checks
 report.py    the page
 """

@@ -6,6 +6,7 @@ import numpy as np
 
 from tasks.corpus.formats import given_with
 from tasks.corpus.read import fingerprint
+from tasks.crowd.cluster import models
 from tasks.crowd.cluster.read import read_confusion
 from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.settings import ClusterSettings
@@ -68,16 +69,20 @@ def check_inputs(settings: ClusterSettings) -> None:
     if settings.simulate:
         if not settings.truth:
             raise BadInput("--simulate needs --truth, of which its workers err")
-        if settings.answers:
-            raise BadInput("--simulate draws answers; leave out --answers")
+        if settings.answers or settings.judges:
+            raise BadInput("--simulate draws answers; leave out --answers and --judges")
         with given_with("--simulate"):
             workers = read_confusion(settings.simulate).workers
         if len(workers) < settings.redundancy:
             raise BadInput(
                 f"--redundancy {settings.redundancy}: --simulate has {len(workers)} workers, and none answers a pair twice"
             )
-    if settings.redundancy == 1 and settings.merge != "mv" and not settings.answers:
+    each = len(settings.judges) or settings.redundancy
+    if each == 1 and settings.merge != "mv" and not settings.answers:
+        flag = "--judges" if settings.judges else "--redundancy 1"
         raise BadInput(
-            f"--merge {settings.merge} learns by comparing workers, and with --redundancy 1 no two answer the same pair; take mv"
+            f"--merge {settings.merge} learns by comparing workers, and with {'one of ' if settings.judges else ''}{flag} no two answer "
+            "the same pair; take mv"
         )
+    models.check(settings)
     candidates_of(settings)

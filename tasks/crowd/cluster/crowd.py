@@ -25,13 +25,11 @@ class Asked:
         source: rows of pairs -> their answers, at least one of each.
         method: of truth inference.
         rounds: (questions, answers) of each.
-        told: called after a round with the number of pairs asked so far.
     """
 
     pairs: int
     source: Callable[[np.ndarray], Given]
     method: TruthInference
-    told: Callable[[int], None] = lambda questions: None
     rounds: list[tuple[int, int]] = field(default_factory=list)
     _rows: list[np.ndarray] = field(default_factory=list)
     _workers: list[str] = field(default_factory=list)
@@ -44,7 +42,6 @@ class Asked:
         self._workers.extend(workers)
         self._labels.append(labels)
         self.rounds.append((len(rows), len(given)))
-        self.told(sum(questions for questions, _ in self.rounds))
         return self.match()
 
     def match(self) -> np.ndarray:

@@ -117,21 +117,19 @@ def gate(run: Path, settings: ClusterSettings, tables: Facts) -> Facts:
 
 def summarise(settings: ClusterSettings, *, data: Facts, asked: Facts, tables: Facts) -> Facts:
     """The figures of a run, machine-readable."""
-    everything = data["pairs"] * settings.redundancy * settings.price
     left_out = ("files", "seconds")
     return {
         "method": settings.method,
         "refined": settings.refine,
         "merge": settings.merge,
-        "redundancy": settings.redundancy,
+        "redundancy": len(settings.judges) or settings.redundancy,
+        "judges": settings.judges,
         "simulated": bool(settings.simulate),
         "seed": settings.seed,
         **{name: value for name, value in data.items() if name not in left_out},
         **{name: value for name, value in asked.items() if name not in left_out},
         **{name: value for name, value in tables.items() if name not in left_out},
         "saved": 1 - asked["questions"] / data["pairs"],
-        "cost": asked["answers"] * settings.price,
-        "cost_of_everything": everything,
         "versions": versions(),
     }
 
@@ -158,11 +156,15 @@ def shown(summary: Facts) -> list[list[str]]:
 
 def expected_line(data: Facts, settings: ClusterSettings) -> str:
     """What asking is expected to cost, in a line."""
+    who = (
+        f"of {len(settings.judges)} model{'s' if len(settings.judges) > 1 else ''}"
+        if settings.judges
+        else f"at {settings.redundancy} answers of ${settings.price:g}"
+    )
     return (
         f"{data['pairs']:,} pairs of {data['records']:,} records: about {data['expected_questions']:,.0f} questions in "
-        f"{data['expected_rounds']:,.0f} rounds, at {settings.redundancy} answers of ${settings.price:g} about "
-        f"${data['expected_cost']:,.2f}, if scores are probabilities; asking all of them would be "
-        f"${data['pairs'] * settings.redundancy * settings.price:,.2f}"
+        f"{data['expected_rounds']:,.0f} rounds, {who} about ${data['expected_cost']:,.2f}, if scores are probabilities; "
+        f"asking all of them would be ${data['cost_of_everything']:,.2f}"
     )
 
 

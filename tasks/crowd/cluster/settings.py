@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.run.settings import RunSettings, group
+from tasks.llm.settings import ModelSettings
+from tasks.run.settings import group
 
 _PAIRS = group("Pairs")
 _CROWD = group("Crowd")
@@ -14,10 +15,8 @@ _METHOD = group("Method")
 _COST = group("Cost")
 
 
-class ClusterSettings(RunSettings):
-    """Find the records that mean the same by asking people about few pairs: prune, cluster as answers come in, deduce the rest."""
-
-    place: ClassVar[frozenset[str]] = RunSettings.place | {"dry_run"}
+class ClusterSettings(ModelSettings):
+    """Find the records that mean the same by asking people or models about few pairs: prune, cluster as answers come in, deduce the rest."""
 
     # --- pairs
     pairs: Annotated[str, Field(min_length=1, json_schema_extra=_PAIRS)]
@@ -44,13 +43,20 @@ class ClusterSettings(RunSettings):
     they lack people are asked for, in wanted.csv of the run."""
 
     redundancy: Annotated[int, Field(ge=1, le=100, json_schema_extra=_CROWD)] = 3
-    """Answers wanted of each pair, from different workers; recorded ones are taken as they are."""
+    """Answers of people wanted of each pair, from different workers; recorded ones are taken as they are."""
 
     merge: Annotated[
         Literal["mv", "zc", "ds", "lfc", "glad", "pm", "catd", "mace"], Field(json_schema_extra=_CROWD)
     ] = "mv"
     """How answers to a pair are merged: by majority, or by a method that learns how reliable workers are. Those find more with
     thousands of answers (lfc, ds), and can fail with a few hundred, or where one worker gives all."""
+
+    judges: Annotated[list[str], Field(json_schema_extra=_CROWD)] = []
+    """Language models that answer instead of people, by their names at the server (--llm-url), each about every pair that is asked.
+    What a model does not answer is left to the machine's score."""
+
+    batch_size: Annotated[int, Field(ge=1, le=128, json_schema_extra=_CROWD)] = 8
+    """Pairs in a request to a model."""
 
     simulate: Annotated[str, Field(json_schema_extra=_CROWD)] = ""
     """Instead of people: confusion matrices of workers (worker, truth, label, probability), as confusion.parquet of `sluice crowd
@@ -88,13 +94,10 @@ class ClusterSettings(RunSettings):
 
     # --- cost
     price: Annotated[float, Field(ge=0, json_schema_extra=_COST)] = 0.02
-    """Price of an answer, US dollars."""
+    """Price of an answer of a person, US dollars."""
 
     page_records: Annotated[int, Field(ge=2, le=1000, json_schema_extra=_COST)] = 10
     """Records on a page of wanted.csv: pairs that share records stand together."""
-
-    dry_run: Annotated[bool, Field(exclude=True, json_schema_extra=_COST)] = False
-    """Only say what it is expected to cost; start it with --resume."""
 
     @property
     def within(self) -> bool:
@@ -103,4 +106,5 @@ class ClusterSettings(RunSettings):
 
     @property
     def title(self) -> str:
-        return f"{self.method}{' + refine' if self.refine else ''}, answers of {'a simulated crowd' if self.simulate else 'people'}"
+        who = "a simulated crowd" if self.simulate else "models" if self.judges else "people"
+        return f"{self.method}{' + refine' if self.refine else ''}, answers of {who}"

@@ -1,27 +1,24 @@
-"""The stages of `sluice crowd cluster` over a run's folder: read, estimate, ask."""
+"""The stages of `sluice crowd cluster` over a run's folder: read, estimate, decide."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tasks.corpus.formats import given_with
-from tasks.crowd.cluster.crowd import Asked, Given, simulated
-from tasks.crowd.cluster.people import WANTED, People
-from tasks.crowd.cluster.plan import Decided, Method, make_plan
-from tasks.crowd.cluster.read import read_answers, read_confusion, read_truth
+from tasks.crowd.cluster.crowd import Asked
+from tasks.crowd.cluster.models import price_of_pair
+from tasks.crowd.cluster.people import WANTED
+from tasks.crowd.cluster.plan import Decided
 from tasks.crowd.cluster.records import candidates_of
+from tasks.crowd.cluster.rounds import plan_of, replayed
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cost.estimate import expected
 from tasks.crowd.cost.pages import pages
-from tasks.crowd.cost.pairs import Plan, follow
-from tasks.crowd.truth.methods import METHODS
-from tasks.run import terminal
-from tasks.run.seeds import generator
+from tasks.crowd.cost.pairs import follow
 from tasks.run.tables import REJECTED, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
@@ -36,6 +33,7 @@ def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
     """The candidate pairs, and what they are expected to cost."""
     found = candidates_of(settings)
     write_table(run / REJECTS, (reject.row for reject in found.rejects), REJECTED)
+    each = price_of_pair(settings) if settings.judges else settings.redundancy * settings.price
     draws = max(1, min(_DRAWS, _FEW // len(found.pairs)))
     awaited = expected(lambda: plan_of(settings), found.pairs, draws=draws, seed=settings.seed)
     return {
@@ -47,23 +45,14 @@ def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
         "expected_least": awaited.least,
         "expected_most": awaited.most,
         "expected_rounds": awaited.rounds,
-        "expected_cost": awaited.questions * settings.redundancy * settings.price,
+        "expected_cost": awaited.questions * each,
+        "cost_of_everything": len(found.pairs) * each,
     }
 
 
-def ask(run: Path, settings: ClusterSettings, data: Facts) -> Facts:
-    """Ask the crowd, round by round, and decide. Answers are looked up from the first on, so a run goes on where it stopped.
-
-    Raises:
-        Stopped: people have to answer first.
-        BadInput: something that they wrote is no answer.
-    """
-    found = candidates_of(settings)
-
-    def tell(questions: int) -> None:
-        terminal.current().progress("pairs asked", questions)
-
-    asked = Asked(len(found.pairs), source_of(run, settings), METHODS[settings.merge](), tell)
+def decide(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> Facts:
+    """Clusters and pairs by all that was answered, and the answers as a table."""
+    found, asked = candidates_of(settings), replayed(run, settings)
     outcome = follow(plan_of(settings), asked)
     _save(run / DECIDED, outcome)
     answers: Facts = {"answers": 0, "workers": 0}
@@ -79,48 +68,15 @@ def ask(run: Path, settings: ClusterSettings, data: Facts) -> Facts:
         "files": [DECIDED, ANSWERS, WORKERS],
         "questions": len(rows),
         "rounds": [list(one) for one in asked.rounds],
+        "undecided": sum(one["undecided"] for one in rounds),
         "pages": len(on_pages),
+        "cost": sum(one["cost"] for one in rounds),
         **answers,
     }
 
 
-def plan_of(settings: ClusterSettings) -> Plan[Decided]:
-    """The plan that settings name."""
-    method = Method(
-        settings.method,
-        settings.refine,
-        -1.0 if settings.below is None else settings.below,
-        2.0 if settings.above is None else settings.above,
-        settings.sample,
-        settings.error,
-        settings.confidence,
-        settings.audit,
-    )
-    return make_plan(
-        candidates_of(settings).pairs, method, lambda purpose: generator(settings.seed, "crowd", purpose)
-    )
-
-
-def source_of(run: Path, settings: ClusterSettings) -> Callable[[np.ndarray], Given]:
-    """Who answers."""
-    found = candidates_of(settings)
-    if not settings.simulate:
-        with given_with("--answers"):
-            recorded = read_answers(settings.answers, found.ids)
-        return People(
-            run, settings.run, found.ids, recorded, settings.redundancy, settings.page_records, found.texts
-        )
-    with given_with("--simulate"):
-        crowd = read_confusion(settings.simulate)
-    with given_with("--truth"):
-        cluster = read_truth(settings.truth, found.ids)
-    truth = (cluster[found.pairs.left] == cluster[found.pairs.right]).astype(np.int64)
-    random = generator(settings.seed, "crowd", "answers")
-    return simulated(truth, crowd.matrices, crowd.workers, settings.redundancy, random, crowd.activity)
-
-
 def load_decided(run: Path) -> Facts:
-    """What `ask` left: lists of cluster, how, match (None where not asked) and dropped, with low, high and dissent."""
+    """What `decide` left: lists of cluster, how, match (None where not asked) and dropped, with low, high and dissent."""
     found: Facts = json.loads((run / DECIDED).read_text(encoding="utf-8"))
     return found
 
