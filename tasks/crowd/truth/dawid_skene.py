@@ -9,6 +9,7 @@ from scipy.special import digamma
 
 from tasks.crowd.answers import Answers
 from tasks.crowd.truth.inferred import (
+    PLAIN,
     TOLERANCE,
     Inferred,
     TruthInference,
@@ -37,6 +38,7 @@ class DawidSkene(TruthInference):
         start: probability that a worker is right, by which the first step weighs votes; by default they count alike.
         tolerance: change of a probability below which it ends.
         most: steps, at most.
+        plain: of these before the first leap ahead (`tasks.crowd.truth.inferred.settle`).
     """
 
     diagonal: float = 0.0
@@ -45,6 +47,7 @@ class DawidSkene(TruthInference):
     start: float | None = None
     tolerance: float = TOLERANCE
     most: int = 1000
+    plain: int = PLAIN
 
     def infer(
         self, answers: Answers, golden: np.ndarray | None = None, prior: np.ndarray | None = None
@@ -79,7 +82,7 @@ class DawidSkene(TruthInference):
             return hold(softmax(logits + share), golden)
 
         first = hold(self._first(answers), golden)
-        posterior, steps = settle(first, step, self.tolerance, self.most)
+        posterior, steps = settle(first, step, self.tolerance, self.most, self.plain)
         confusion = _confusion(_seen(by_answer @ posterior, counts))
         return Inferred(posterior, quality_of(answers, posterior), steps, confusion)
 

@@ -13,8 +13,8 @@ from tasks.crowd.answers import LABEL, TASK, WORKER, Answers, answers_of, codes_
 
 TOLERANCE = 1e-5  # of a probability, from one step to the next
 UNKNOWN = -1  # the label of a task that is not golden
+PLAIN = 20  # steps before the first leap: the early ones are large anyway, and decide where it ends
 
-_PLAIN = 20  # steps before the first leap: the early ones are large anyway, and decide where it ends
 _LEAP = 4.0  # the longest at first, and what it grows by where it was not too long
 
 
@@ -144,11 +144,15 @@ def quality_of(answers: Answers, posterior: np.ndarray) -> np.ndarray:
 
 
 def settle(
-    posterior: np.ndarray, step: Callable[[np.ndarray], np.ndarray], tolerance: float, most: int
+    posterior: np.ndarray,
+    step: Callable[[np.ndarray], np.ndarray],
+    tolerance: float,
+    most: int,
+    plain: int = PLAIN,
 ) -> tuple[np.ndarray, int]:
     """Repeat a step of expectation maximisation until it changes no probability by `tolerance`. Returns posterior and steps.
 
-    After _PLAIN steps by SQUAREM (Varadhan and Roland, Scandinavian Journal of Statistics, 2008, scheme S3): two steps r and r + v
+    After `plain` steps by SQUAREM (Varadhan and Roland, Scandinavian Journal of Statistics, 2008, scheme S3): two steps r and r + v
     are carried on to p + 2 a r + a^2 v, a = |r| / |v|, which ends where plain steps do after about a third of them. Where the next step is
     then much longer than the last was, the leap is taken back and later ones are shorter.
     """
@@ -158,7 +162,7 @@ def settle(
         taken, moved, posterior = taken + 1, first - posterior, first
         if np.abs(moved).max() < tolerance:
             break
-        if taken < _PLAIN or taken + 2 > most:
+        if taken < plain or taken + 2 > most:
             continue
         posterior = step(first)
         again = posterior - first
