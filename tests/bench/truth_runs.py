@@ -24,6 +24,7 @@ from tasks.crowd.truth.inferred import TruthInference
 from tasks.crowd.truth.mace import Mace
 from tasks.crowd.truth.methods import METHODS
 from tasks.crowd.truth.numeric import NUMBER_METHODS
+from tasks.crowd.truth.weighted import Catd
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data/crowd"
 SETS = ("D_Product", "D_PosSent", "S_Rel", "S_Adult", "duck_bluebird", "dog", "rte")
@@ -70,6 +71,7 @@ AS_RELEASED: dict[str, Callable[[], TruthInference]] = {
     "lfc, 20 steps, no prior": partial(DawidSkene, most=20),
     "ds, 80 steps": partial(DawidSkene, most=80, plain=80),
     "glad, next to no prior": partial(Glad, deviation=3.0),
+    "catd, next to no floor": partial(Catd, floor=1e-3),
 }
 Key = tuple[str, str, str, int]
 
