@@ -27,10 +27,10 @@ from unittest import mock
 import numpy as np
 
 from tasks.crowd.annotate import belief, rounds
-from tasks.crowd.annotate.belief import counts_of, crowd_matrix, leave_one_out
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.answers import Answers, answers_of, codes_of
 from tasks.crowd.read import known_labels, read_table
+from tasks.crowd.truth.collapsed import leave_one_out
 from tasks.crowd.truth.methods import METHODS
 from tasks.run.seeds import generator
 from tasks.run.tables import write_text
@@ -88,7 +88,7 @@ def _judged(answers: Answers, truth: np.ndarray, each: int, method: str, seed: i
     first = np.concatenate([[0], np.cumsum(answers.per_task)[:-1]])
     part = answers.take(order[np.arange(len(answers)) - first[answers.task[order]] < each])
     plain = METHODS[method]().infer(part).posterior
-    cautious = leave_one_out(part, plain, crowd_matrix(counts_of(part, plain).sum(axis=0)))
+    cautious = leave_one_out(part, plain)
     known, figures = truth >= 0, []
     for posterior in (plain, cautious):
         right = (posterior.argmax(axis=1) == truth)[known]
@@ -126,7 +126,7 @@ def _campaign(name: str, most: int, strategy: str, cautious: bool, seed: int) ->
 def _stopped_by(cautious: bool) -> Iterator[None]:
     """Probabilities as they are used, or as the method has them."""
 
-    def as_it_is(answers: Answers, posterior: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    def as_it_is(answers: Answers, posterior: np.ndarray) -> np.ndarray:
         return posterior
 
     if cautious:

@@ -29,11 +29,14 @@ class AggregateSettings(AnswersSettings):
 
     # --- inference
     method: Annotated[
-        Literal["mv", "zc", "ds", "lfc", "ibcc", "glad", "pm", "catd", "mace", "mean", "median", "lfc_n"],
+        Literal[
+            "mv", "zc", "ds", "lfc", "ibcc", "cvb", "glad", "pm", "catd", "mace", "mean", "median", "lfc_n"
+        ],
         Field(json_schema_extra=_INFER),
     ] = "ds"
     """How truth is inferred. mv: votes; zc: a reliability per worker; ds: a confusion matrix per worker (Dawid and Skene); lfc: the
-    same with prior counts; ibcc: the same and variational, the least hasty with few answers; glad: a difficulty per task too; pm, catd: votes by weight; mace: who
+    same with prior counts; ibcc: the same and variational, the least hasty with few answers; cvb: each answer weighed by its worker's
+    other answers and by what the crowd is like, the best where workers answered little; glad: a difficulty per task too; pm, catd: votes by weight; mace: who
     guesses. For numbers: mean, median, lfc_n (by precision), pm, catd."""
 
     numbers: Annotated[bool, Field(json_schema_extra=_INFER)] = False

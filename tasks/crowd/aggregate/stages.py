@@ -39,7 +39,7 @@ POSTERIOR = "stages/posterior.npy"
 LABELS, WORKERS, PAIRS = "labels.csv", "workers.csv", "pairs.csv"
 OTHERS, REJECTS = "stages/others.json", "rejected.parquet"
 
-QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "pm", "catd")
+QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "cvb", "pm", "catd")
 _LEAST_COMMON, _MOST_PAIRS = 5, 10_000  # of pairs of workers in the table
 _LARGEST_CONFUSION = 20_000_000  # numbers
 

@@ -10,13 +10,9 @@ from tasks.crowd.annotate.items import Items
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import Answer
 from tasks.crowd.answers import Answers
-from tasks.crowd.truth.inferred import hold, normalised, softmax
+from tasks.crowd.truth.collapsed import counts_of, crowd_matrix, leave_one_out, matrices
+from tasks.crowd.truth.inferred import hold
 from tasks.crowd.truth.methods import METHODS
-
-NEWCOMER = 0.7  # accuracy of somebody of whom nothing is known, in a crowd of whom nothing is known
-_NEVER = 1e-9
-_CROWD = 10.0  # answers to each label that this is worth beside those of the crowd
-_OWN = 4.0  # and that the crowd's matrix is worth beside those of a worker
 
 
 class Belief:
@@ -82,49 +78,12 @@ def believe(
     found = METHODS[settings.method]().infer(part, known[answered])
     counts = counts_of(part, found.posterior)
     crowd = crowd_matrix(counts.sum(axis=0))
-    shares = found.posterior.mean(axis=0)
-    posterior = np.tile(shares, (len(items), 1))
-    posterior[answered] = (
-        found.posterior if settings.method == "mv" else leave_one_out(part, found.posterior, crowd)
-    )
-    own = {
-        name: normalised(matrix + _OWN * crowd) for name, matrix in zip(coded.workers, counts, strict=True)
-    }
+    posterior = np.tile(found.posterior.mean(axis=0), (len(items), 1))
+    as_it_is = settings.method in ("mv", "cvb")  # which does so at every step
+    posterior[answered] = found.posterior if as_it_is else leave_one_out(part, found.posterior)
+    own = dict(zip(coded.workers, matrices(counts, crowd), strict=True))
     quality = dict(zip(coded.workers, found.quality.tolist(), strict=True))
     return Belief(hold(posterior, known), own, crowd, quality, found.iterations)
-
-
-def crowd_matrix(counts: np.ndarray) -> np.ndarray:
-    """Confusion matrix of somebody new, from the answers of all, float64 (labels true, labels given)."""
-    labels = len(counts)
-    newcomer = np.full((labels, labels), (1 - NEWCOMER) / (labels - 1))
-    np.fill_diagonal(newcomer, NEWCOMER)
-    return normalised(counts + _CROWD * newcomer)
-
-
-def counts_of(answers: Answers, posterior: np.ndarray) -> np.ndarray:
-    """Answers of each worker by what is right, as a posterior expects it, float64 (workers, labels true, labels given)."""
-    labels = posterior.shape[1]
-    return np.asarray(answers.by_task.T @ posterior).reshape(-1, labels, labels).transpose(0, 2, 1)
-
-
-def leave_one_out(answers: Answers, posterior: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """Posteriors in which what is known of a worker is from the worker's other items alone, float64 (tasks, labels).
-
-    Expectation maximisation lets an answer vouch for its own worker. With two answers to an item, half of all labels are "sure"
-    then, and up to two fifths of those wrong (tests/bench/annotate.md): no probability to stop by.
-
-    Args:
-        posterior: of a method, float64 (tasks, labels), of which each worker's expected answers are counted.
-        crowd: confusion matrix that a worker is taken to have before any answer, worth _OWN answers to each label.
-    """
-    counts = counts_of(answers, posterior)
-    mine = posterior[answers.task]  # answers, labels true
-    right = counts[answers.worker, :, answers.label] - mine + _OWN * crowd[:, answers.label].T
-    given = counts[answers.worker].sum(axis=2) - mine + _OWN
-    logits = np.tile(np.log(np.maximum(posterior.mean(axis=0), _NEVER)), (len(posterior), 1))
-    np.add.at(logits, answers.task, np.log(np.maximum(right, _NEVER) / given))
-    return softmax(logits)
 
 
 def coded_answers(settings: AnnotateSettings, items: Items, answers: Sequence[Answer]) -> Answers:

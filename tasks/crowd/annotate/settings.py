@@ -17,7 +17,7 @@ _PAGE = group("Page")
 
 Annotators = Literal["people", "file", "llm", "replay"]
 Strategy = Literal["qasca", "entropy", "fewest", "random"]
-Method = Literal["mv", "zc", "ds", "lfc", "ibcc", "glad", "pm", "catd", "mace"]
+Method = Literal["mv", "zc", "ds", "lfc", "ibcc", "cvb", "glad", "pm", "catd", "mace"]
 
 
 class AnnotateSettings(ModelSettings):

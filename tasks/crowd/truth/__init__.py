@@ -4,6 +4,7 @@ inferred.py     what every method gives, and fit_predict over tables of (task, w
 majority.py     votes (MV)
 one_coin.py     a reliability per worker (ZC)
 dawid_skene.py  a confusion matrix per worker (D&S; LFC, with prior counts)
+collapsed.py    the same, each answer weighed by its worker's others and by the crowd (CVB)
 glad.py         a reliability per worker and an easiness per task (GLAD)
 weighted.py     votes weighted by what the worker got wrong (PM, CATD)
 mace.py         who guesses, and how (MACE)

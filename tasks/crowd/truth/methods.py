@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from tasks.crowd.truth.collapsed import CollapsedBayes
 from tasks.crowd.truth.dawid_skene import DawidSkene
 from tasks.crowd.truth.glad import Glad
 from tasks.crowd.truth.inferred import TruthInference
@@ -21,6 +22,7 @@ METHODS: dict[str, Callable[[], TruthInference]] = {
     "ds": DawidSkene,
     "lfc": partial(DawidSkene, diagonal=_RIGHT, elsewhere=_WRONG),
     "ibcc": partial(DawidSkene, diagonal=_RIGHT, elsewhere=_WRONG, variational=True),
+    "cvb": CollapsedBayes,
     "glad": Glad,
     "pm": Pm,
     "catd": Catd,

@@ -14,6 +14,7 @@ import pytest
 
 from tasks.crowd.answers import Answers, answers_of
 from tasks.crowd.read import known_labels, read_table
+from tasks.crowd.truth.collapsed import CollapsedBayes
 from tasks.crowd.truth.dawid_skene import DawidSkene, confusion_of
 from tasks.crowd.truth.glad import Glad
 from tasks.crowd.truth.inferred import UNKNOWN, golden_of
@@ -119,6 +120,54 @@ def test_zencrowd_is_that_of_plain_loops() -> None:
     assert found.posterior == pytest.approx(np.array([posterior[task] for task in range(60)]), abs=1e-9)
 
 
+def test_collapsed_bayes_is_that_of_plain_loops() -> None:
+    """Counts without the answer itself, and the crowd's matrix, which has a newcomer's ten answers to each label, as four more."""
+    answers, _, _ = crowd(tasks=60)
+    labels, given = len(answers.labels), looped(answers)
+    names = range(labels)
+    posterior = by_votes(given, labels)
+    for _ in range(3):
+        own: dict[Any, float] = defaultdict(float)
+        for task, rows in given.items():
+            for worker, label in rows:
+                for true in names:
+                    own[worker, true, label] += posterior[task][true]
+        crowds = [
+            normalised(
+                [
+                    sum(own[worker, true, label] for worker in range(len(answers.workers)))
+                    + 10 * (0.7 if label == true else 0.3 / (labels - 1))
+                    for label in names
+                ]
+            )
+            for true in names
+        ]
+        share = [sum(row[true] for row in posterior.values()) / len(posterior) for true in names]
+        after = {}
+        for task, rows in given.items():
+            weights = list(share)
+            for worker, label in rows:
+                for true in names:
+                    told = own[worker, true, label] - posterior[task][true] + 4 * crowds[true][label]
+                    seen = sum(own[worker, true, other] for other in names) - posterior[task][true] + 4
+                    weights[true] *= told / seen
+            after[task] = normalised(weights)
+        posterior = after
+    found = CollapsedBayes(most=3).infer(answers)
+    assert found.posterior == pytest.approx(np.array([posterior[task] for task in range(60)]), abs=1e-9)
+
+
+def test_collapsed_bayes_needs_fewer_answers_than_expectation_maximisation() -> None:
+    """Workers with five answers each: what the crowd is like says more of them than these."""
+    right: dict[str, list[float]] = {"ds": [], "cvb": []}
+    for seed in range(5):
+        answers, truth, _ = crowd(tasks=300, workers=180, each=3, seed=seed)
+        place = [int(name[1:]) for name in answers.tasks]
+        for method, found in right.items():
+            found.append(float((METHODS[method]().infer(answers).best == truth[place]).mean()))
+    assert np.mean(right["cvb"]) > np.mean(right["ds"]) + 0.03
+
+
 @pytest.mark.parametrize("method", ["ds", "lfc", "ibcc"])
 def test_leaps_end_where_steps_do_and_sooner(method: str) -> None:
     answers, _, _ = crowd(tasks=400, workers=30)
@@ -219,7 +268,7 @@ def test_golden_labels_that_nobody_was_asked_or_that_are_none_are_left_out() -> 
     assert golden_of(answers, {"a": "x", "b": "never", "c": "x"}).tolist() == [0, UNKNOWN]
 
 
-@pytest.mark.parametrize("method", ["mv", "zc", "ds", "lfc", "pm", "catd", "glad"])
+@pytest.mark.parametrize("method", ["mv", "zc", "ds", "lfc", "ibcc", "cvb", "pm", "catd", "glad"])
 def test_the_order_of_rows_changes_nothing(method: str) -> None:
     answers, _, _ = crowd(tasks=50)
     frame = pd.DataFrame(
