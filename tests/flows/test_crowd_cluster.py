@@ -186,6 +186,7 @@ def test_what_people_write_wrongly_is_one_line_and_loses_nothing(prefect_server,
         (["--judges", "a", "--merge", "ds"], "no two answer the same pair"),
         (["--judges", "a", "--answers", "{answers}"], "leave out --answers"),
         (["--judges", "a", "a"], "a model stands there twice"),
+        (["--model", "a"], "name the models by --judges"),
         (["--judges", "a", "--left", ""], "--judges needs --left"),
         (
             ["--judges", "a", "--max-cost", "1", "--llm-url", "http://127.0.0.1:9/v1"],

@@ -132,6 +132,10 @@ def check(settings: ClusterSettings) -> None:
         BadInput: one line.
     """
     if not settings.judges:
+        if settings.model or settings.llm_url:
+            raise BadInput(
+                "--model and --llm-url: name the models by --judges, each of which answers every question"
+            )
         return
     if settings.answers:
         raise BadInput("--judges answer instead of people; leave out --answers")
