@@ -46,12 +46,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument(
+        "--methods", nargs="*", default=["ds", "ibcc", "zc", "cvb"], help="of the first table"
+    )
     parser.add_argument("--page", type=Path)
     options = parser.parse_args(argv)
     rows = []
     for name in options.sets:
         answers, truth = _load(name)
-        for each, method in product((2, 3, 5), ("ds", "ibcc", "zc")):
+        for each, method in product((2, 3, 5), options.methods):
             if each > answers.per_task.max():
                 continue
             seeds = range(options.seeds)

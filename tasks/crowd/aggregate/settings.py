@@ -36,7 +36,7 @@ class AggregateSettings(AnswersSettings):
     ] = "ds"
     """How truth is inferred. mv: votes; zc: a reliability per worker; ds: a confusion matrix per worker (Dawid and Skene); lfc: the
     same with prior counts; ibcc: the same and variational, the least hasty with few answers; cvb: each answer weighed by its worker's
-    other answers and by what the crowd is like, the best where workers answered little; glad: a difficulty per task too; pm, catd: votes by weight; mace: who
+    other answers and by what the crowd is like; glad: a difficulty per task too; pm, catd: votes by weight; mace: who
     guesses. For numbers: mean, median, lfc_n (by precision), pm, catd."""
 
     numbers: Annotated[bool, Field(json_schema_extra=_INFER)] = False
