@@ -32,7 +32,7 @@ import numpy as np
 from tasks.crowd.answers import Answers, answers_of
 from tasks.crowd.assign import STRATEGIES, choose, closed, information, mean_confusion
 from tasks.crowd.read import known_labels, read_table
-from tasks.crowd.truth.inferred import Inferred, TruthInference
+from tasks.crowd.truth.inferred import Inferred, TruthInference, quality_of, softmax
 from tasks.crowd.truth.methods import METHODS
 from tasks.run.seeds import generator
 from tasks.run.tables import write_text
@@ -45,6 +45,7 @@ HIT = 5  # tasks that a worker is given at once
 POINTS = 100  # inferences over all answers
 ALLOWED = (0.0, 0.002, 0.005)
 METHOD, TAU, LEAST = "ibcc", 0.999, 5
+KNOWN = "known workers"
 WAITING = (1, 8)
 SHOWN = (10, 20, 30, 40, 50, 60, 80, 100)  # per cent, of the curve
 
@@ -109,8 +110,9 @@ def replay(
 ) -> dict[str, Any]:
     """One campaign. Returns full accuracy, the curve (shares and accuracies), and where it ended."""
     random = generator(seed, "replay", strategy)
-    full = _accuracy(METHODS[method]().infer(answers), truth)
-    campaign = _Campaign(answers, METHODS[method]())
+    inference = _Known(answers) if method == KNOWN else METHODS[method]()
+    full = _accuracy(inference.infer(answers), truth)
+    campaign = _Campaign(answers, inference)
     every, due = max(1, len(answers) // POINTS), 0
     shares, accuracies = [], []
     while True:
@@ -127,6 +129,20 @@ def replay(
         "shares": [*shares, campaign.spent / len(answers)],
         "accuracies": [*accuracies, _accuracy(campaign.found, truth)],
     }
+
+
+class _Known(TruthInference):
+    """Workers are known beforehand, by all of their answers: what is left to be found out is the tasks' labels."""
+
+    def __init__(self, answers: Answers) -> None:
+        found = METHODS[METHOD]().infer(answers)
+        assert found.confusion is not None
+        self.confusion, self.share = found.confusion, found.posterior.mean(axis=0)
+
+    def infer(self, answers: Answers, golden: np.ndarray | None = None) -> Inferred:
+        given = np.log(self.confusion).transpose(0, 2, 1).reshape(-1, len(self.share))
+        posterior = softmax(np.log(self.share) + answers.by_task @ given)
+        return Inferred(posterior, quality_of(answers, posterior), confusion=self.confusion)
 
 
 class _Campaign:
