@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from tasks.crowd.annotate.items import earlier_answers
 from tasks.crowd.annotate.worker import golden_due
 from tasks.crowd.truth.agreement import upper_bound
 from tasks.crowd.truth.inferred import UNKNOWN
-from tests.crowd.annotating import answer, campaign_of, settings_of
+from tasks.records import BadInput
+from tests.crowd.annotating import LABELS, answer, campaign_of, settings_of, truth_of
+from tests.csv_files import write_rows
 
 
 def test_annotators_at_once_are_not_given_more_than_an_item_needs(tmp_path):
@@ -148,9 +152,12 @@ def test_many_annotators_at_once_and_every_answer_posted_twice(tmp_path):
     with campaign_of(tmp_path, settings) as campaign:
 
         def work(name: str) -> None:
-            while tasks := campaign.offer(name, 2):
+            while not campaign.finished:  # a hand that is empty now, as others hold all, may be filled later
+                tasks = campaign.offer(name, 2)
                 for _ in range(2):
                     answer(campaign, name, tasks)
+                if not tasks:
+                    time.sleep(0.001)
 
         threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(6)]
         for thread in threads:
@@ -161,3 +168,31 @@ def test_many_annotators_at_once_and_every_answer_posted_twice(tmp_path):
         assert len(kept) == len({(one.task, one.worker) for one in kept}) == len(campaign.answers)
         assert campaign.counts.tolist() == [3] * 30
         assert Counter(one.task for one in kept) == {f"i{n}": 3 for n in range(30)}
+
+
+def test_earlier_answers_show_from_the_start_whom_to_believe(tmp_path):
+    rows = [
+        [f"e{n}", name, LABELS[(n + wrong) % 2]]
+        for n in range(20)
+        for name, wrong in (("ann", 0), ("bob", 0), ("eve", n % 3 == 0), ("joe", n // 2 % 2))
+    ]
+    earlier = str(write_rows(tmp_path / "earlier.csv", ["task", "worker", "label"], rows))
+    settings = settings_of(tmp_path, 4, earlier=[earlier], min_answers=1)
+    with campaign_of(tmp_path, settings) as campaign:
+        assert campaign.belief.posterior.shape == (4, 2)
+        assert campaign.worth("ann", 4) > 2 * campaign.worth("joe", 4)
+        answer(campaign, "ann", [0])
+        answer(campaign, "joe", [0], right=False)
+        campaign.refresh()
+        assert LABELS[int(campaign.belief.posterior[0].argmax())] == truth_of(0)
+        assert len(campaign.answers) == 2
+        assert sorted(campaign.belief.quality) == ["ann", "bob", "eve", "joe"]
+    (tmp_path / "other").mkdir()
+    with campaign_of(tmp_path / "other", settings_of(tmp_path, 4, min_answers=1)) as campaign:
+        assert campaign.worth("ann", 4) == campaign.worth("joe", 4)
+
+
+def test_earlier_answers_are_to_other_items(tmp_path):
+    earlier = str(write_rows(tmp_path / "earlier.csv", ["task", "worker", "label"], [["i1", "ann", "cat"]]))
+    with pytest.raises(BadInput, match=r"earlier\.csv:2: the task i1 is an id of the items"):
+        earlier_answers(settings_of(tmp_path, 4, earlier=[earlier]))

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from tasks.crowd.annotate.items import Items
+from tasks.crowd.annotate.items import Given, Items, earlier_answers
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import Answer
 from tasks.crowd.answers import Answers
 from tasks.crowd.truth.collapsed import counts_of, crowd_matrix, leave_one_out, matrices
-from tasks.crowd.truth.inferred import hold
+from tasks.crowd.truth.inferred import UNKNOWN, hold
 from tasks.crowd.truth.methods import METHODS
 
 
@@ -62,7 +62,9 @@ def believe(
         known: codes of labels that are known, int64 (items,), UNKNOWN elsewhere.
     """
     labels = len(settings.labels)
-    coded = coded_answers(settings, items, [one for one in answers if one.worker not in eliminated])
+    everything: list[Answer | Given] = [*answers, *earlier_answers(settings)]
+    given = [one for one in everything if one.worker not in eliminated]
+    coded = coded_answers(settings, items, given)
     if not len(coded):
         even = np.full((len(items), labels), 1 / labels)
         return Belief(hold(even, known), {}, crowd_matrix(np.zeros((labels, labels))), {})
@@ -71,24 +73,30 @@ def believe(
         np.searchsorted(answered, coded.task),
         coded.worker,
         coded.label,
-        [items.ids[task] for task in answered],
+        [coded.tasks[task] for task in answered.tolist()],
         coded.workers,
         coded.labels,
     )
-    found = METHODS[settings.method]().infer(part, known[answered])
+    here = np.count_nonzero(
+        answered < len(items)
+    )  # of other items only what they tell of their annotators is wanted
+    golden = np.concatenate([known[answered[:here]], np.full(len(answered) - here, UNKNOWN)])
+    found = METHODS[settings.method]().infer(part, golden)
     counts = counts_of(part, found.posterior)
     crowd = crowd_matrix(counts.sum(axis=0))
     posterior = np.tile(found.posterior.mean(axis=0), (len(items), 1))
     as_it_is = settings.method in ("mv", "cvb")  # which does so at every step
-    posterior[answered] = found.posterior if as_it_is else leave_one_out(part, found.posterior)
+    weighed = found.posterior if as_it_is else leave_one_out(part, found.posterior)
+    posterior[answered[:here]] = weighed[:here]
     own = dict(zip(coded.workers, matrices(counts, crowd), strict=True))
     quality = dict(zip(coded.workers, found.quality.tolist(), strict=True))
     return Belief(hold(posterior, known), own, crowd, quality, found.iterations)
 
 
-def coded_answers(settings: AnnotateSettings, items: Items, answers: Sequence[Answer]) -> Answers:
-    """Answers as codes over all items, by item and annotator's name: whatever the order in which they came."""
-    task_of = {id: code for code, id in enumerate(items.ids)}
+def coded_answers(settings: AnnotateSettings, items: Items, answers: Sequence[Answer | Given]) -> Answers:
+    """Answers as codes over all items, and other items behind them, by item and annotator's name: whatever the order in which they came."""
+    tasks = [*items.ids, *sorted({one.task for one in answers}.difference(items.ids))]
+    task_of = {id: code for code, id in enumerate(tasks)}
     workers = sorted({one.worker for one in answers})
     worker_of = {name: code for code, name in enumerate(workers)}
     label_of = {label: code for code, label in enumerate(settings.labels)}
@@ -96,4 +104,4 @@ def coded_answers(settings: AnnotateSettings, items: Items, answers: Sequence[An
         [(task_of[one.task], worker_of[one.worker], label_of[one.label]) for one in answers], dtype=np.int64
     ).reshape(-1, 3)
     task, worker, label = codes[np.lexsort((codes[:, 1], codes[:, 0]))].T
-    return Answers(task, worker, label, items.ids, workers, settings.labels)
+    return Answers(task, worker, label, tasks, workers, settings.labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.corpus.read import fingerprint
 from tasks.crowd.annotate import adjudicate, judges, replay
-from tasks.crowd.annotate.items import items_of, read_answers
+from tasks.crowd.annotate.items import earlier_answers, items_of, read_answers
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
@@ -22,7 +22,10 @@ def absolute(settings: AnnotateSettings) -> AnnotateSettings:
     return settings.model_copy(
         update={
             **own,
-            "answers": [absolute_path(path) for path in settings.answers],
+            **{
+                name: [absolute_path(path) for path in getattr(settings, name)]
+                for name in ("answers", "earlier")
+            },
             "model": model,
             "judges": settings.judges
             if settings.is_remote
@@ -39,6 +42,7 @@ def input_fingerprints(settings: AnnotateSettings) -> dict[str, str]:
     return {
         **found,
         "answers": fingerprint(recorded) if recorded else "",
+        "earlier": fingerprint(settings.earlier) if settings.earlier else "",
         "Sluice's version": versions()["sluice"],
     }
 
@@ -54,6 +58,7 @@ def check_inputs(settings: AnnotateSettings) -> None:
         check_unused(FLOW, settings)
     check_runs_dir(FLOW, settings)
     items = items_of(settings)
+    earlier_answers(settings)
     if settings.annotators == "replay":
         if not settings.answers:
             raise BadInput("--annotators replay needs --answers: the recording (task, worker, label)")

@@ -128,15 +128,20 @@ def _known(name: str, flag: str, ids: Sequence[str], labels: Sequence[str]) -> n
     return found
 
 
-def read_answers(names: Sequence[str], items: Items, labels: Sequence[str]) -> Iterator[Given]:
+def read_answers(
+    names: Sequence[str], items: Items, labels: Sequence[str], flag: str = "--answers"
+) -> Iterator[Given]:
     """The answers of files with columns task, worker and label; rows without worker and label are still wanted ones.
+
+    Args:
+        flag: that names the files; those of --earlier are to other items.
 
     Raises:
         BadInput: a column is missing, half an answer, or a task or label that is not known.
     """
     known, possible = set(items.ids), set(labels)
     for name in names:
-        for number, record in records(name, "--answers"):
+        for number, record in records(name, flag):
             for column in (TASK, WORKER, LABEL):
                 if column not in record:
                     raise BadInput(f"{name}: no column {column}; it has: {listed(record)}")
@@ -150,11 +155,27 @@ def read_answers(names: Sequence[str], items: Items, labels: Sequence[str]) -> I
                 raise BadInput(
                     f"{place}: the worker's name has {len(worker)} characters, {LONGEST_NAME} at most"
                 )
-            if task not in known:
+            if flag == "--earlier" and task in known:
+                raise BadInput(f"{place}: the task {task} is an id of the items; --earlier is of other items")
+            if flag != "--earlier" and task not in known:
                 raise BadInput(f"{place}: the task {task or '(empty)'} is no id of the items")
             if label not in possible:
                 raise BadInput(f"{place}: the label is {label}, which is none of --labels: {listed(labels)}")
             yield Given(task, worker, label, place)
+
+
+def earlier_answers(settings: AnnotateSettings) -> list[Given]:
+    """Answers to other items, of --earlier.
+
+    Raises:
+        BadInput: as `read_answers`.
+    """
+    return _earlier(items_of(settings), tuple(settings.earlier), tuple(settings.labels))
+
+
+@cache
+def _earlier(items: Items, names: tuple[str, ...], labels: tuple[str, ...]) -> list[Given]:
+    return list(read_answers(names, items, labels, "--earlier"))
 
 
 def records(name: str, flag: str) -> Iterator[tuple[int, Record]]:

@@ -59,6 +59,10 @@ class AnnotateSettings(ModelSettings):
     answers: Annotated[list[str], Field(json_schema_extra=_ANNOTATORS)] = []
     """Answers (task, worker, label): the recording of 'replay'; with 'file' read again each time the run goes on."""
 
+    earlier: Annotated[list[str], Field(json_schema_extra=_ANNOTATORS)] = []
+    """Answers of the same annotators to other items with the same labels (task, worker, label), as answers.csv of an earlier campaign:
+    they show from the start whom to believe, and label nothing."""
+
     answer_price: Annotated[float, Field(ge=0, json_schema_extra=_ANNOTATORS)] = 0.0
     """What an answer of a person costs, US dollars; counts in --max-cost."""
 

@@ -23,8 +23,11 @@ def absolute(settings: ClusterSettings) -> ClusterSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
     return settings.model_copy(
         update={
-            **{name: absolute_path(getattr(settings, name)) for name in _FILES},
+            **{name: absolute_path(getattr(settings, name)) for name in (*_FILES, "price_table")},
             "answers": [absolute_path(path) for path in settings.answers],
+            "judges": settings.judges
+            if settings.is_remote
+            else [absolute_path(one) for one in settings.judges],
         }
     )
 
