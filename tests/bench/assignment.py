@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--method", nargs="*", default=[METHOD])
     parser.add_argument("--waiting", type=int, nargs="*", default=list(WAITING))
+    parser.add_argument(
+        "--earlier", type=float, default=0.0, help="share of the tasks that were answered before"
+    )
     parser.add_argument("--tau", type=float, nargs="*", default=[TAU])
     parser.add_argument("--least", type=int, nargs="*", default=[LEAST])
     parser.add_argument("--tune", action="store_true", help="the grid of the two, on the sets for that")
@@ -73,9 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         stops = [None, *map(list, product(options.tau, options.least))]
         cases = product(options.method, stops, options.waiting, options.strategies, range(options.seeds))
         for method, stop, waiting, strategy, seed in cases:
-            key = key_of(name, method, stop, waiting, strategy, seed)
+            key = key_of(options, name, method, stop, waiting, strategy, seed)
             if key not in found:
-                found[key] = {"key": key, **replay(answers, truth, strategy, method, stop, waiting, seed)}
+                case = (strategy, method, stop, waiting, options.earlier, seed)
+                found[key] = {"key": key, **replay(answers, truth, *case)}
                 with options.out.open("a") as file:
                     file.write(json.dumps(found[key]) + "\n")
         print(f"{name}: done", flush=True)
@@ -85,8 +89,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_text(options.page, text)
 
 
-def key_of(name: str, method: str, stop: list[float] | None, waiting: int, strategy: str, seed: int) -> str:
-    return f"{name} {method} {stop} {strategy}{f' of {waiting}' if waiting > 1 else ''} {seed}"
+def key_of(
+    options: argparse.Namespace,
+    name: str,
+    method: str,
+    stop: list[float] | None,
+    waiting: int,
+    strategy: str,
+    seed: int,
+) -> str:
+    after = f" after {options.earlier:g}" if options.earlier else ""
+    return f"{name} {method} {stop} {strategy}{f' of {waiting}' if waiting > 1 else ''}{after} {seed}"
 
 
 def load(name: str) -> tuple[Answers, np.ndarray]:
@@ -106,28 +119,33 @@ def replay(
     method: str,
     stop: list[float] | None,
     waiting: int,
+    earlier: float,
     seed: int,
 ) -> dict[str, Any]:
     """One campaign. Returns full accuracy, the curve (shares and accuracies), and where it ended."""
     random = generator(seed, "replay", strategy)
     inference = _Known(answers) if method == KNOWN else METHODS[method]()
-    full = _accuracy(inference.infer(answers), truth)
-    campaign = _Campaign(answers, inference)
-    every, due = max(1, len(answers) // POINTS), 0
+    before = generator(seed, "earlier").permutation(len(answers.tasks))[: round(earlier * len(answers.tasks))]
+    judged = truth.copy()
+    judged[before] = -1
+    full = _accuracy(inference.infer(answers), judged)
+    campaign = _Campaign(answers, inference, before)
+    paid = int(campaign.left.sum())
+    every, due = max(1, paid // POINTS), 0
     shares, accuracies = [], []
     while True:
         if campaign.spent >= due:
             campaign.infer()
-            shares.append(campaign.spent / len(answers))
-            accuracies.append(_accuracy(campaign.found, truth))
+            shares.append(campaign.spent / paid)
+            accuracies.append(_accuracy(campaign.found, judged))
             due = campaign.spent + every
         if not campaign.ask(strategy, stop, waiting, random):
             break
     campaign.infer()
     return {
         "full": full,
-        "shares": [*shares, campaign.spent / len(answers)],
-        "accuracies": [*accuracies, _accuracy(campaign.found, truth)],
+        "shares": [*shares, campaign.spent / paid],
+        "accuracies": [*accuracies, _accuracy(campaign.found, judged)],
     }
 
 
@@ -146,13 +164,18 @@ class _Known(TruthInference):
 
 
 class _Campaign:
-    """What has been revealed of the recorded answers, and what it says."""
+    """What has been revealed of the recorded answers, and what it says.
 
-    def __init__(self, answers: Answers, method: TruthInference) -> None:
+    Args:
+        before: tasks all of whose answers are known from the start.
+    """
+
+    def __init__(self, answers: Answers, method: TruthInference, before: np.ndarray) -> None:
         self.answers, self.method = answers, method
-        self.revealed = np.zeros(len(answers), dtype=bool)
-        self.answered = np.zeros(len(answers.tasks), dtype=np.int64)
-        self.left = answers.per_worker.astype(float)
+        self.before = np.isin(np.arange(len(answers.tasks)), before)
+        self.revealed = self.before[answers.task]
+        self.answered = np.where(self.before, answers.per_task, 0)
+        self.left = np.bincount(answers.worker[~self.revealed], minlength=len(answers.workers)).astype(float)
         order = np.lexsort((answers.task, answers.worker))
         self.mine = np.split(order, np.cumsum(answers.per_worker)[:-1])  # rows of each worker's answers
         self.spent = 0
@@ -160,7 +183,7 @@ class _Campaign:
     def infer(self) -> None:
         """Everything anew, by what is revealed."""
         labels = len(self.answers.labels)
-        if not self.spent:
+        if not self.revealed.any():
             even = np.full((len(self.answers.tasks), labels), 1 / labels)
             matrices = np.full((len(self.answers.workers), labels, labels), 0.3 / max(1, labels - 1))
             matrices[:, np.arange(labels), np.arange(labels)] = 0.7
@@ -177,7 +200,7 @@ class _Campaign:
     def ask(self, strategy: str, stop: list[float] | None, waiting: int, random: np.random.Generator) -> bool:
         """One worker's visit; False where nothing can be asked any more."""
         tau, least = stop or (2.0, 1)
-        done = closed(self.posterior, self.answered, tau, 10**9, int(least))
+        done = closed(self.posterior, self.answered, tau, 10**9, int(least)) | self.before
         if stop:
             self.left = np.bincount(
                 self.answers.worker[~self.revealed & ~done[self.answers.task]], minlength=len(self.left)
@@ -227,8 +250,9 @@ def reached(shares: np.ndarray, accuracies: np.ndarray, wanted: float) -> float:
 def page(found: dict[Any, dict[str, Any]], options: argparse.Namespace) -> str:
     assert __doc__ is not None
     parts = ["# Online assignment", __doc__.split("\n\n", 2)[2].strip()]
+    after = f", {options.earlier:.0%} of the tasks answered before" if options.earlier else ""
     for name, method in product(options.sets, options.method):
-        parts.append(f"## {name}, {method}\n\n" + _set_tables(found, options, name, method))
+        parts.append(f"## {name}, {method}{after}\n\n" + _set_tables(found, options, name, method))
     return "\n\n".join(parts) + "\n"
 
 
@@ -236,7 +260,10 @@ def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, n
     rows, curve, stopped = [], [], []
     full = 0.0
     for waiting, strategy in product(options.waiting, options.strategies):
-        runs = [found[key_of(name, method, None, waiting, strategy, seed)] for seed in range(options.seeds)]
+        runs = [
+            found[key_of(options, name, method, None, waiting, strategy, seed)]
+            for seed in range(options.seeds)
+        ]
         grid = np.linspace(0, 1, POINTS + 1)
         curves = np.array([np.interp(grid, run["shares"], run["accuracies"]) for run in runs])
         full = runs[0]["full"]
@@ -249,7 +276,7 @@ def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, n
         curve.append([str(waiting), strategy, *(f"{curves[:, share].mean():.4f}" for share in SHOWN)])
         for tau, least in product(options.tau, options.least):
             ends = [
-                found[key_of(name, method, [tau, least], waiting, strategy, seed)]
+                found[key_of(options, name, method, [tau, least], waiting, strategy, seed)]
                 for seed in range(options.seeds)
             ]
             spent, right = [end["shares"][-1] for end in ends], [end["accuracies"][-1] for end in ends]
