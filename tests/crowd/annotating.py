@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tasks.crowd.annotate import rounds
 from tasks.crowd.annotate.campaign import STORE, Campaign
 from tasks.crowd.annotate.items import items_of
 from tasks.crowd.annotate.settings import AnnotateSettings
@@ -57,3 +59,25 @@ def recorded(folder: Path, count: int, workers: int, wrong: int = 3) -> Path:
             spoilt = (n * 7 + worker * 5) % (2 if worker == workers - 1 else wrong + worker) == 0
             rows.append([f"i{n}", f"w{worker}", LABELS[1 - place if spoilt else place]])
     return write_rows(folder / "recorded.csv", ["task", "worker", "label"], rows)
+
+
+class Killed(BaseException):
+    """As a kill would: nothing may catch it."""
+
+
+def run_all(folder: Path, settings: AnnotateSettings) -> list[dict[str, Any]]:
+    while plan := rounds.next_round(folder, settings):
+        rounds.collect(folder, settings, plan)
+    return rounds.played(folder)
+
+
+def state_of(folder: Path, settings: AnnotateSettings) -> tuple[list[Any], bytes]:
+    with campaign_of(folder, settings, round=99) as campaign:
+        answers = sorted((one.task, one.worker, one.label, one.round) for one in campaign.answers)
+        return answers, campaign.belief.posterior.tobytes()
+
+
+def shares(folder: Path, settings: AnnotateSettings) -> dict[str, float]:
+    """Of all answers what part is whose."""
+    answers, _ = state_of(folder, settings)
+    return {name: share / len(answers) for name, share in Counter(one[1] for one in answers).items()}
