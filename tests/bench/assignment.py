@@ -266,11 +266,13 @@ def _set_tables(found: dict[Any, dict[str, Any]], options: argparse.Namespace, n
         ]
         grid = np.linspace(0, 1, POINTS + 1)
         curves = np.array([np.interp(grid, run["shares"], run["accuracies"]) for run in runs])
-        full = runs[0]["full"]
+        full = mean(
+            run["full"] for run in runs
+        )  # of the tasks that are judged, which are others for each seed
         cells = []
         for less in ALLOWED:
             together = reached(grid, curves.mean(axis=0), full - less)
-            single = [reached(grid, one, full - less) for one in curves]
+            single = [reached(grid, one, run["full"] - less) for one, run in zip(curves, runs, strict=True)]
             cells.append(f"{together:.2f} ({_spread(single, 2)})")
         rows.append([str(waiting), strategy, *cells])
         curve.append([str(waiting), strategy, *(f"{curves[:, share].mean():.4f}" for share in SHOWN)])
