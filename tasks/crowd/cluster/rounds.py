@@ -133,7 +133,7 @@ def source_of(run: Path, settings: ClusterSettings, number: int) -> Callable[[np
 
 def round_line(facts: Facts) -> str:
     """What a round came to, in a line."""
-    line = f"round {facts['number']}: {facts['questions']:,} pairs asked, {facts['answers']:,} answers, ${facts['cost']:,.2f}"
+    line = f"round {facts['number']}: {facts['questions']:,} pairs asked, {facts['answers']:,} answers, ${facts['cost']:,.4f}"
     return line + (f", {facts['undecided']:,} left to the score" if facts["undecided"] else "")
 
 
