@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from tasks.llm.ask import Asker, Asking, Limits
+from tasks.llm.ask import Asker, Asking, Limits, OutOfMoney
 from tasks.llm.batched import BatchAsker
 from tasks.llm.endpoint import Endpoint, Server, checked_address, key_from
 from tasks.llm.local import LocalModel, check_local
 from tasks.llm.prices import Prices, price_of
 from tasks.llm.store import RequestStore
-from tasks.records import BadInput
-from tasks.run.folder import payer_of
+from tasks.records import BadInput, Stopped
+from tasks.run.folder import absolute_path, payer_of
 from tasks.run.settings import RunSettings, group
+
+Model = TypeVar("Model")
 
 BATCH = "batch"  # folder of a run: files for a batch API, and its results
 _MODEL = group("Model")
@@ -156,6 +158,32 @@ def _check_key(source: str) -> None:
         )
     if not key_from(source) and source not in ("", _KEY):
         raise BadInput("--llm-key names an environment variable that is not set")
+
+
+def absolute_model(settings: ModelSettings, name: str) -> str:
+    """A model's name; where it is a folder of this machine, the absolute path."""
+    return name if settings.is_remote else absolute_path(name)
+
+
+def in_turn(settings: ModelSettings, models: Iterable[Model], ask: Callable[[Model], None]) -> None:
+    """Have several models asked, one after the other.
+
+    What is put off is told when all have had their turn: where the budget does not suffice for one another may be cheaper,
+    and the requests to all are written into files for a batch API at once.
+
+    Raises:
+        Stopped: what `ask` raised first.
+    """
+    put_off: Stopped | None = None
+    for model in models:
+        try:
+            ask(model)
+        except Stopped as why:
+            if not (settings.llm_batch or isinstance(why, OutOfMoney)):
+                raise
+            put_off = put_off or why
+    if put_off:
+        raise put_off
 
 
 def requests_path(settings: RunSettings) -> Path:

@@ -204,14 +204,14 @@ class RequestStore(SqliteFile):
                 (endpoint, time.time() + seconds),
             )
 
-    def spending(self, payer: str, stage: str | None = None) -> Spending:
-        """What a payer has paid, in all stages or in one."""
-        where = "payer = ?" if stage is None else "payer = ? AND stage = ?"
+    def spending(self, payer: str, *stages: str) -> Spending:
+        """What a payer has paid, in all stages or in these."""
+        where = f"payer = ? AND stage IN ({', '.join('?' * len(stages))})" if stages else "payer = ?"
         with self.in_one_line():
             row = self.connection.execute(
                 "SELECT count(*), total(retries), total(sent), total(cached), total(answered), total(cost) "
                 f"FROM calls WHERE {where}",
-                (payer,) if stage is None else (payer, stage),
+                (payer, *stages),
             ).fetchone()
         requests, retries, sent, cached, answered = map(int, row[:5])
         return Spending(requests, retries, sent, cached, answered, cost=row[5])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.llm.settings import check_model
+from tasks.llm.settings import absolute_model, check_model
 from tasks.loop.settings import EqualSettings
 from tasks.prepare.check import absolute_paths, check_corpus, fingerprints
 from tasks.records import BadInput
@@ -20,7 +20,8 @@ def absolute(settings: EqualSettings) -> EqualSettings:
     """
     own = {
         "student": absolute_path(settings.student, "tiny"),
-        "model": settings.model if settings.is_remote else absolute_path(settings.model),
+        "model": absolute_model(settings, settings.model),
+        "judge_models": [absolute_model(settings, name) for name in settings.judge_models],
         "price_table": absolute_path(settings.price_table),
     }
     return settings.model_copy(update={**absolute_paths(settings), **own})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.corpus.read import fingerprint
-from tasks.llm.settings import check_model
+from tasks.llm.settings import absolute_model, check_model
 from tasks.match.read import read_pairs
 from tasks.records import BadInput
 from tasks.resolve.records import records_of
@@ -21,7 +21,7 @@ def absolute(settings: BatcherSettings) -> BatcherSettings:
             **{name: absolute_path(getattr(settings, name)) for name in ("left", "right", "pairs")},
             "labels": [absolute_path(path) for path in settings.labels],
             "encoder": absolute_path(settings.encoder, "lsa"),
-            "model": settings.model if settings.is_remote else absolute_path(settings.model),
+            "model": absolute_model(settings, settings.model),
             "price_table": absolute_path(settings.price_table),
         }
     )

@@ -6,6 +6,7 @@ from tasks.corpus.read import fingerprint
 from tasks.crowd.annotate import adjudicate, judges, replay
 from tasks.crowd.annotate.items import earlier_answers, items_of, read_answers
 from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.llm.settings import absolute_model
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 
@@ -18,7 +19,6 @@ def absolute(settings: AnnotateSettings) -> AnnotateSettings:
     own = {
         name: absolute_path(getattr(settings, name)) for name in ("items", "golden", "truth", "price_table")
     }
-    model = settings.model if settings.is_remote else absolute_path(settings.model)
     return settings.model_copy(
         update={
             **own,
@@ -26,10 +26,8 @@ def absolute(settings: AnnotateSettings) -> AnnotateSettings:
                 name: [absolute_path(path) for path in getattr(settings, name)]
                 for name in ("answers", "earlier")
             },
-            "model": model,
-            "judges": settings.judges
-            if settings.is_remote
-            else [absolute_path(one) for one in settings.judges],
+            "model": absolute_model(settings, settings.model),
+            "judges": [absolute_model(settings, name) for name in settings.judges],
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,13 @@ from pydantic import BaseModel, create_model
 from tasks.crowd.annotate.campaign import Campaign
 from tasks.crowd.annotate.items import Items
 from tasks.crowd.annotate.settings import AnnotateSettings
-from tasks.llm.ask import OutOfMoney, each
+from tasks.llm.ask import each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Usage
-from tasks.llm.settings import asking, requests_path
+from tasks.llm.settings import asking, in_turn, requests_path
 from tasks.llm.store import RequestStore
-from tasks.records import BadInput, Stopped
+from tasks.records import BadInput
 from tasks.run import terminal
 
 Facts = dict[str, Any]
@@ -147,42 +147,37 @@ def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: in
     waiting: dict[str, list[list[int]]] = {}
     for name, tasks in campaign.open_batches():
         waiting.setdefault(name, []).append(tasks)
-    stopped: Stopped | None = None
-    for name, batches in waiting.items():
-        try:
-            asyncio.run(_ask(run, campaign, judges[name], batches))
-        except Stopped as why:
-            if not (settings.llm_batch or isinstance(why, OutOfMoney)):
-                raise
-            stopped = (
-                stopped or why
-            )  # another may be cheaper; and requests to all are written into files at once
-    if stopped:
-        raise stopped
+
+    def ask(name: str) -> None:
+        asyncio.run(_ask(run, campaign, judges[name], waiting[name]))
+
+    in_turn(settings, waiting, ask)
 
 
 def _hand_out(campaign: Campaign, judges: Sequence[Judge], quota: int) -> None:
     """A request's worth of items at a time, while there are any: to the judges in turn, or to the best of those whose turn is next."""
     turn = deque(judges)
+    prices = {judge.name: judge.settings.prices().cost(_USUAL) for judge in judges}
     left = quota - campaign.this_round - len(campaign.in_hand)
     while left > 0 and turn:
         count = min(campaign.settings.batch_size, left)
-        judge = _best(campaign, list(turn)[: campaign.settings.waiting], count)
+        judge = _best(campaign, list(turn)[: campaign.settings.waiting], prices, count)
         turn.remove(judge)
         if given := len(campaign.offer(judge.name, count)):
             turn.append(judge)  # of others there is nothing more for them
             left -= given
 
 
-def _best(campaign: Campaign, judges: Sequence[Judge], count: int) -> Judge:
+def _best(campaign: Campaign, judges: Sequence[Judge], prices: Mapping[str, float], count: int) -> Judge:
     """Whose next answers are expected to tell most for what they cost; of equal ones the first."""
     if len(judges) == 1:
         return judges[0]
-    prices = [judge.settings.prices().cost(_USUAL) for judge in judges]
-    worth = [campaign.worth(judge.name, count) for judge in judges]
-    if all(prices):
-        worth = [told / price for told, price in zip(worth, prices, strict=True)]
-    return judges[max(range(len(judges)), key=lambda at: round(worth[at], 12))]
+    priced = all(prices.values())
+
+    def worth(judge: Judge) -> float:
+        return round(campaign.worth(judge.name, count) / (prices[judge.name] if priced else 1.0), 12)
+
+    return max(judges, key=worth)
 
 
 async def _ask(run: Path, campaign: Campaign, judge: Judge, batches: list[list[int]]) -> None:

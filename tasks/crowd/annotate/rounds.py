@@ -152,18 +152,13 @@ def _account(run: Path, settings: AnnotateSettings, campaign: Campaign, number: 
         return
     payer = payer_of(run)
     with RequestStore(requests_path(settings)) as replies:
-        spent = [
-            replies.spending(payer, judges.stage_of(judge, number)) for judge in judges.judges_of(settings)
-        ]
+        stages = (judges.stage_of(judge, number) for judge in judges.judges_of(settings))
+        spent = replies.spending(payer, *stages)
     ledger.append(
         number,
         settings.annotators,
         pairs=len(given),
-        requests=sum(one.requests for one in spent),
-        retries=sum(one.retries for one in spent),
-        tokens_sent=sum(one.sent for one in spent),
-        tokens_cached=sum(one.cached for one in spent),
-        tokens_answered=sum(one.answered for one in spent),
         cost=cost,
-        cost_paid=sum(one.cost for one in spent),
+        cost_paid=spent.cost,
+        **spent.counts,
     )

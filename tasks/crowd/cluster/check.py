@@ -10,6 +10,7 @@ from tasks.crowd.cluster import models
 from tasks.crowd.cluster.read import read_confusion
 from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.llm.settings import absolute_model
 from tasks.records import BadInput
 from tasks.routing import choose_band
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
@@ -25,9 +26,7 @@ def absolute(settings: ClusterSettings) -> ClusterSettings:
         update={
             **{name: absolute_path(getattr(settings, name)) for name in (*_FILES, "price_table")},
             "answers": [absolute_path(path) for path in settings.answers],
-            "judges": settings.judges
-            if settings.is_remote
-            else [absolute_path(one) for one in settings.judges],
+            "judges": [absolute_model(settings, name) for name in settings.judges],
         }
     )
 

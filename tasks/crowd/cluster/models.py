@@ -12,14 +12,14 @@ import numpy as np
 from tasks.crowd.cluster.crowd import Given
 from tasks.crowd.cluster.records import Read, candidates_of
 from tasks.crowd.cluster.settings import ClusterSettings
-from tasks.llm.ask import OutOfMoney, each
+from tasks.llm.ask import each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder
 from tasks.llm.request import Usage
-from tasks.llm.settings import asking, check_model, requests_path
+from tasks.llm.settings import asking, check_model, in_turn, requests_path
 from tasks.llm.store import RequestStore
 from tasks.llm.verdict import Verdict, form
-from tasks.records import BadInput, Stopped
+from tasks.records import BadInput
 from tasks.run import terminal
 from tasks.run.folder import payer_of
 
@@ -55,21 +55,17 @@ class Models:
         found = candidates_of(self.settings)
         texts = [_text(found, row) for row in rows.tolist()]
         said: dict[tuple[int, str], int] = {}
-        cost, stopped = 0.0, None
-        for name in self.settings.judges:
-            try:
-                cost += asyncio.run(self._ask(name, rows, texts, said))
-            except Stopped as why:
-                if not (self.settings.llm_batch or isinstance(why, OutOfMoney)):
-                    raise
-                stopped = stopped or why  # requests to all models are written into files at once
-        if stopped:
-            raise stopped
+        costs: list[float] = []
+
+        def ask(name: str) -> None:
+            asyncio.run(self._ask(name, rows, texts, said, costs))
+
+        in_turn(self.settings, self.settings.judges, ask)
         answered = {row for row, _ in said}
         silent = [row for row in rows.tolist() if row not in answered]
         self.undecided = len(silent)
         said |= {(row, SCORE): int(found.pairs.score[row] >= _LEFT_TO_SCORE) for row in silent}
-        self.figures = {"cost": cost, **self._paid()}
+        self.figures = {"cost": sum(costs), **self._paid()}
         given = sorted(said.items())
         return (
             np.array([row for (row, _), _ in given], dtype=np.int64),
@@ -78,11 +74,15 @@ class Models:
         )
 
     async def _ask(
-        self, name: str, rows: np.ndarray, texts: Sequence[str], said: dict[tuple[int, str], int]
-    ) -> float:
-        """Have one model answer. Returns what its answers cost, US dollars."""
+        self,
+        name: str,
+        rows: np.ndarray,
+        texts: Sequence[str],
+        said: dict[tuple[int, str], int],
+        costs: list[float],
+    ) -> None:
+        """Have one model answer: what it says, by row and name, goes into `said`, what that costs into `costs`, US dollars."""
         own = _of(self.settings, name)
-        costs: list[float] = []
         with RequestStore(requests_path(own)) as replies:
             async with asking(own, replies, self.run, stage=self._stage(name)) as asker:
                 ladder = Ladder(_form(own), asker)
@@ -98,17 +98,14 @@ class Models:
                 size = own.batch_size
                 batches = [range(at, min(at + size, len(texts))) for at in range(0, len(texts), size)]
                 await each(asker, batches, work)
-        return sum(costs)
 
     def _stage(self, name: str) -> str:
         return f"{name} in round {self.round}"
 
     def _paid(self) -> dict[str, float]:
         with RequestStore(requests_path(self.settings)) as replies:
-            payer = payer_of(self.run)
-            spent = [replies.spending(payer, self._stage(name)) for name in self.settings.judges]
-        counts = {name: sum(one.counts[name] for one in spent) for name in spent[0].counts}
-        return {**counts, "cost_paid": sum(one.cost for one in spent)}
+            spent = replies.spending(payer_of(self.run), *map(self._stage, self.settings.judges))
+        return {**spent.counts, "cost_paid": spent.cost}
 
 
 def price_of_pair(settings: ClusterSettings) -> float:
