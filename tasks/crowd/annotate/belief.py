@@ -77,9 +77,8 @@ def believe(
         coded.workers,
         coded.labels,
     )
-    here = np.count_nonzero(
-        answered < len(items)
-    )  # of other items only what they tell of their annotators is wanted
+    # Other items stand behind those of the campaign: only what they tell of their annotators is wanted.
+    here = np.count_nonzero(answered < len(items))
     golden = np.concatenate([known[answered[:here]], np.full(len(answered) - here, UNKNOWN)])
     found = METHODS[settings.method]().infer(part, golden)
     counts = counts_of(part, found.posterior)

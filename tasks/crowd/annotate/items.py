@@ -128,18 +128,22 @@ def _known(name: str, flag: str, ids: Sequence[str], labels: Sequence[str]) -> n
     return found
 
 
-def read_answers(
-    names: Sequence[str], items: Items, labels: Sequence[str], flag: str = "--answers"
-) -> Iterator[Given]:
+def read_answers(names: Sequence[str], items: Items, labels: Sequence[str]) -> Iterator[Given]:
     """The answers of files with columns task, worker and label; rows without worker and label are still wanted ones.
-
-    Args:
-        flag: that names the files; those of --earlier are to other items.
 
     Raises:
         BadInput: a column is missing, half an answer, or a task or label that is not known.
     """
-    known, possible = set(items.ids), set(labels)
+    known = set(items.ids)
+    for one in _given(names, labels, "--answers"):
+        if one.task not in known:
+            raise BadInput(f"{one.place}: the task {one.task or '(empty)'} is no id of the items")
+        yield one
+
+
+def _given(names: Sequence[str], labels: Sequence[str], flag: str) -> Iterator[Given]:
+    """The answers of files, whatever they are to."""
+    possible = set(labels)
     for name in names:
         for number, record in records(name, flag):
             for column in (TASK, WORKER, LABEL):
@@ -155,10 +159,6 @@ def read_answers(
                 raise BadInput(
                     f"{place}: the worker's name has {len(worker)} characters, {LONGEST_NAME} at most"
                 )
-            if flag == "--earlier" and task in known:
-                raise BadInput(f"{place}: the task {task} is an id of the items; --earlier is of other items")
-            if flag != "--earlier" and task not in known:
-                raise BadInput(f"{place}: the task {task or '(empty)'} is no id of the items")
             if label not in possible:
                 raise BadInput(f"{place}: the label is {label}, which is none of --labels: {listed(labels)}")
             yield Given(task, worker, label, place)
@@ -168,14 +168,20 @@ def earlier_answers(settings: AnnotateSettings) -> list[Given]:
     """Answers to other items, of --earlier.
 
     Raises:
-        BadInput: as `read_answers`.
+        BadInput: as `read_answers`, or a task is one of the items.
     """
     return _earlier(items_of(settings), tuple(settings.earlier), tuple(settings.labels))
 
 
 @cache
 def _earlier(items: Items, names: tuple[str, ...], labels: tuple[str, ...]) -> list[Given]:
-    return list(read_answers(names, items, labels, "--earlier"))
+    found, known = list(_given(names, labels, "--earlier")), set(items.ids)
+    for one in found:
+        if one.task in known:
+            raise BadInput(
+                f"{one.place}: the task {one.task} is an id of the items; --earlier is of other items"
+            )
+    return found
 
 
 def records(name: str, flag: str) -> Iterator[tuple[int, Record]]:
