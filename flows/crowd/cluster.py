@@ -15,7 +15,7 @@ from tasks.run.stages import Facts, Stage, run_label, timed
 
 read_pairs = Stage(stages.read, "read pairs")
 ask_crowd = Stage(rounds.collect, "ask the crowd in round {plan[number]}")
-decide = Stage(stages.decide, "decide")
+write_answers = Stage(stages.answered, "write answers")
 write_tables = Stage(finish.tables, "write tables")
 check_pairs = Stage(finish.gate, "check pairs")
 
@@ -45,7 +45,7 @@ def cluster(settings: ClusterSettings) -> Facts:
             played.append(this_round(settings, str(run), plan))
             terminal.current().note(rounds.round_line(played[-1]))
             artifacts.figures_table(f"{FLOW}-rounds", rounds.rounds_table(played), "What was asked, by round")
-        asked = decide(run, settings, rounds=played)
+        asked = write_answers(run, settings, rounds=played)
         tables = write_tables(run, settings, asked=asked)
         check_pairs(run, settings, tables=tables)
         summary = finish.summarise(settings, data=data, asked=asked, tables=tables)

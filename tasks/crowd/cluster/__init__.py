@@ -11,7 +11,7 @@ crowd.py     answers and what they say together; a simulated crowd
 people.py    recorded answers, and those that people fill in
 models.py    answers of language models
 rounds.py    the plan carried out, round by round
-stages.py    read, estimate, decide
+stages.py    read, estimate, write what was answered
 finish.py    tables, figures, checks
 report.py    the page
 """

@@ -37,12 +37,16 @@ class Asked:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Ask about pairs. Returns the probability of a match of every pair, float64 (m,), NaN where it was not asked."""
+        self.hear(rows)
+        return self.match()
+
+    def hear(self, rows: np.ndarray) -> None:
+        """Take in the answers about pairs."""
         given, workers, labels = self.source(rows)
         self._rows.append(given)
         self._workers.extend(workers)
         self._labels.append(labels)
         self.rounds.append((len(rows), len(given)))
-        return self.match()
 
     def match(self) -> np.ndarray:
         """As all answers so far say."""

@@ -13,8 +13,8 @@ from tasks.corpus.formats import given_with
 from tasks.crowd.cluster.plan import ASKED, AUDITED, CLUSTERED, DEDUCED, PRUNED, TAKEN
 from tasks.crowd.cluster.read import read_truth
 from tasks.crowd.cluster.records import candidates_of
+from tasks.crowd.cluster.rounds import load_decided
 from tasks.crowd.cluster.settings import ClusterSettings
-from tasks.crowd.cluster.stages import load_decided
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
 from tasks.run.tables import csv_of, write_csv, write_json, write_text

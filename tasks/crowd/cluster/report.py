@@ -11,8 +11,9 @@ from typing import Any
 from tasks.crowd.cluster.finish import pair_rows
 from tasks.crowd.cluster.plan import ASKED, AUDITED
 from tasks.crowd.cluster.records import candidates_of
+from tasks.crowd.cluster.rounds import load_decided
 from tasks.crowd.cluster.settings import ClusterSettings
-from tasks.crowd.cluster.stages import WORKERS, load_decided
+from tasks.crowd.cluster.stages import WORKERS
 from tasks.run.pages import settings_of, templates
 from tasks.run.tables import write_text
 

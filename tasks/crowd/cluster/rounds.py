@@ -26,17 +26,21 @@ from tasks.run.arrays import load_array, save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
-from tasks.run.tables import read_rows, write_table
+from tasks.run.tables import read_json, read_rows, write_json, write_table
 
 Facts = dict[str, Any]
 
+DECIDED = "stages/decided.json"
 QUESTIONS, ANSWERS = "questions.npy", "answers.parquet"
 _SCHEMA = pa.schema([("pair", pa.int64()), ("worker", pa.string()), ("label", pa.int8())])
 
 
 def planned(run: Path, settings: ClusterSettings) -> Iterator[Facts]:
-    """The rounds, each with its questions written down; the next is planned by what the last left in its folder."""
-    asked, plan = replayed(run, settings), plan_of(settings)
+    """The rounds, each with its questions written down; the next is planned by what the last left in its folder.
+
+    When the plan has ended, what it found is in DECIDED.
+    """
+    asked, plan = _replayed(run, settings), plan_of(settings)
     try:
         rows = next(plan)
         while True:
@@ -45,11 +49,25 @@ def planned(run: Path, settings: ClusterSettings) -> Iterator[Facts]:
             save_array(run / path, rows)
             yield {"number": number, "questions": len(rows), "asks": digest(run / path)}
             rows = plan.send(asked(rows))
-    except StopIteration:
-        return
+    except StopIteration as end:
+        _save(run / DECIDED, end.value)
 
 
-def replayed(run: Path, settings: ClusterSettings) -> Asked:
+def heard(run: Path, settings: ClusterSettings, rounds: int) -> Asked:
+    """All that was answered in so many rounds."""
+    asked = _replayed(run, settings)
+    for number in range(1, rounds + 1):
+        asked.hear(load_array(run / _folder(number) / QUESTIONS))
+    return asked
+
+
+def load_decided(run: Path) -> Facts:
+    """What the plan found: lists of cluster, how, match (None where not asked) and dropped, with low, high and dissent."""
+    found: Facts = read_json(run / DECIDED)
+    return found
+
+
+def _replayed(run: Path, settings: ClusterSettings) -> Asked:
     """One who asks, and is told what was answered in each round."""
 
     def answered(rows: np.ndarray) -> Given:
@@ -153,6 +171,30 @@ def rounds_table(rounds: Sequence[Facts]) -> list[list[str]]:
             for one in rounds
         ),
     ]
+
+
+def _save(path: Path, outcome: Decided) -> None:
+    dissent = outcome.dissent
+    write_json(
+        path,
+        {
+            "cluster": outcome.cluster.tolist(),
+            "how": outcome.how.tolist(),
+            "match": [None if np.isnan(one) else round(one, 6) for one in outcome.match.tolist()],
+            "dropped": outcome.dropped.tolist(),
+            "low": outcome.band.low,
+            "high": outcome.band.high,
+            "labels_wanted": outcome.band.wanted,
+            "dissent": None
+            if dissent is None
+            else {
+                "share": dissent.share,
+                "low": dissent.low,
+                "high": dissent.high,
+                "asked": dissent.asked,
+            },
+        },
+    )
 
 
 def _folder(number: int) -> Path:

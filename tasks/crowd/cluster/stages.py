@@ -1,8 +1,7 @@
-"""The stages of `sluice crowd cluster` over a run's folder: read, estimate, decide."""
+"""The stages of `sluice crowd cluster` over a run's folder: read, estimate, write what was answered."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,16 @@ import numpy as np
 from tasks.crowd.cluster.crowd import Asked
 from tasks.crowd.cluster.models import price_of_pair
 from tasks.crowd.cluster.people import WANTED
-from tasks.crowd.cluster.plan import Decided
 from tasks.crowd.cluster.records import candidates_of
-from tasks.crowd.cluster.rounds import plan_of, replayed
+from tasks.crowd.cluster.rounds import DECIDED, heard, load_decided, plan_of
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cost.estimate import expected
 from tasks.crowd.cost.pages import pages
-from tasks.crowd.cost.pairs import follow
-from tasks.run.tables import REJECTED, write_csv, write_json, write_table
+from tasks.run.tables import REJECTED, write_csv, write_table
 
 Facts = dict[str, Any]
 
-REJECTS, DECIDED, ANSWERS, WORKERS = "rejected.parquet", "stages/decided.json", "answers.csv", "workers.csv"
+REJECTS, ANSWERS, WORKERS = "rejected.parquet", "answers.csv", "workers.csv"
 
 # Imagined crowds of an estimate, fewer where there are many pairs: the plan of 100,000 takes up to a minute.
 _DRAWS, _FEW = 5, 50_000
@@ -50,11 +47,9 @@ def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
     }
 
 
-def decide(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> Facts:
-    """Clusters and pairs by all that was answered, and the answers as a table."""
-    found, asked = candidates_of(settings), replayed(run, settings)
-    outcome = follow(plan_of(settings), asked)
-    _save(run / DECIDED, outcome)
+def answered(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> Facts:
+    """All that was answered as tables of answers and workers, and what it cost."""
+    found, asked = candidates_of(settings), heard(run, settings, len(rounds))
     answers: Facts = {"answers": 0, "workers": 0}
     if asked.rounds:
         answers = _write_answers(run, settings, asked)
@@ -62,7 +57,9 @@ def decide(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> Fac
         write_csv(run / ANSWERS, ("left_id", "right_id", "worker", "label"), ())
         write_csv(run / WORKERS, _WORKER_HEAD, ())
     (run / WANTED).unlink(missing_ok=True)
-    rows = np.flatnonzero(~np.isnan(outcome.match))
+    rows = np.array(
+        [row for row, match in enumerate(load_decided(run)["match"]) if match is not None], np.int64
+    )
     on_pages = pages(found.pairs.left[rows], found.pairs.right[rows], settings.page_records)
     return {
         "files": [DECIDED, ANSWERS, WORKERS],
@@ -73,12 +70,6 @@ def decide(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> Fac
         "cost": sum(one["cost"] for one in rounds),
         **answers,
     }
-
-
-def load_decided(run: Path) -> Facts:
-    """What `decide` left: lists of cluster, how, match (None where not asked) and dropped, with low, high and dissent."""
-    found: Facts = json.loads((run / DECIDED).read_text(encoding="utf-8"))
-    return found
 
 
 _WORKER_HEAD = ("worker", "answers", "quality", "same_if_different", "different_if_same")
@@ -110,27 +101,3 @@ def _write_answers(run: Path, settings: ClusterSettings, asked: Asked) -> Facts:
     )
     write_csv(run / WORKERS, _WORKER_HEAD, rows)
     return {"answers": len(answers), "workers": len(answers.workers)}
-
-
-def _save(path: Path, outcome: Decided) -> None:
-    dissent = outcome.dissent
-    write_json(
-        path,
-        {
-            "cluster": outcome.cluster.tolist(),
-            "how": outcome.how.tolist(),
-            "match": [None if np.isnan(one) else round(one, 6) for one in outcome.match.tolist()],
-            "dropped": outcome.dropped.tolist(),
-            "low": outcome.band.low,
-            "high": outcome.band.high,
-            "labels_wanted": outcome.band.wanted,
-            "dissent": None
-            if dissent is None
-            else {
-                "share": dissent.share,
-                "low": dissent.low,
-                "high": dissent.high,
-                "asked": dissent.asked,
-            },
-        },
-    )
