@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,18 @@ def recorded(folder: Path, count: int, workers: int, wrong: int = 3) -> Path:
 
 class Killed(BaseException):
     """As a kill would: nothing may catch it."""
+
+
+def dying(at: int) -> Callable[..., list[bool]]:
+    """A Campaign.accept that is killed when it is called the `at`th time."""
+    accept, called = Campaign.accept, itertools.count(1)
+
+    def dies(self: Campaign, *arguments: Any, **more: Any) -> list[bool]:
+        if next(called) == at:
+            raise Killed
+        return accept(self, *arguments, **more)
+
+    return dies
 
 
 def run_all(folder: Path, settings: AnnotateSettings) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.llm.settings import requests_path
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
-from tests.crowd.annotating import LABELS, Killed, run_all, settings_of, shares, state_of, truth_of
+from tests.crowd.annotating import LABELS, Killed, dying, run_all, settings_of, shares, state_of, truth_of
 from tests.csv_files import write_rows
 from tests.llm.fake_server import Body, FakeServer, marked
 
@@ -59,21 +59,13 @@ def test_models_judge_each_answer_is_paid_once_and_told_before(tmp_path):
 
 @pytest.mark.parametrize("at", [1, 2, 5])
 def test_judging_that_was_killed_pays_nothing_twice(tmp_path, monkeypatch, at):
-    accept, count = Campaign.accept, [0]
-
-    def dies(self: Campaign, *arguments: Any, **more: Any) -> Any:
-        count[0] += 1
-        if count[0] == at:
-            raise Killed
-        return accept(self, *arguments, **more)
-
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
     with FakeServer(answer=says) as server:
         settings = judged(tmp_path, server, 16, rounds=2, concurrency=1, runs_dir=str(killed))
         with monkeypatch.context() as patched:
-            patched.setattr(Campaign, "accept", dies)
+            patched.setattr(Campaign, "accept", dying(at))
             with pytest.raises(Killed):
                 run_all(killed, settings)
         run_all(killed, settings)

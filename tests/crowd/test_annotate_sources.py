@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from tests.crowd.annotating import (
     LABELS,
     Killed,
     campaign_of,
+    dying,
     recorded,
     run_all,
     settings_of,
@@ -72,15 +72,7 @@ def test_a_replay_that_was_killed_goes_on_to_the_same_end(tmp_path, monkeypatch,
         tmp_path, 30, golden=6, annotators="replay", answers=[answers], rounds=3, waiting=waiting
     )
     run_all(whole, settings)
-    accept, count = Campaign.accept, [0]
-
-    def dies(self: Campaign, *arguments: Any, **more: Any) -> Any:
-        count[0] += 1
-        if count[0] == at:
-            raise Killed
-        return accept(self, *arguments, **more)
-
-    monkeypatch.setattr(Campaign, "accept", dies)
+    monkeypatch.setattr(Campaign, "accept", dying(at))
     with pytest.raises(Killed):
         run_all(killed, settings)
     run_all(killed, settings)

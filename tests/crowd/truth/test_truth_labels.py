@@ -1,11 +1,10 @@
-"""Truth inference over labels: against plain loops over dictionaries, against what was simulated, and the published figures."""
+"""Truth inference over labels: against plain loops over dictionaries, and against what was simulated."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pandas as pd
 import pytest
 
 from tasks.crowd.answers import Answers, answers_of
-from tasks.crowd.read import known_labels, read_table
 from tasks.crowd.truth.collapsed import CollapsedBayes
 from tasks.crowd.truth.dawid_skene import DawidSkene, confusion_of
 from tasks.crowd.truth.glad import Glad
@@ -23,8 +21,6 @@ from tasks.crowd.truth.methods import METHODS
 from tasks.crowd.truth.one_coin import ZenCrowd
 from tasks.crowd.truth.weighted import Catd, Pm
 from tasks.records import BadInput
-
-SHARED = Path(__file__).resolve().parents[4] / "shared/data/crowd"
 
 
 def crowd(
@@ -327,43 +323,3 @@ def test_too_many_labels_for_confusion_matrices_is_one_line() -> None:
     many = [str(one) for one in range(15_000)]
     with pytest.raises(BadInput, match="take a method without them"):
         DawidSkene().infer(answers_of(many, ["w"] * len(many), many))
-
-
-@pytest.mark.parametrize(
-    ("name", "method", "accuracy", "slack"),
-    [
-        ("D_Product", "zc", 0.92796, 1e-5),
-        ("D_Product", "pm", 0.89814, 1e-5),
-        ("D_Product", "catd", 0.92664, 0.002),
-        ("dog", "zc", 0.8302, 1e-4),
-        ("dog", "ds", 0.8426, 1e-4),
-        ("rte", "zc", 0.9250, 1e-4),
-        ("rte", "ds", 0.9275, 1e-4),
-        ("duck_bluebird", "zc", 0.7222, 1e-4),
-    ],
-)
-def test_published_accuracies_come_out(name: str, method: str, accuracy: float, slack: float) -> None:
-    if not SHARED.is_dir():
-        pytest.skip("needs shared/data/crowd")
-    answers = answers_of(
-        *read_table(str(SHARED / name / "answers.csv"), ["task", "worker", "label"], "").columns
-    )
-    truth = known_labels(str(SHARED / name / "truth.csv"), "task", "--truth")
-    found = dict(
-        zip(
-            answers.tasks, (answers.labels[one] for one in METHODS[method]().infer(answers).best), strict=True
-        )
-    )
-    right = np.mean([found[task] == label for task, label in truth.items()])
-    assert right == pytest.approx(accuracy, abs=slack)
-
-
-def test_the_published_figure_of_lfc_is_dawid_skene_after_twenty_steps() -> None:
-    if not SHARED.is_dir():
-        pytest.skip("needs shared/data/crowd")
-    path = SHARED / "D_Product"
-    answers = answers_of(*read_table(str(path / "answers.csv"), ["task", "worker", "label"], "").columns)
-    truth = known_labels(str(path / "truth.csv"), "task", "--truth")
-    found = DawidSkene(most=20).infer(answers).best
-    right = [answers.labels[one] == truth[task] for task, one in zip(answers.tasks, found, strict=True)]
-    assert np.mean(right) == pytest.approx(0.93734, abs=1e-5)
