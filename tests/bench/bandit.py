@@ -16,10 +16,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from tasks.run.charts import Series, line_chart
 from tasks.run.tables import write_text
+from tasks.select.ranked import RANKED
 from tests.bench import cells, fits, measure, results, selections, targets
 from tests.bench.cells import Cell, facts, folder
 from tests.bench.markdown import table
@@ -131,51 +133,56 @@ def earlier(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -
     return f"**{DEFAULT} minus {NEAREST} at {most:.0%}**\n\n" + table(head, rows)
 
 
+def course(found: Found, cell: Cell, name: str, options: argparse.Namespace) -> list[tuple[float, float]]:
+    """Shares of the documents read and the transport cost of what is kept after them, by share, of seed 0.
+
+    Of a strategy that goes in rounds those of its largest budget; of the others, who read the same however large it is,
+    one selection for each share.
+    """
+    rows = {
+        budget: row
+        for budget in {*options.curve, *options.budgets}
+        if (row := found.get((cell.corpus, cell.target, budget, name, 0, "selection")))
+    }
+    if not rows:
+        return []
+    documents = facts(cell, options.out)["corpus"]["documents"]
+    points = rows[max(rows)].get("course", [])
+    if len(points) > 2:  # more than a warm-up and one round
+        return [(read / documents, cost) for read, cost in points if cost is not None]
+    return [(budget, row["transport_heldout"]) for budget, row in sorted(rows.items())]
+
+
 def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
     """Transport cost to the test part by the share of the documents that is read; also as a page of charts, regret.html."""
     rows, charts = [], []
     for cell in chosen:
         lines = {
-            name: [
-                (share, values[0])
-                for share in options.curve
-                if 0 in (values := transport(found, cell, share, name))
-            ]
+            name: np.array(points)
             for name in options.strategies
+            if (points := course(found, cell, name, options))
         }
         rows += [
-            [
-                cell.name,
-                name,
-                *(
-                    format(dict(points)[share], ".3f") if share in dict(points) else ""
-                    for share in options.curve
-                ),
-            ]
+            [cell.name, name, *(_at(share, points) for share in options.curve)]
             for name, points in lines.items()
-            if points
         ]
-        best = dict(lines.get(selections.ORACLE, []))
-        series = [
-            Series(
-                name,
-                [share for share, _ in points if share in best],
-                [cost - best[share] for share, cost in points if share in best],
-                "main" if name == DEFAULT else "other",
-            )
-            for name, points in lines.items()
-            if name != selections.ORACLE and any(share in best for share, _ in points)
-        ]
-        if series:
-            chart = line_chart(
-                series,
-                title=f"Regret on {cell.name}",
-                x_label="share of the documents read",
-                y_label="transport cost above the oracle's",
-                x_text=lambda share: f"{share:.0%}",
-                y_text=lambda cost: f"{cost:.2f}",
-            )
-            charts.append(Markup("<h2>{}</h2>{}").format(cell.name, chart))
+        best = lines.pop(selections.ORACLE, None)
+        if best is None:
+            continue
+        series = []
+        for name, points in lines.items():
+            x = points[(points[:, 0] >= best[0, 0]) & (points[:, 0] <= best[-1, 0])]
+            above = x[:, 1] - np.interp(x[:, 0], *best.T)
+            series.append(Series(name, x[:, 0], above, "main" if name == DEFAULT else "other"))
+        chart = line_chart(
+            series,
+            title=f"Regret on {cell.name}",
+            x_label="share of the documents read",
+            y_label="transport cost above the oracle's",
+            x_text=lambda share: f"{share:.0%}",
+            y_text=lambda cost: f"{cost:.2f}",
+        )
+        charts.append(Markup("<h2>{}</h2>{}").format(cell.name, chart))
     if not rows:
         return ""
     if charts:
@@ -183,9 +190,15 @@ def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) ->
         page = f"<!doctype html><meta charset=utf-8><title>Regret</title><style>{style}</style><main>{''.join(charts)}</main>"
         write_text(options.out / "regret.html", page)
     head = ["cell", "strategy", *(f"{share:.0%}" for share in options.curve)]
-    return "**Transport cost to the test part by share of the documents read** (seed 0)\n\n" + table(
-        head, rows
-    )
+    title = "**Transport cost to the test part by share of the documents read** (seed 0; between two rounds on a line)"
+    return f"{title}\n\n" + table(head, rows)
+
+
+def _at(share: float, points: np.ndarray) -> str:
+    inside = (
+        points[0, 0] <= share <= points[-1, 0] + 1e-3
+    )  # the last round may end a document before the share
+    return format(np.interp(share, *points.T), ".3f") if inside else ""
 
 
 def cell_table(found: Found, cell: Cell, options: argparse.Namespace) -> str:
@@ -249,7 +262,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--curve",
         type=measure.shares,
         default=CURVE,
-        help="budgets at which one selection of each strategy is made, without students; '' for none",
+        help="shares of the documents at which transport is shown; those without rounds select once for each; '' for none",
     )
     return parser.parse_args(arguments)
 
@@ -257,7 +270,12 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing and print the tables. Returns the exit code."""
     given = options(arguments)
-    curve = argparse.Namespace(**{**vars(given), "budgets": given.curve, "seeds": 1, "student_seeds": 0})
+    roundless = [
+        name for name in given.strategies if selections.plain(name) in RANKED or name == selections.ORACLE
+    ]
+    curve = argparse.Namespace(
+        **{**vars(given), "budgets": given.curve, "strategies": roundless, "seeds": 1, "student_seeds": 0}
+    )
     return measure.run_comparison(given, cells.BANDIT, markdown, first=curve)
 
 

@@ -29,6 +29,9 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
     def missing(cell: Cell, budget: float, strategy: str, seed: int, kind: str) -> bool:
         return (cell.corpus, cell.target, budget, strategy, seed, kind) not in done
 
+    def unread(cell: Cell, budget: float, strategy: str) -> list[int]:
+        return [seed for seed in range(options.seeds) if missing(cell, budget, strategy, seed, "selection")]
+
     yield [(cells.prepare_cell, (cell, out)) for cell in chosen]
     # Those that choose among pairs ask the student of their seed.
     asking = options.seeds if any(map(selections.asks_student, names)) else 0
@@ -44,24 +47,20 @@ def jobs(options: argparse.Namespace, chosen: Sequence[Cell], done: set[results.
             if (wanted := [name for name in selected if missing(cell, budget, name, seed, "selection")])
         ]
         + [
-            (selections.select_oracle, (out, cell, budget, options.train_tokens, seeds))
-            for budget, cell in product(budgets, chosen)
+            (selections.select_oracle, (out, cell, oracle, options.train_tokens))
+            for cell in chosen
             if selections.ORACLE in names
             if (
-                seeds := [
-                    s
-                    for s in range(options.seeds)
-                    if missing(cell, budget, selections.ORACLE, s, "selection")
-                ]
+                oracle := {
+                    budget: seeds for budget in budgets if (seeds := unread(cell, budget, selections.ORACLE))
+                }
             )
         ]
         + [
             (selections.select_everything, (out, cell, seeds))
             for cell in chosen
             if "everything" in names
-            if (
-                seeds := [s for s in range(options.seeds) if missing(cell, 1.0, "everything", s, "selection")]
-            )
+            if (seeds := unread(cell, 1.0, "everything"))
         ]
     )
     for number, budget in enumerate(budgets):

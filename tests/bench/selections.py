@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -128,7 +128,10 @@ def select_one(
     shared: float,
     taught: Facts | None,
 ) -> Facts:
-    """A strategy through all its rounds, in a folder of its own below the run's, which has its name."""
+    """A strategy through all its rounds, in a folder of its own below the run's, which has its name.
+
+    "course" of what is returned: after the warm-up and each round, the documents read and the transport cost of what is kept.
+    """
     at, name = name, plain(name)
     # A store of its own: out of one that others have filled, extraction takes no time.
     changes: Facts = {
@@ -154,14 +157,17 @@ def select_one(
     arms: Facts = {"warm": read[0], "clusters": {}, "strategy": name, "folder": at, **asked}
     state = timed("choosing", rounds.start, run, own, **arms)
     plan = make_plan(facts(cell, out)["corpus"]["documents"], clusters, len(warm_rows), name, own)
+    course = [[read[0]["documents"], state["transport_heldout"]]]
     for number in range(1, plan.rounds + 1):
         where: Facts = {"number": number, "strategy": name, "folder": at}
         chosen = timed("choosing", rounds.choose, run, own, plan=plan.as_dict(), before=state, **where)
         read.append(timed("extracting", rounds.extract, run, own, number=number, chosen=chosen, folder=at))
         state = timed("choosing", rounds.reward, run, own, before=state, extracted=read[-1], **asked, **where)
+        course.append([sum(part["documents"] for part in read), state["transport_heldout"]])
     return {
         **{field: sum(part[field] for part in read) for field in ("documents", "tokens", "cost", "pairs")},
         "transport_heldout": state["transport_heldout"],
+        "course": course,
         "clusters": clusters,
         "rounds": plan.rounds,
         "seconds": round(clock["choosing"], 3),
@@ -178,23 +184,17 @@ class _Told:
         self.rows, self.gains = rows, gains
 
 
-def select_oracle(out: Path, cell: Cell, budget: float, tokens: int, seeds: Sequence[int]) -> None:
+def select_oracle(out: Path, cell: Cell, wanted: Mapping[float, Sequence[int]], tokens: int) -> None:
     """The documents that gain the most by transport if all are read: what a choice of documents could reach.
 
-    Reads everything, prices all pairs against the better half of them, and reads again the documents whose pairs gain most
-    by these prices, as many as the budget allows. Of these it keeps pairs as linucb does, by the student of seed 0. A seed
-    changes only the student.
+    Reads everything once, prices all pairs against the better half of them, and for each budget reads again the documents
+    whose pairs gain most by these prices, as many as the budget allows. Of these it keeps pairs as linucb does, by the
+    student of seed 0. A seed changes only the student.
+
+    Args:
+        wanted: the seeds of each budget.
     """
-    own = settings(
-        cell,
-        out,
-        budget=budget,
-        strategy="everything",
-        train="end",
-        train_tokens=tokens,
-        keep=KEEP,
-        compare=[],
-    )
+    own = settings(cell, out, strategy="everything", train="end", train_tokens=tokens, keep=KEEP, compare=[])
     documents = facts(cell, out)["corpus"]["documents"]
     with TemporaryDirectory(prefix=".run-", dir=out) as temporary:
         run = Path(temporary) / "run"
@@ -204,24 +204,26 @@ def select_oracle(out: Path, cell: Cell, budget: float, tokens: int, seeds: Sequ
         extract_rows(run, run, own, 0, np.arange(documents).tolist())
         keep.choose_pairs(run, own, run, 0, told)
         best = told.rows[np.argsort(-told.gains, kind="stable")]
-        at = run / ORACLE
-        read = extract_rows(run, at, own, 0, best[: documents_budget(documents, own, ORACLE)].tolist())
         taught = learn_reference(run, cell, out, 0, own)
-        keep.choose_pairs(run, own, at, 0, told, asking.reductions_by(run, own, taught))
-        rows = read_rows(round_folder(at, 0) / "extracted.parquet")
-        kept = [row for row, own in zip(rows, keep.kept_mask(at, 0), strict=True) if own]
-        write_table(kept_path(out, cell, budget, ORACLE, 0), kept, PAIRS)
-        for seed in seeds:
-            row = {
-                **{field: read[field] for field in ("documents", "tokens", "cost")},
-                "pairs": len(kept),
-                "transport_heldout": rounds.judged_transport(
-                    rounds.kept_vectors(at, 0), load_array(run / "stages/test.npy"), seed
-                ),
-                "seconds": 0.0,
-                "seconds_extracting": 0.0,
-            }
-            results.append(out, {**_key(cell, budget, ORACLE, seed), **row})
+        for budget, seeds in wanted.items():
+            at = run / f"{ORACLE}-{budget:g}"
+            count = documents_budget(documents, own.model_copy(update={"budget": budget}), ORACLE)
+            read = extract_rows(run, at, own, 0, best[:count].tolist())
+            keep.choose_pairs(run, own, at, 0, told, asking.reductions_by(run, own, taught))
+            rows = read_rows(round_folder(at, 0) / "extracted.parquet")
+            kept = [row for row, own in zip(rows, keep.kept_mask(at, 0), strict=True) if own]
+            write_table(kept_path(out, cell, budget, ORACLE, 0), kept, PAIRS)
+            for seed in seeds:
+                row = {
+                    **{field: read[field] for field in ("documents", "tokens", "cost")},
+                    "pairs": len(kept),
+                    "transport_heldout": rounds.judged_transport(
+                        rounds.kept_vectors(at, 0), load_array(run / "stages/test.npy"), seed
+                    ),
+                    "seconds": 0.0,
+                    "seconds_extracting": 0.0,
+                }
+                results.append(out, {**_key(cell, budget, ORACLE, seed), **row})
 
 
 def select_everything(out: Path, cell: Cell, seeds: Sequence[int]) -> None:

@@ -61,3 +61,36 @@ def test_the_smaller_budget_is_compared_with_the_nearest_clusters_at_the_larger(
     text = bandit.earlier(results.load(out), [CELL], bandit.options([]))
     row = [word.strip() for word in text.splitlines()[-1].strip("|").split("|")]
     assert row == ["5%", CELL.name, "", "**-0.050 ± 0.000**", ""]
+
+
+def test_a_strategy_with_rounds_is_followed_along_its_largest_run_and_the_others_from_budget_to_budget(
+    out: Path,
+) -> None:
+    key = {"corpus": CELL.corpus, "target": CELL.target, "seed": 0, "kind": "selection"}
+    rounds = [[1, None], [2, 0.6], [4, 0.5], [10, 0.2]]
+    results.append(
+        out,
+        {
+            **key,
+            "budget": 0.1,
+            "strategy": "linucb",
+            "transport_heldout": 0.2,
+            "documents": 10,
+            "course": rounds,
+        },
+    )
+    for budget, cost in ((0.01, 0.5), (0.1, 0.3)):
+        for name in ("dsir", "oracle"):
+            less = 0.1 if name == "oracle" else 0.0
+            row = {"transport_heldout": cost - less, "course": [[0, None], [100 * budget, cost - less]]}
+            results.append(out, {**key, "budget": budget, "strategy": name, **row})
+    given = bandit.options(["--out", str(out), "--curve", "0.01,0.03,0.1"])
+    found = results.load(out)
+    assert bandit.course(found, CELL, "linucb", given) == [(0.02, 0.6), (0.04, 0.5), (0.1, 0.2)]
+    assert bandit.course(found, CELL, "dsir", given) == [(0.01, 0.5), (0.05, 0.5), (0.1, 0.3)]
+    assert bandit.course(found, CELL, "random", given) == []
+    text = bandit.curves(found, [CELL], given)
+    assert f"| {CELL.name} | linucb |  | 0.550 | 0.200 |" in text
+    page = (out / "regret.html").read_text(encoding="utf-8")
+    assert "Regret on demo-doctests" in page
+    assert "dsir" in page
