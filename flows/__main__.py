@@ -29,11 +29,11 @@ from tasks.quad.settings import QuadSettings
 from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.command import Parser, add_flags, settings_from
-from tasks.run.disk import is_full
 from tasks.run.folder import load_settings, run_name, run_path
 from tasks.run.services import is_lost
 from tasks.run.settings import RunSettings
 from tasks.run.terminal import one_line
+from tasks.storage.disk import is_full
 from tasks.wrong_event.settings import WrongEventSettings
 
 _FIELDS_WITH_OWN_FLAGS = {"resume"}

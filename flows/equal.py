@@ -13,7 +13,6 @@ from tasks.loop import (
     clean,
     compare,
     estimate,
-    finish,
     influence,
     judging,
     rounds,
@@ -21,6 +20,7 @@ from tasks.loop import (
 )
 from tasks.loop.check import check_inputs, input_fingerprints
 from tasks.loop.keep import LIKELY_WRONG, NOT_GOOD
+from tasks.loop.outcome import finish
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
 from tasks.run import artifacts, terminal

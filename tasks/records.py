@@ -51,7 +51,7 @@ class Reject:
 
     @property
     def row(self) -> dict[str, str]:
-        """As a row of the tables of what was dropped (`tasks.run.tables.REJECTED`)."""
+        """As a row of the tables of what was dropped (`tasks.storage.tables.REJECTED`)."""
         return {"stage": self.stage, "reason": self.reason, "id": self.id, "detail": self.detail}
 
 

@@ -12,7 +12,7 @@ from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, run_label, timed
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 collect_answers = Stage(rounds.collect, "collect answers in round {plan[number]}")
 write_tables = Stage(finish.tables, "write tables")

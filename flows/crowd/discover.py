@@ -10,7 +10,7 @@ from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, run_label, timed
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 collect_answers = Stage(stages.read, "collect answers")
 estimate_number = Stage(stages.estimate, "estimate")

@@ -10,7 +10,7 @@ from tasks.crowd.latency.settings import LatencySettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, run_label, timed
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 model_workers = Stage(stages.model, "model workers")
 simulate_campaigns = Stage(stages.simulate, "simulate campaigns")

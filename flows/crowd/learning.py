@@ -10,7 +10,7 @@ from tasks.crowd.learn.settings import CrowdLearningSettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, timed
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 read_items = Stage(stages.read, "read items and answers")
 infer_labels = Stage(stages.learn, "infer labels")

@@ -10,7 +10,7 @@ from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.run import artifacts
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, run_label, timed
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 read_answers = Stage(stages.read, "read answers")
 mine_rules = Stage(stages.mine, "ask and decide")

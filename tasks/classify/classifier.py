@@ -16,7 +16,7 @@ import torch
 
 from tasks.classify.inputs import Inputs, Tokens, Vectors
 from tasks.classify.networks import device, encoder_network, probabilities, small_network
-from tasks.run.tables import atomic_folder, read_json, write_json
+from tasks.storage.tables import atomic_folder, read_json, write_json
 
 FACTS, WEIGHTS = "classifier.json", "model.safetensors"
 

@@ -13,7 +13,7 @@ from tasks.corpus.duplicates import exact_key
 from tasks.corpus.normalise import normalise
 from tasks.corpus.split import split_document
 from tasks.records import BadInput, Document, Reject
-from tasks.run.tables import TableWriter
+from tasks.storage.tables import TableWriter
 
 _BROKEN = frozenset(
     {

@@ -14,7 +14,7 @@ from tasks.corpus.staging import Examine, compare, stage, staged_rows
 from tasks.records import BadInput, Example, Reject
 from tasks.run.parallel import Mapper, serial
 from tasks.run.seeds import integer
-from tasks.run.tables import CORPUS, REJECTED, TableWriter
+from tasks.storage.tables import CORPUS, REJECTED, TableWriter
 
 
 @dataclass(frozen=True, slots=True)

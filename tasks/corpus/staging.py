@@ -17,7 +17,7 @@ from tasks.corpus.tokens import count_tokens
 from tasks.corpus.words import Hashes, hash_words
 from tasks.records import Document
 from tasks.run.parallel import Mapper
-from tasks.run.tables import CORPUS, TableWriter, iterate_rows
+from tasks.storage.tables import CORPUS, TableWriter, iterate_rows
 
 _BATCH_DOCUMENTS = 256
 _BATCH_CHARACTERS = 1 << 20

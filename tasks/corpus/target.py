@@ -29,7 +29,7 @@ from tasks.corpus.formats import (
 from tasks.corpus.normalise import normalise
 from tasks.records import BadInput, Example, Reject
 from tasks.run.seeds import generator
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 
 _FEWEST = 2  # examples on either side
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import as_text, read_json, write_csv, write_json
+from tasks.storage.tables import as_text, read_json, write_csv, write_json
 
 Row = dict[str, str]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.extract.extractor import Extraction
 from tasks.records import QAPair, Reject
-from tasks.run.sqlite import SqliteFile
+from tasks.storage.sqlite import SqliteFile
 
 KEYS_PER_QUERY = 500
 _PAIR = [field.name for field in fields(QAPair)]

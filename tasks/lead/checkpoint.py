@@ -17,9 +17,9 @@ from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.student import model_path
 from tasks.records import BadInput
-from tasks.run.arrays import load_array
 from tasks.run.folder import digest
-from tasks.run.tables import atomic_folder, read_json, write_json
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import atomic_folder, read_json, write_json
 from tasks.train.checkpoint import load_student, save_student
 from tasks.train.optimizer import load_moments, save_moments
 from tasks.train.training import Training

@@ -12,11 +12,11 @@ from tasks.lead.pool import pairs_of
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.documents import CORPUS
 from tasks.prepare.student import model_path
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import write_json
 from tasks.select.cluster import top_terms
 from tasks.select.levels import difficulty_levels, task_clusters
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import write_json
 from tasks.train.threads import threads_for
 
 Facts = dict[str, Any]

@@ -13,7 +13,7 @@ from tasks.lead.pool import pairs_of
 from tasks.lead.rounds import ARMS, STEPS, VISITS, all_rows, arms_of_round
 from tasks.lead.settings import LeadSettings
 from tasks.run.folder import versions
-from tasks.run.tables import read_json, write_json, write_table
+from tasks.storage.tables import read_json, write_json, write_table
 from tasks.train.threads import threads_for
 
 Facts = dict[str, Any]

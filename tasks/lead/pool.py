@@ -16,7 +16,7 @@ from tasks.prepare.documents import CORPUS, read_documents
 from tasks.prepare.stages import encode_documents
 from tasks.prepare.student import make_model
 from tasks.prepare.vectors import pair_text
-from tasks.run.tables import REJECTED, write_table
+from tasks.storage.tables import REJECTED, write_table
 
 Facts = dict[str, Any]
 

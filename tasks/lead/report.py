@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lead.difficulty import CLUSTERS
-from tasks.run.charts import Series, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_json, read_rows, write_text
+from tasks.page.charts import Series, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import read_json, read_rows, write_text
 
 Facts = dict[str, Any]
 

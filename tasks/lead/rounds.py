@@ -13,9 +13,9 @@ from tasks.lead.difficulty import CLUSTERS, LABELS
 from tasks.lead.pool import examples_of_a_round, pairs_of
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.documents import read_documents
-from tasks.run.arrays import load_array
-from tasks.run.tables import read_json, read_rows, write_table
 from tasks.select.idu import Utilities
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows, write_table
 from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tasks.llm.prices import Prices
 from tasks.llm.request import Reply, Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 
 REQUESTS_PER_FILE, BYTES_PER_FILE = 50_000, 100 * 1024 * 1024  # what batch APIs take at most
 TRIES = 3  # batches in which a request may fail

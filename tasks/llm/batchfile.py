@@ -17,7 +17,7 @@ from tasks.llm.prices import Prices
 from tasks.llm.request import NotAReply, Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 
 URL = "/v1/chat/completions"
 

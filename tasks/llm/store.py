@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from tasks.llm.request import Usage
-from tasks.run.sqlite import SqliteFile
+from tasks.storage.sqlite import SqliteFile
 
 KEYS_PER_QUERY = 500
 _ROUNDING = 1e-9  # dollars: sums of floats are not exact

@@ -6,5 +6,6 @@ students.py  the base student, its training in each round, the comparison traini
 influence.py the influence of a round's pairs by the student of that round, if it is the reward
 asking.py    the student that has learnt the reference, and says which pairs to keep
 compare.py   other strategies on the same corpus and their own budget
-finish.py    the tables, summary, gates, export and report a run leaves
+judging.py   judges rate the kept pairs, if they are asked for
+outcome/     what a run leaves: tables, checks, export, summary and report
 """

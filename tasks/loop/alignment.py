@@ -25,14 +25,14 @@ from tasks.loop.space import (
 from tasks.prepare.documents import CORPUS, read_documents
 from tasks.prepare.stages import cluster_documents
 from tasks.prepare.vectors import pair_text
-from tasks.run.arrays import load_array, save_array, save_rows
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import read_rows
 from tasks.select.align import Alignment, apply_head, fit_linear_head
 from tasks.select.bandit import BANDITS
 from tasks.select.encode import encode_table
 from tasks.select.finetune import finetune_encoder
+from tasks.storage.arrays import load_array, save_array, save_rows
+from tasks.storage.tables import read_rows
 
 Facts = dict[str, Any]
 

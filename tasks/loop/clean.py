@@ -14,8 +14,8 @@ from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.students import on_worker, training_of, where
 from tasks.run import terminal
-from tasks.run.arrays import save_array
-from tasks.run.tables import iterate_rows, write_table
+from tasks.storage.arrays import save_array
+from tasks.storage.tables import iterate_rows, write_table
 
 Facts = dict[str, Any]
 

@@ -13,10 +13,10 @@ from tasks.loop.influence import judge_of
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.run.arrays import load_array
 from tasks.run.parallel import current_mapper, serial
-from tasks.run.tables import read_json, read_rows, write_json
 from tasks.select.bandit import BANDITS
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows, write_json
 
 Facts = dict[str, Any]
 

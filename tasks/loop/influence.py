@@ -10,8 +10,8 @@ from tasks.corpus.target import Target
 from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.students import Facts, example_pairs, on_worker, training_of, where
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator
+from tasks.storage.arrays import load_array, save_array
 
 INFLUENCE = "influence.npy"
 _FITTED = 256  # pairs that the curvature is taken from

@@ -33,10 +33,10 @@ from tasks.loop.settings import EqualSettings
 from tasks.prepare.documents import CORPUS
 from tasks.records import BadInput, Stopped
 from tasks.run import terminal
-from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
-from tasks.run.tables import as_text, iterate_rows, read_rows, write_csv, write_table
+from tasks.storage.arrays import save_array
+from tasks.storage.tables import as_text, iterate_rows, read_rows, write_csv, write_table
 
 Facts = dict[str, Any]
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import iterate_rows, read_column
 from tasks.select.arms import Strategy
 from tasks.select.bandit import BY_DOCUMENT
 from tasks.select.keep import Kept, keep_nearest
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import iterate_rows, read_column
 
 # Loss reductions (n,) and lengths in tokens (n,) of n pairs, as the student sees them.
 Reductions = Callable[[list[tuple[str, str]]], tuple[np.ndarray, np.ndarray]]

@@ -21,12 +21,12 @@ from tasks.prepare.documents import read_documents
 from tasks.prepare.vectors import frozen_encoder, pair_text
 from tasks.records import QAPair, Reject
 from tasks.run import terminal
-from tasks.run.arrays import save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
 from tasks.run.parallel import current_mapper
-from tasks.run.tables import PAIRS, READS, REJECTED, iterate_rows, write_table
 from tasks.select.encode import encode_texts
+from tasks.storage.arrays import save_array
+from tasks.storage.tables import PAIRS, READS, REJECTED, iterate_rows, write_table
 
 Facts = dict[str, Any]
 

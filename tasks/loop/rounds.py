@@ -18,10 +18,8 @@ from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, reference_space, to_space
 from tasks.prepare.documents import CORPUS
 from tasks.prepare.vectors import pair_text
-from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import ARMS, PAIRS, read_json, read_rows, write_json, write_table
 from tasks.select.arms import Pull, Strategy
 from tasks.select.bandit import BANDITS, BY_DOCUMENT, WITH_PRIOR, arms_of, cluster_prior, make_strategy
 from tasks.select.cluster import kmeans
@@ -36,6 +34,8 @@ from tasks.select.transport import (
     transport_cost,
 )
 from tasks.select.tsds import tsds_scores
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import ARMS, PAIRS, read_json, read_rows, write_json, write_table
 
 Facts = dict[str, Any]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from tasks.loop.settings import EqualSettings
-from tasks.run.arrays import load_array
 from tasks.select.align import apply_head
 from tasks.select.encode import EncoderSpec, encode_texts
+from tasks.storage.arrays import load_array
 
 ALIGNED = "stages/aligned-encoder"
 HEAD, SPACE, REFERENCE = "stages/head.npy", "stages/space.npy", "stages/space-reference.npy"

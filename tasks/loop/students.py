@@ -19,7 +19,7 @@ from tasks.run import terminal
 from tasks.run.folder import digest
 from tasks.run.parallel import current_mapper, import_on_workers, serial
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import iterate_rows, write_json
+from tasks.storage.tables import iterate_rows, write_json
 from tasks.train.threads import one_thread, threads_for
 from tasks.train.training import Training
 

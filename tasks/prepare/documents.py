@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.run.tables import read_column
+from tasks.storage.tables import read_column
 
 CORPUS = "stages/corpus.parquet"
 HELD_TOKENS = 1 << 23  # of documents' text in memory at once: 32 MiB of UTF-8

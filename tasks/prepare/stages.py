@@ -15,13 +15,13 @@ from tasks.prepare.settings import CorpusSettings, EncoderSettings
 from tasks.prepare.vectors import FROZEN, frozen_encoder, pair_text
 from tasks.records import BadInput
 from tasks.run import terminal
-from tasks.run.arrays import load_array, save_array
 from tasks.run.parallel import current_mapper
 from tasks.run.seeds import integer
-from tasks.run.tables import iterate_rows, write_json
 from tasks.select.cluster import default_clusters, kmeans, map_2d, top_terms
 from tasks.select.encode import encode_table, encode_texts
 from tasks.select.lsa import LSAEncoder
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import iterate_rows, write_json
 
 Facts = dict[str, Any]
 
@@ -111,7 +111,7 @@ def encode_documents(run: Path, settings: EncoderSettings) -> Facts:
 
 def gate_documents(run: Path, settings: CorpusSettings, corpus: Facts, vectors: Facts) -> Facts:
     """Great Expectations over documents and vectors, before anything is paid for; a failed one names the rows."""
-    from tasks.run.gates import check_documents, check_vectors
+    from tasks.prepare.gates import check_documents, check_vectors
 
     check_documents(run / CORPUS, run / "expectations")
     check_vectors(run / "vectors.npy", run / CORPUS, run / "expectations")

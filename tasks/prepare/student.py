@@ -9,7 +9,7 @@ from typing import Any
 from tasks.prepare.documents import CORPUS
 from tasks.run.folder import digest
 from tasks.run.seeds import integer
-from tasks.run.tables import iterate_rows
+from tasks.storage.tables import iterate_rows
 from tasks.train.checkpoint import model_fingerprint
 from tasks.train.settings import TinyStudentSettings
 from tasks.train.threads import threads_for

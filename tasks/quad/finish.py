@@ -13,7 +13,7 @@ from tasks.quad.rounds import STRATEGIES
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import SCORES, VISITS, all_scores, all_visits, round_folder
 from tasks.run.folder import versions
-from tasks.run.tables import atomic_path, read_json, read_rows, write_json, write_table
+from tasks.storage.tables import atomic_path, read_json, read_rows, write_json, write_table
 
 Facts = dict[str, Any]
 

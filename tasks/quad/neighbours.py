@@ -10,10 +10,10 @@ import numpy as np
 
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import Scored, round_folder, rows_of, score_visits, told_of, within
-from tasks.run.arrays import load_array
 from tasks.run.seeds import integer
-from tasks.run.tables import read_json
 from tasks.select.neighbours import NeighbourBandit, find_neighbours, interval
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json
 
 Facts = dict[str, Any]
 

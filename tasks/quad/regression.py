@@ -12,13 +12,13 @@ import numpy as np
 
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import Scored, affordable, round_folder, rows_of, score_visits, told_of
-from tasks.run.arrays import load_array
 from tasks.run.seeds import generator
-from tasks.run.tables import read_json
 from tasks.select.arms import Arms
 from tasks.select.linucb import LinUCB, standardised
 from tasks.select.neighbours import Visit
 from tasks.select.ranked import similarity_to
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json
 
 Facts = dict[str, Any]
 

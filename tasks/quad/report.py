@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tasks.page.charts import Label, cluster_map, level
+from tasks.page.templates import settings_of, templates
 from tasks.prepare.documents import read_documents
 from tasks.quad.finish import ARMS, SCORES_TABLE
-from tasks.run.arrays import load_array
-from tasks.run.charts import Label, cluster_map, level
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_json, read_rows, write_text
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows, write_text
 
 Facts = dict[str, Any]
 

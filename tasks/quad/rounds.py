@@ -8,7 +8,7 @@ from typing import Any
 from tasks.quad import neighbours, regression
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import SCORES, VISITS, all_scores, round_folder
-from tasks.run.tables import write_json, write_table
+from tasks.storage.tables import write_json, write_table
 
 Facts = dict[str, Any]
 

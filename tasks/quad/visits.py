@@ -16,8 +16,8 @@ from tasks.quad.curvature import direction_path, model_paths
 from tasks.quad.scoring import score_documents
 from tasks.quad.settings import QuadSettings
 from tasks.run import terminal
-from tasks.run.tables import read_rows
 from tasks.select.neighbours import Visit
+from tasks.storage.tables import read_rows
 
 Facts = dict[str, Any]
 

@@ -29,9 +29,9 @@ from tasks.resolve.prepare import (
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.routing import Band
-from tasks.run.arrays import load_array
 from tasks.run.folder import versions
-from tasks.run.tables import csv_of, read_rows, write_json, write_table, write_text
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import csv_of, read_rows, write_json, write_table, write_text
 
 Facts = dict[str, Any]
 

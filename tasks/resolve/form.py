@@ -13,7 +13,7 @@ from tasks.resolve.prepare import POOL, load_pairs
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.forms import MOST, as_markdown, check_ui, wait_for
-from tasks.run.tables import read_json
+from tasks.storage.tables import read_json
 
 
 def wanted(settings: BatcherSettings) -> bool:

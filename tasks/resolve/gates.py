@@ -1,6 +1,6 @@
 """Great Expectations at the seams of `batcher`: pairs before they are compared and labelled, predictions before they are told.
 
-As in tasks/run/gates.py it sees ids and measures, never a record's text.
+As in tasks/loop/outcome/gates.py it sees ids and measures, never a record's text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tasks.resolve.finish import BY_LABEL, BY_MATCHER, BY_MODEL, PREDICTIONS, UN
 from tasks.resolve.prepare import POOL, POOL_FEATURES, QUESTION_FEATURES, QUESTIONS, load_pairs
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.arrays import load_array
 from tasks.run.expectations import frame_of, validate
+from tasks.storage.arrays import load_array
 
 Facts = dict[str, Any]
 

@@ -32,11 +32,11 @@ from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.routing import Band, choose_band
 from tasks.run import terminal
-from tasks.run.arrays import load_array, save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
 from tasks.run.seeds import integer
-from tasks.run.tables import write_table
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import write_table
 
 Facts = dict[str, Any]
 

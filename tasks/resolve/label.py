@@ -15,7 +15,7 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.prepare import POOL, load_pairs, load_selection
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.tables import as_text, read_json, write_csv, write_json
+from tasks.storage.tables import as_text, read_json, write_csv, write_json
 
 Facts = dict[str, Any]
 

@@ -17,11 +17,11 @@ from tasks.match.serialise import estimated_tokens
 from tasks.records import BadInput
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import read_json, read_rows, write_json, write_table
 from tasks.select.encode import EncoderSpec, encode_texts
 from tasks.select.lsa import LSAEncoder
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import read_json, read_rows, write_json, write_table
 
 Facts = dict[str, Any]
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.page.templates import settings_of, templates
 from tasks.resolve.finish import EXPLANATIONS
 from tasks.resolve.prepare import QUESTIONS, load_pairs
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_rows, write_text
+from tasks.storage.tables import read_rows, write_text
 
 Facts = dict[str, Any]
 

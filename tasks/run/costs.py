@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 
 COUNTS = (
     "documents",

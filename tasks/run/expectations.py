@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import Stopped
-from tasks.run.tables import atomic_folder
+from tasks.storage.tables import atomic_folder
 
 _SHOWN = 5  # ids that a message names
 _GROUP = 4096  # rows held as Python objects
@@ -124,3 +124,12 @@ def _message(outcome: Any, frame: Any) -> str:
         found = " ".join(str(problem.get("exception_message") or problem).split())[:300]
     name = settings.type.removeprefix("expect_").replace("_", " ")
     return f"expected {name} ({told}); {found}"
+
+
+def unique_ids(gxe: Any) -> list[Any]:
+    """Expectations of a column of ids.
+
+    Args:
+        gxe: great_expectations.expectations, which is slow to import.
+    """
+    return [gxe.ExpectColumnValuesToNotBeNull(column="id"), gxe.ExpectColumnValuesToBeUnique(column="id")]

@@ -27,7 +27,7 @@ import yaml
 from tasks.records import BadInput
 from tasks.run.log import logged
 from tasks.run.settings import RunSettings, parse, read_yaml
-from tasks.run.tables import read_json, write_json, write_text
+from tasks.storage.tables import read_json, write_json, write_text
 
 PAYER = ".payer"  # in a run's folder, written before anything is extracted for it
 _INPUTS = ".inputs.json"

@@ -20,9 +20,9 @@ from prefect.context import TaskRunContext
 
 from tasks.records import BadInput, Stopped
 from tasks.run import terminal
-from tasks.run.disk import is_full
 from tasks.run.folder import digest, named
 from tasks.run.services import is_lost
+from tasks.storage.disk import is_full
 
 Facts = dict[str, Any]
 

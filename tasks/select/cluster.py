@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.records import BadInput
 from tasks.run import seeds
-from tasks.run.tables import iterate_rows
+from tasks.storage.tables import iterate_rows
 
 CHUNK = 8192
 # Whole words of letters: no piece of a contraction, a number, a markup entity or a LaTeX command.

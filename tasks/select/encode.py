@@ -15,10 +15,10 @@ import numpy as np
 
 from tasks.records import BadInput
 from tasks.run import hub
-from tasks.run.arrays import load_array, save_array, save_rows
 from tasks.run.parallel import Mapper, serial
 from tasks.select import lsa
 from tasks.select.partitions import Partition, partitions, read_texts
+from tasks.storage.arrays import load_array, save_array, save_rows
 
 
 class Encoder(Protocol):

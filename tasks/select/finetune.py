@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tasks.run import seeds
-from tasks.run.tables import atomic_folder, write_json
 from tasks.select.align import Alignment, split_groups
 from tasks.select.pretrained import POOLING, load_pretrained, pad, pool, pooling_mode, position_limit
+from tasks.storage.tables import atomic_folder, write_json
 
 
 def finetune_encoder(

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.records import BadInput
 from tasks.run import seeds
-from tasks.run.tables import atomic_path, write_json
+from tasks.storage.tables import atomic_path, write_json
 
 # Single characters and numbers are words here: in worked problems they say what the text is about. Operators were
 # tried and left out: they draw code and tables towards arithmetic.

@@ -11,7 +11,7 @@ from typing import Any
 from tasks.records import BadInput
 from tasks.run import hub
 from tasks.run.seeds import integer
-from tasks.run.tables import atomic_folder
+from tasks.storage.tables import atomic_folder
 
 ADAPTER = "adapter_config.json"
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks.run.tables import atomic_folder, read_json, write_json
+from tasks.storage.tables import atomic_folder, read_json, write_json
 from tasks.train.optimizer import load_moments, save_moments
 
 Weights = dict[str, torch.Tensor]

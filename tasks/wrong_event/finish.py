@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tasks.classify.classifier import Classifier
-from tasks.run.arrays import load_array
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import read_json, read_rows, write_json, write_text
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows, write_json, write_text
 from tasks.train.threads import one_thread
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.stages import (

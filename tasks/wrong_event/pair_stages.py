@@ -14,10 +14,10 @@ import pyarrow as pa
 from tasks.classify.table import read_labelled
 from tasks.prepare.student import BASE, make_base
 from tasks.records import BadInput
-from tasks.run.arrays import load_array, save_array
 from tasks.run.folder import versions
 from tasks.run.seeds import integer
-from tasks.run.tables import REJECTED, read_rows, write_table, write_text
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import REJECTED, read_rows, write_table, write_text
 from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from tasks.run.arrays import load_array
-from tasks.run.charts import LEVELS, Series, level, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_json, write_text
+from tasks.page.charts import LEVELS, Series, level, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, write_text
 from tasks.wrong_event import pair_stages
 from tasks.wrong_event.beta_mixture import CLEAN, NOISY, EventModel
 from tasks.wrong_event.finish import suspicious_first

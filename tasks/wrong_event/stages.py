@@ -16,9 +16,9 @@ from tasks.classify.table import Labelled, read_labelled
 from tasks.classify.training import Training
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import REJECTED, read_json, read_rows, write_json, write_table
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import REJECTED, read_json, read_rows, write_json, write_table
 from tasks.train.threads import one_thread
 from tasks.wrong_event.beta_mixture import EventModel
 from tasks.wrong_event.check import data_columns

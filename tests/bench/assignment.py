@@ -35,7 +35,7 @@ from tasks.crowd.read import known_labels, read_table
 from tasks.crowd.truth.inferred import Inferred, TruthInference, quality_of, softmax
 from tasks.crowd.truth.methods import METHODS
 from tasks.run.seeds import generator
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.markdown import table
 from tests.bench.truth_runs import DATA
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from tasks.run.charts import Series, line_chart
-from tasks.run.tables import write_text
+from tasks.page.charts import Series, line_chart
 from tasks.select.ranked import RANKED
+from tasks.storage.tables import write_text
 from tests.bench import cells, fits, measure, results, selections, targets
 from tests.bench.cells import Cell, facts, folder
 from tests.bench.markdown import table
@@ -186,7 +186,7 @@ def curves(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) ->
     if not rows:
         return ""
     if charts:
-        style = (targets.ROOT / "tasks/run/report.css.j2").read_text(encoding="utf-8")
+        style = (targets.ROOT / "tasks/page/report.css.j2").read_text(encoding="utf-8")
         page = f"<!doctype html><meta charset=utf-8><title>Regret</title><style>{style}</style><main>{''.join(charts)}</main>"
         write_text(options.out / "regret.html", page)
     head = ["cell", "strategy", *(f"{share:.0%}" for share in options.curve)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean, pstdev
 
 from tasks.match.blocking import BlockingReport, blocking_report, candidates
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.er import BENCHMARKS, FOLDER, Benchmark, Data, joined, load
 from tests.bench.er_labels import Labels, coverings
 from tests.bench.er_matcher import Learnt, Routed, learnt, routed

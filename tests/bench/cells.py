@@ -12,7 +12,7 @@ from tasks.loop.rounds import importance_of
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
 from tasks.run.settings import read_yaml
-from tasks.run.tables import write_json, write_text
+from tasks.storage.tables import write_json, write_text
 from tests.bench import targets
 from tests.bench.deceptive import HEALTH, deceive
 from tests.bench.results import fingerprint

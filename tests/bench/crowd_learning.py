@@ -20,7 +20,7 @@ import torch
 
 from tasks.crowd.learn.methods import METHODS
 from tasks.crowd.learn.unlabelled import WAYS
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 from tests.bench.crowd_cells import STRATEGIES, TRUTH, asking, methods, semi, transfer
 from tests.bench.crowd_simulated import DATA, available
 from tests.bench.crowd_tables import write_tables

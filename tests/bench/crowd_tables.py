@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.markdown import table
 
 Row = dict[str, Any]

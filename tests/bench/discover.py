@@ -21,7 +21,7 @@ import numpy as np
 
 from tasks.crowd.discover.collect import Stop, collect
 from tasks.crowd.discover.estimate import by_coverage, chao84, chao92, counts_of, estimate, named
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.markdown import table
 from tests.crowd.discover.zipf import Named, named_by_crowd
 

@@ -13,7 +13,7 @@ from tasks.corpus.target import Target
 from tasks.loop.students import example_pairs
 from tasks.prepare.documents import CORPUS
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import iterate_rows, read_rows
+from tasks.storage.tables import iterate_rows, read_rows
 from tests.bench import results
 from tests.bench.cells import Cell, base_path, folder, settings
 from tests.bench.selections import kept_path

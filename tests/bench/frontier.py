@@ -24,8 +24,8 @@ from tasks.prepare.documents import CORPUS
 from tasks.quad import finish
 from tasks.quad.plan import budget_tokens
 from tasks.quad.settings import QuadSettings
-from tasks.run.arrays import load_array
-from tasks.run.tables import read_column
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_column
 from tests.bench import quad_corpora
 from tests.bench.markdown import table
 from tests.bench.measure import run_on_mixture

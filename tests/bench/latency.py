@@ -26,7 +26,7 @@ from tasks.crowd.latency.retainer import erlang_loss, pool_for
 from tasks.crowd.latency.simulate import Plan, simulate
 from tasks.crowd.latency.workers import ServiceModel, fit
 from tasks.run.seeds import generator
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.markdown import table
 
 MODEL = ServiceModel(median=30.0, between=0.7, within=0.5)

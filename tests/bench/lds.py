@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from tasks.quad.scoring import chunks
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import read_json, write_json
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import read_json, write_json
 from tasks.train.format import Examples, Ints, concatenated, encode_pairs, from_sequences
 from tasks.train.training import Training
 from tests.bench import influence, results, targets

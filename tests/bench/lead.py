@@ -38,8 +38,8 @@ from tasks.lead.checkpoint import discard_all, load_checkpoint
 from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.lead.steps import PassCounter
-from tasks.run.arrays import load_array
 from tasks.run.seeds import generator
+from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
 from tests.bench import lead_pool, results
 from tests.bench.markdown import table

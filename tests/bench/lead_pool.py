@@ -18,7 +18,7 @@ from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.records import Document
 from tasks.run.seeds import generator
-from tasks.run.tables import read_json, write_json, write_text
+from tasks.storage.tables import read_json, write_json, write_text
 from tests.bench import targets
 from tests.bench.prepared import student_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench import cells, fits, results, selections, targets
 from tests.bench.cells import Cell
 

@@ -25,7 +25,7 @@ from tasks.crowd.patterns.crowd import Simulated, ask
 from tasks.crowd.patterns.miner import Miner, Policy
 from tasks.crowd.patterns.rules import Rule
 from tasks.crowd.patterns.transactions import Transactions, significant_rules
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.markdown import table
 from tests.bench.planted import planted
 

@@ -19,9 +19,9 @@ from tasks.quad import curvature, finish, rounds, visits
 from tasks.quad.plan import budget_tokens, next_round
 from tasks.quad.scoring import chunks, load_model, per_token
 from tasks.quad.settings import QuadSettings
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import generator
-from tasks.run.tables import read_column, read_json, write_json, write_text
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import read_column, read_json, write_json, write_text
 from tests.bench import targets
 from tests.bench.measure import numbers, parser_of, shares, sizes
 from tests.bench.prepared import student_of

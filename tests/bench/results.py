@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 Facts = dict[str, Any]
 Key = tuple[str, str, float, str, int, str]

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from tasks.loop import alignment, asking, finish, influence, keep, rounds, students
+from tasks.loop import alignment, asking, influence, keep, rounds, students
+from tasks.loop.outcome import finish
 from tasks.loop.plan import documents_budget, make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import PAIRS, read_rows, write_json, write_table
 from tasks.select.bandit import BANDITS, BY_DOCUMENT
 from tasks.select.cluster import default_clusters, kmeans
 from tasks.select.ranked import RANKED
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import PAIRS, read_rows, write_json, write_table
 from tests.bench import results
 from tests.bench.cells import Cell, base_path, facts, link, settings
 

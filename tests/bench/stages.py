@@ -27,8 +27,8 @@ from tasks.extract.batch import extract_documents
 from tasks.extract.extractor import make_extractor
 from tasks.records import BadInput
 from tasks.run.parallel import Mapper, current_mapper, workers
-from tasks.run.tables import iterate_rows
 from tasks.select.encode import EncoderSpec, encode_table, encode_texts
+from tasks.storage.tables import iterate_rows
 from tests.bench.cells import Cell, write_inputs
 from tests.bench.markdown import table
 from tests.bench.targets import MIXED, ROOT

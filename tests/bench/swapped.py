@@ -23,8 +23,8 @@ from sklearn.metrics import roc_auc_score
 from tasks.corpus.target import Target
 from tasks.loop.students import BASE, example_pairs
 from tasks.run.seeds import generator
-from tasks.run.tables import read_rows
 from tasks.select.lsa import LSAEncoder
+from tasks.storage.tables import read_rows
 from tasks.train.checkpoint import load_student
 from tasks.train.threads import one_thread
 from tasks.train.train import count_tokens, train_student

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 from tests.bench import bandit, cells, fits, results, tables
 from tests.bench.cells import Cell
 

@@ -12,8 +12,8 @@ from tasks.prepare.student import model_path
 from tasks.quad import curvature, rounds
 from tasks.quad.plan import next_round
 from tasks.quad.scoring import score_documents
-from tasks.run.arrays import load_array
-from tasks.run.tables import read_column, read_rows
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_column, read_rows
 from tests.bench import quad_corpora, targets
 from tests.bench.measure import numbers, sizes
 from tests.bench.prepared import place_of

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 from tests.bench.markdown import table
 from tests.bench.truth_runs import (
     AS_RELEASED,

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.corpus.target import check_target, read_target
+from tasks.loop.outcome.export import FORMATS
 from tasks.records import BadInput
-from tasks.run.export import FORMATS
 
 PAIRS = [
     {"id": f"p{n}", "question": f"What is {n} and {n}, in a word?", "answer": f"It is {2 * n}."}

@@ -14,7 +14,7 @@ from tasks.corpus.prepare import CorpusSummary, prepare_corpus
 from tasks.corpus.read import Fields
 from tasks.corpus.tokens import count_tokens
 from tasks.records import BadInput, Document, Example
-from tasks.run.tables import CORPUS, REJECTED, TableWriter, read_rows
+from tasks.storage.tables import CORPUS, REJECTED, TableWriter, read_rows
 
 TEST = [Example("t", "one two three four five six seven eight nine ten eleven twelve thirteen fourteen", "x")]
 

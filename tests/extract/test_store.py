@@ -16,7 +16,7 @@ import pytest
 from tasks.extract.extractor import Extraction
 from tasks.extract.store import ExtractionStore
 from tasks.records import BadInput, Reject, Stopped
-from tasks.run import sqlite
+from tasks.storage import sqlite
 
 ROOT = Path(__file__).resolve().parents[2]
 

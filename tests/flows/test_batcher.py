@@ -15,7 +15,7 @@ from flows.__main__ import main
 from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.settings import read_yaml
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.csv_files import read_rows_of, written
 from tests.llm.batches import answer_files, answered
 from tests.llm.fake_server import FakeServer, Faults, marked

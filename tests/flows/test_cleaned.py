@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flows.__main__ import main
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 
 
 @pytest.mark.server

@@ -19,7 +19,7 @@ from example_corpus import documents
 from flows.__main__ import main
 from tasks.loop.settings import EqualSettings
 from tasks.run.log import LOG, logged
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -349,7 +349,7 @@ def test_a_failed_gate_stops_with_code_3_and_names_the_rows_until_it_is_mended(
     prefect_server, without_dask, sluice, tmp_path, monkeypatch
 ):
     import flows.equal
-    from tasks.run.tables import PAIRS, write_table
+    from tasks.storage.tables import PAIRS, write_table
 
     work = flows.equal.write_tables.function
 

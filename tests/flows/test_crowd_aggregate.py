@@ -13,7 +13,7 @@ import pytest
 from flows.__main__ import main
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.run.folder import digest
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.csv_files import read_rows_of, write_rows
 
 CAT = "<b>cat</b>"
@@ -79,7 +79,7 @@ def test_the_same_again_after_a_stop_and_with_golden_tasks_those_who_fail_them_a
     prefect_server, make, truth, tmp_path, monkeypatch
 ):
     from flows.crowd import aggregate as module
-    from tasks.run.tables import read_json
+    from tasks.storage.tables import read_json
 
     golden = write_rows(
         tmp_path / "golden.csv", ["task", "label"], [[f"t{task}", CAT] for task in range(0, 40, 3)]

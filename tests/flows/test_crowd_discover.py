@@ -11,7 +11,7 @@ import pytest
 from flows.__main__ import main
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.crowd.discover.zipf import named_by_crowd
 from tests.csv_files import read_rows_of, written
 

@@ -13,7 +13,7 @@ import pytest
 from flows.__main__ import main
 from tasks.crowd.latency.settings import LatencySettings
 from tasks.run.folder import digest
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 
 TABLES = ("completion.csv", "campaigns.csv", "rejected.parquet")
 

@@ -13,7 +13,7 @@ from flows.__main__ import main
 from tasks.crowd.learn import finish, report, stages
 from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.run.folder import digest
-from tasks.run.tables import read_rows, write_json
+from tasks.storage.tables import read_rows, write_json
 
 WORDS = {"cook": "soup boil pan salt oven plate", "sail": "wind mast rope harbour wave anchor"}
 QUICK: dict[str, Any] = {"epochs": 8, "width": 16, "folds": 2, "learning_rate": 1e-2, "encoder_dimensions": 8}

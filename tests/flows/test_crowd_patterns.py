@@ -13,7 +13,7 @@ import pytest
 from flows.__main__ import main
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.csv_files import read_rows_of, written
 
 Make = Callable[..., PatternsSettings]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tasks.loop.settings import EqualSettings
-from tasks.run.tables import ARMS, DOCUMENTS, PAIRS, REJECTED, read_rows
+from tasks.storage.tables import ARMS, DOCUMENTS, PAIRS, REJECTED, read_rows
 
 pytestmark = pytest.mark.server
 

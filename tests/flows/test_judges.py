@@ -13,7 +13,7 @@ import pytest
 from flows.__main__ import main
 from tasks.records import Stopped
 from tasks.run.costs import Ledger
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.llm.fake_server import FakeServer, marked
 
 PRICES = {"price_input": 1.0, "price_output": 4.0}

@@ -13,8 +13,8 @@ from example_corpus import sums, write_lines
 
 from flows.__main__ import main
 from tasks.lead.settings import LeadSettings
-from tasks.run.export import FORMATS
-from tasks.run.tables import read_rows
+from tasks.loop.outcome.export import FORMATS
+from tasks.storage.tables import read_rows
 from tests.lead.prepared import TINY, examples
 
 TABLES = ("selected.parquet", "visits.parquet", "steps.parquet", "arms.parquet", "rejected.parquet")

@@ -13,7 +13,7 @@ from flows.__main__ import main
 from tasks.llm.store import RequestStore
 from tasks.records import Stopped
 from tasks.run.costs import Ledger
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.llm.batches import answer_files, answered, requests_in
 from tests.llm.fake_server import FakeServer, Faults, marked
 

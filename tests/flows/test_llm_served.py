@@ -18,7 +18,7 @@ from example_corpus import write_corpus
 from flows.__main__ import main
 from tasks.llm.store import RequestStore
 from tasks.run.costs import Ledger
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tests.llm.serving import ANSWER, QUESTION, QUOTE, SAID, Served
 
 pytestmark = pytest.mark.server

@@ -17,7 +17,7 @@ from distributed import default_client
 
 from flows.__main__ import main
 from tasks.quad.settings import QuadSettings
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 
 TINY = {
     "budget": 0.1,

@@ -12,8 +12,8 @@ import pytest
 
 from tasks.loop import alignment
 from tasks.records import BadInput, Stopped
-from tasks.run.tables import read_rows
 from tasks.select.finetune import finetune_encoder
+from tasks.storage.tables import read_rows
 
 pytestmark = pytest.mark.server
 

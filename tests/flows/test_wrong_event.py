@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from flows.__main__ import main
-from tasks.run.tables import read_rows
+from tasks.storage.tables import read_rows
 from tasks.wrong_event.settings import WrongEventSettings
 from tests.csv_files import write_rows
 

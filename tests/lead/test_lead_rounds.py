@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from tasks.lead import checkpoint, finish, rounds, steps
 from tasks.lead.difficulty import CLUSTERS, LABELS, LOSSES, RATIOS
 from tasks.records import BadInput
-from tasks.run.arrays import load_array
-from tasks.run.tables import read_json, read_rows
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows
 from tests.lead.prepared import prepare
 
 TABLES = ("selected.parquet", "visits.parquet", "steps.parquet", "arms.parquet")

@@ -13,9 +13,9 @@ from tasks.loop.keep import chooses_pairs, kept_mask, newly_kept
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.run.arrays import load_array
 from tasks.run.seeds import integer
-from tasks.run.tables import read_json, read_rows
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows
 from tests.loop.test_rounds import prepared
 
 

@@ -11,9 +11,9 @@ import pytest
 from tasks.corpus.target import Target
 from tasks.loop import influence, students
 from tasks.loop.pulls import round_folder
-from tasks.run.arrays import load_array, save_array
-from tasks.run.tables import PAIRS, write_table
 from tasks.select.influence.scores import influence_scores
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import PAIRS, write_table
 from tasks.train.checkpoint import load_student
 from tasks.train.format import encode_pairs
 from tasks.train.train import train_student

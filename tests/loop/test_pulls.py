@@ -12,8 +12,8 @@ import pytest
 import tasks.prepare.documents
 from tasks.loop import pulls
 from tasks.prepare.documents import CORPUS, read_documents
-from tasks.run.tables import CORPUS as SCHEMA
-from tasks.run.tables import TableWriter
+from tasks.storage.tables import CORPUS as SCHEMA
+from tasks.storage.tables import TableWriter
 
 
 @pytest.fixture

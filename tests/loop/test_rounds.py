@@ -15,11 +15,11 @@ from tasks.loop import alignment, rounds
 from tasks.loop.settings import EqualSettings
 from tasks.loop.space import document_space, is_aligned, reference_space
 from tasks.prepare import stages as prepare
-from tasks.run.arrays import load_array
 from tasks.select.align import Alignment
 from tasks.select.bandit import cluster_prior
 from tasks.select.ranked import similarity_to
 from tasks.select.transport import transport_cost
+from tasks.storage.arrays import load_array
 
 Facts = dict[str, Any]
 

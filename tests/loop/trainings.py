@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.run.tables import PAIRS, write_table
+from tasks.storage.tables import PAIRS, write_table
 
 REFERENCE = [(f"What is {a} plus {a}?", f"The sum is {2 * a}.") for a in range(11, 17)]
 KEPT = [(f"What is {a} plus 3?", f"The sum is {a + 3}.") for a in range(11, 41)]

@@ -15,10 +15,10 @@ from tasks.quad import finish, neighbours, rounds
 from tasks.quad import plan as plan_of
 from tasks.quad import visits as visits_of
 from tasks.quad.settings import QuadSettings
-from tasks.run.arrays import save_array
-from tasks.run.tables import CORPUS as SCHEMA
-from tasks.run.tables import read_rows, write_json, write_table
 from tasks.select.lsa import unit_rows
+from tasks.storage.arrays import save_array
+from tasks.storage.tables import CORPUS as SCHEMA
+from tasks.storage.tables import read_rows, write_json, write_table
 
 SIZES = [30, 3, 12, 25, 1]
 DOCUMENTS = sum(SIZES)

@@ -12,7 +12,7 @@ from tasks.resolve import form, prepare
 from tasks.resolve.label import LABELS
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 
 @pytest.fixture

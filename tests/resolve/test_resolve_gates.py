@@ -15,8 +15,8 @@ from tasks.resolve import gates
 from tasks.resolve.finish import PREDICTIONS
 from tasks.resolve.prepare import POOL, POOL_FEATURES, QUESTION_FEATURES, QUESTIONS, _save
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.arrays import save_array
 from tasks.run.expectations import GateFailed
+from tasks.storage.arrays import save_array
 
 HEAD = ["ltable_id", "rtable_id", "probability", "match", "decided_by"]
 SOUND = [

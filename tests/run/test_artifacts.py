@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tasks.loop.finish import cumulative
+from tasks.loop.outcome.finish import cumulative
 from tasks.run import artifacts
 from tasks.run.costs import Ledger
 

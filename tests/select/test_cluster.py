@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from tasks.records import BadInput
-from tasks.run.tables import CORPUS, write_table
 from tasks.select.cluster import default_clusters, kmeans, map_2d, top_terms
+from tasks.storage.tables import CORPUS, write_table
 
 
 def blobs(k: int, each: int, seed: int = 0, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sklearn.utils import murmurhash3_32
 
-from tasks.run.tables import CORPUS, write_table
 from tasks.select.dsir import importance
+from tasks.storage.tables import CORPUS, write_table
 
 BUCKETS = 64
 TEXTS = [

@@ -15,10 +15,10 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tasks.records import BadInput
-from tasks.run.tables import CORPUS, write_table
 from tasks.select.encode import EncoderSpec, check_encoder, encode_table, encode_texts, load_encoder
 from tasks.select.lsa import TOKEN, LSAEncoder, sample_texts, unit_rows
 from tasks.select.partitions import partitions, read_texts
+from tasks.storage.tables import CORPUS, write_table
 
 TOPICS = {
     "algebra": "solve the equation for x where 2 x plus 3 equals 7 and find the slope of a line",
@@ -108,7 +108,7 @@ def test_the_reservoir_is_uniform_in_stream_order_and_bounded() -> None:
 
 @pytest.mark.parametrize("rows", [1, 7, 90, 1000])
 def test_partitions_cover_the_table_across_row_groups(tmp_path: Path, rows: int) -> None:
-    from tasks.run.tables import TableWriter
+    from tasks.storage.tables import TableWriter
 
     path = tmp_path / "t.parquet"
     with TableWriter(path, CORPUS, rows_per_group=13) as writer:

@@ -9,7 +9,7 @@ import torch
 from tiny_models import SUMS
 
 from tasks.records import BadInput
-from tasks.run.tables import atomic_folder
+from tasks.storage.tables import atomic_folder
 from tasks.train.checkpoint import check_student, load_student, save_student
 from tasks.train.evaluate import evaluate
 from tasks.train.finetune import finetune

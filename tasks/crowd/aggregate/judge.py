@@ -15,7 +15,7 @@ from tasks.crowd.read import known_labels
 from tasks.records import BadInput
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import read_json, write_text
+from tasks.storage.tables import read_json, write_text
 
 Facts = dict[str, Any]
 

@@ -13,10 +13,10 @@ from tasks.crowd.aggregate.judge import read_labels, read_workers
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.aggregate.stages import NAMES, OTHERS, POSTERIOR, load_answers, load_numbers
 from tasks.crowd.read import known_labels
-from tasks.run.arrays import load_array
-from tasks.run.charts import LEVELS, Series, level, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_json, write_text
+from tasks.page.charts import LEVELS, Series, level, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, write_text
 
 Facts = dict[str, Any]
 

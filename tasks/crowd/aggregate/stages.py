@@ -28,9 +28,9 @@ from tasks.crowd.truth.mace import Mace
 from tasks.crowd.truth.methods import METHODS
 from tasks.crowd.truth.numeric import NUMBER_METHODS, golden_values
 from tasks.records import BadInput
-from tasks.run.arrays import load_array, save_array
 from tasks.run.seeds import integer
-from tasks.run.tables import REJECTED, read_json, write_csv, write_json, write_table
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import REJECTED, read_json, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
 

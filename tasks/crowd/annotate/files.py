@@ -17,7 +17,7 @@ from tasks.crowd.assign import choose
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import Stopped
 from tasks.run.seeds import generator
-from tasks.run.tables import write_text
+from tasks.storage.tables import write_text
 
 WANTED = "wanted.csv"
 NOT_BY = "not_by"  # who has answered already

@@ -20,9 +20,9 @@ from uuid import uuid4
 
 from tasks.crowd.annotate.campaign import Campaign
 from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.page.templates import templates
 from tasks.records import Stopped
 from tasks.run import terminal
-from tasks.run.pages import templates
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -13,9 +13,9 @@ from tasks.crowd.annotate.adjudicate import disputed
 from tasks.crowd.annotate.campaign import LAST, Campaign, opened
 from tasks.crowd.annotate.finish import LABELS, read_table, workers
 from tasks.crowd.annotate.settings import AnnotateSettings
-from tasks.run.charts import Series, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import write_text
+from tasks.page.charts import Series, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import write_text
 
 Facts = dict[str, Any]
 

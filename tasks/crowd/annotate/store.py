@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.run.sqlite import SqliteFile
+from tasks.storage.sqlite import SqliteFile
 
 Facts = dict[str, Any]
 

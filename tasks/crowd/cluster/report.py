@@ -14,8 +14,8 @@ from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.rounds import load_decided
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cluster.stages import WORKERS
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import write_text
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import write_text
 
 Facts = dict[str, Any]
 

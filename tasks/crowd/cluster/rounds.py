@@ -22,11 +22,11 @@ from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cost.pairs import Plan
 from tasks.crowd.truth.methods import METHODS
-from tasks.run.arrays import load_array, save_array
 from tasks.run.costs import Ledger
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
-from tasks.run.tables import read_json, read_rows, write_json, write_table
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import read_json, read_rows, write_json, write_table
 
 Facts = dict[str, Any]
 

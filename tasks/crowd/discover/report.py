@@ -12,9 +12,9 @@ from markupsafe import Markup
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.crowd.discover.stages import ENTITIES, SIMILAR, load_named, read_curve
 from tasks.crowd.wanted import rows_of
-from tasks.run.charts import Series, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import write_text
+from tasks.page.charts import Series, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import write_text
 
 Facts = dict[str, Any]
 

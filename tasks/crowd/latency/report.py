@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from tasks.crowd.latency.settings import LatencySettings
 from tasks.crowd.latency.stages import COMPLETION, duration
-from tasks.run.charts import Series, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import write_text
+from tasks.page.charts import Series, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import write_text
 
 Facts = dict[str, Any]
 

@@ -19,7 +19,7 @@ from tasks.crowd.latency.workers import ServiceModel, fit
 from tasks.records import BadInput
 from tasks.run import terminal
 from tasks.run.folder import versions
-from tasks.run.tables import REJECTED, write_csv, write_table
+from tasks.storage.tables import REJECTED, write_csv, write_table
 
 Facts = dict[str, Any]
 

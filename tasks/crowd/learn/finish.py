@@ -14,10 +14,10 @@ from tasks.crowd.learn.stages import ITEMS, NAMES, POSTERIOR, PROBABILITIES, loa
 from tasks.crowd.read import known_labels
 from tasks.crowd.truth.inferred import quality_of
 from tasks.records import BadInput
-from tasks.run.arrays import load_array
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import read_json, read_rows, write_csv
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows, write_csv
 
 Facts = dict[str, Any]
 

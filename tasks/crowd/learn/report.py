@@ -11,9 +11,9 @@ from tasks.crowd.learn.finish import NEXT, WORKERS, all_labels, read_csv
 from tasks.crowd.learn.settings import CrowdLearningSettings
 from tasks.crowd.learn.stages import ITEMS, load_answers
 from tasks.crowd.tables import CONFUSION
-from tasks.run.charts import level
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_rows, write_text
+from tasks.page.charts import level
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import read_rows, write_text
 
 Facts = dict[str, Any]
 

@@ -25,8 +25,8 @@ from tasks.crowd.read import read_table
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
-from tasks.run.arrays import load_array, save_array
-from tasks.run.tables import REJECTED, read_json, read_rows, write_json, write_table
+from tasks.storage.arrays import load_array, save_array
+from tasks.storage.tables import REJECTED, read_json, read_rows, write_json, write_table
 from tasks.train.threads import one_thread
 
 Facts = dict[str, Any]

@@ -13,7 +13,7 @@ from tasks.crowd.patterns.transactions import significant_rules
 from tasks.crowd.wanted import rows_of
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.run.tables import write_json
+from tasks.storage.tables import write_json
 
 Facts = dict[str, Any]
 

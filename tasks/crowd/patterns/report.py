@@ -11,9 +11,9 @@ from tasks.crowd.patterns.finish import TRUTH, read_rules
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.patterns.stages import COURSE, QUESTIONS
 from tasks.crowd.wanted import rows_of
-from tasks.run.charts import Series, line_chart
-from tasks.run.pages import settings_of, templates
-from tasks.run.tables import read_json, write_text
+from tasks.page.charts import Series, line_chart
+from tasks.page.templates import settings_of, templates
+from tasks.storage.tables import read_json, write_text
 
 Facts = dict[str, Any]
 

@@ -18,7 +18,7 @@ from tasks.crowd.wanted import rounds_done
 from tasks.records import Stopped
 from tasks.run import terminal
 from tasks.run.seeds import generator
-from tasks.run.tables import REJECTED, read_json, write_csv, write_json, write_table
+from tasks.storage.tables import REJECTED, read_json, write_csv, write_json, write_table
 
 Facts = dict[str, Any]
 

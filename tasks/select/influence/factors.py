@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from tasks.records import BadInput
-from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
+from tasks.storage.tables import atomic_path
 from tasks.train.format import Examples, Ints
 
 DAMPING = 0.1  # times the mean of Lambda, where no damping is given (Grosse et al., section 2.2)

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from tasks.records import BadInput
-from tasks.run.tables import atomic_path
 from tasks.select.influence.capture import captured, passes
 from tasks.select.influence.examples import squared_norms
 from tasks.select.influence.factors import MEMORY, Factors, fingerprint, fit_factors
 from tasks.select.influence.layers import Layers, LinearLayer, linear_layers
+from tasks.storage.tables import atomic_path
 from tasks.train.format import Examples, Ints
 
 

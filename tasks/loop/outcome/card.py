@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from tasks.page.templates import without_places
+
 # Licences the hub knows by an identifier of their own, among those that corpora commonly carry.
 _KNOWN_LICENCES = {
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0",
@@ -135,22 +137,6 @@ Every row carries an `id`. `lineage.parquet` has one row for each, with the same
   (round 0 is the random warm-up), and the cluster's reward after that pull;
 - `similarity`: cosine to the nearest reference example of the target.
 """
-
-
-def without_places(text: str) -> str:
-    """What is passed on tells neither how its maker's disk is arranged nor what opens its maker's stores.
-
-    Of a path only the name stays; of a URL neither user and password nor the query, which may be a signature.
-    """
-    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
-    # Word by word and not by a pattern, whose time would grow with the square of a hostile text's length.
-    text = re.sub(r"\S+", lambda word: _without_query(word[0]), text)
-    return re.sub(r"(?<![\w:/.~-])~?(?:/[^/\s:]+)+/([^/\s:]+)", r"…/\1", text)
-
-
-def _without_query(word: str) -> str:
-    before, mark, after = word.partition("://")
-    return before + mark + after.partition("?")[0] if mark else word
 
 
 def cell(value: Any) -> str:

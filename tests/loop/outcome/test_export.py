@@ -5,9 +5,9 @@ import pytest
 import yaml
 from example_run import write_run
 
-from tasks.run.card import cell, dataset_card, hub_licences
-from tasks.run.export import export_pairs
-from tasks.run.tables import PAIRS, read_rows, write_table
+from tasks.loop.outcome.card import cell, dataset_card, hub_licences
+from tasks.loop.outcome.export import export_pairs
+from tasks.storage.tables import PAIRS, read_rows, write_table
 
 HOSTILE = "Ünïcode\u2028 'quotes' \"and\" | # <b>\nlines\\"
 

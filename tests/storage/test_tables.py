@@ -9,7 +9,15 @@ import pytest
 
 from tasks.run.parallel import serial
 from tasks.run.seeds import generator, integer
-from tasks.run.tables import TableWriter, as_text, iterate_rows, read_rows, write_csv, write_table, write_text
+from tasks.storage.tables import (
+    TableWriter,
+    as_text,
+    iterate_rows,
+    read_rows,
+    write_csv,
+    write_table,
+    write_text,
+)
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int32())])
 

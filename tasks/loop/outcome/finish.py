@@ -24,9 +24,9 @@ from tasks.loop.pulls import round_folder
 from tasks.loop.rounds import judged_transport, kept_vectors
 from tasks.loop.settings import EqualSettings
 from tasks.prepare.documents import CORPUS
-from tasks.run.arrays import load_array
 from tasks.run.folder import versions
-from tasks.run.tables import (
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import (
     ARMS,
     DOCUMENTS,
     PAIRS,
@@ -63,7 +63,7 @@ def tables(run: Path, settings: EqualSettings, rounds: int, target: Facts, rewar
 
 def gate_pairs(run: Path, settings: EqualSettings, tables: Facts) -> Facts:
     """Great Expectations over the pairs; a failed one stops the run and names the rows."""
-    from tasks.run.gates import check_pairs
+    from tasks.loop.outcome.gates import check_pairs
 
     check_pairs(run / "pairs.parquet", run / "documents.parquet", run / "expectations")
     return {"files": ["expectations/docs/index.html"]}
@@ -71,8 +71,8 @@ def gate_pairs(run: Path, settings: EqualSettings, tables: Facts) -> Facts:
 
 def export(run: Path, settings: EqualSettings, tables: Facts, summary: Facts) -> Facts:
     """Write the pairs in the formats trainers read, and check them."""
-    from tasks.run.export import export_pairs
-    from tasks.run.gates import check_export
+    from tasks.loop.outcome.export import export_pairs
+    from tasks.loop.outcome.gates import check_export
 
     rows = export_pairs(
         run / "pairs.parquet",
@@ -198,7 +198,7 @@ def whole_seconds(run: Path) -> float:
 
 def report(run: Path, summary: Facts) -> None:
     """Write summary.json and report.html."""
-    from tasks.run.report import write_report
+    from tasks.loop.outcome.report import write_report
 
     write_json(run / "summary.json", summary)
     write_report(run)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from tasks.run.tables import iterate_rows, read_json, read_rows
+from tasks.storage.tables import iterate_rows, read_json, read_rows
 
 _CONTEXT = 150  # characters shown on each side of a span
 _SPAN = 640  # longest span shown whole

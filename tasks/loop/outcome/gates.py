@@ -1,6 +1,6 @@
-"""Great Expectations at the seams: documents, vectors, pairs and export must be what the next stage takes them for.
+"""Great Expectations after the loop: pairs and export must be what those who train on them take them for.
 
-What Great Expectations sees is ids and measures (lengths, norms, whether a span fits), never the text: that bounds the
+What Great Expectations sees is ids and measures (lengths, whether a span fits), never the text: that bounds the
 memory, and its pages do not escape what they show.
 """
 
@@ -12,91 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tasks.run.expectations import GateFailed, frame_of, validate
-from tasks.run.export import FORMATS, KEPT
-from tasks.run.tables import iterate_rows
-
-__all__ = ["GateFailed", "check_documents", "check_export", "check_pairs", "check_vectors"]
+from tasks.loop.outcome.export import FORMATS, KEPT
+from tasks.run.expectations import frame_of, unique_ids, validate
+from tasks.storage.tables import iterate_rows
 
 DECISIONS = (KEPT, "rejected")
-NORM_TOLERANCE = 1e-3
-_VECTORS = 4096  # held while they are measured
-
-
-def check_documents(documents: Path, pages: Path) -> None:
-    """Ids there and unique, text not empty, at least one token.
-
-    Args:
-        documents: a Parquet table with at least the columns id, text and tokens.
-        pages: folder of the run's expectations; its docs/index.html shows every check so far.
-
-    Raises:
-        GateFailed: an expectation is not met.
-    """
-    import great_expectations.expectations as gxe
-
-    def measured() -> Iterator[dict[str, Any]]:
-        for row in iterate_rows(documents, ["id", "text", "tokens"]):
-            yield {"id": row["id"], "characters": len((row["text"] or "").strip()), "tokens": row["tokens"]}
-
-    validate(
-        "documents",
-        frame_of(measured(), ["id", "characters", "tokens"]),
-        [
-            gxe.ExpectTableRowCountToBeBetween(min_value=1),
-            *_unique_ids(gxe),
-            gxe.ExpectColumnValuesToBeBetween(column="characters", min_value=1),
-            gxe.ExpectColumnValuesToNotBeNull(column="tokens"),
-            gxe.ExpectColumnValuesToBeBetween(column="tokens", min_value=1),
-        ],
-        pages,
-    )
-
-
-def check_vectors(vectors: Path, documents: Path, pages: Path) -> None:
-    """One vector per document, every number finite, unit length within 1e-3.
-
-    Args:
-        vectors: .npy of shape (n, d); read in slices.
-        documents: the Parquet table whose n rows they stand for.
-        pages: folder of the run's expectations.
-
-    Raises:
-        GateFailed: an expectation is not met.
-    """
-    import great_expectations.expectations as gxe
-
-    matrix = np.load(vectors, mmap_mode="r", allow_pickle=False)
-    ids = [row["id"] for row in iterate_rows(documents, ["id"])]
-
-    def measured() -> Iterator[dict[str, Any]]:
-        for first in range(0, len(matrix), _VECTORS):
-            slab: np.ndarray = np.asarray(matrix[first : first + _VECTORS], dtype=np.float64)
-            finite: np.ndarray = np.all(np.isfinite(slab), axis=1)
-            norms = np.linalg.norm(np.where(finite[:, None], slab, 0.0), axis=1)
-            for row, (is_finite, norm) in enumerate(
-                zip(finite.tolist(), norms.tolist(), strict=True), start=first
-            ):
-                yield {
-                    "id": ids[row] if row < len(ids) else f"row {row}",
-                    "finite": int(is_finite),
-                    "norm": norm,
-                }
-
-    validate(
-        "vectors",
-        frame_of(measured(), ["id", "finite", "norm"]),
-        [
-            gxe.ExpectTableRowCountToEqual(value=len(ids)),
-            gxe.ExpectColumnValuesToBeInSet(column="finite", value_set=[1]),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="norm", min_value=1 - NORM_TOLERANCE, max_value=1 + NORM_TOLERANCE
-            ),
-        ],
-        pages,
-    )
 
 
 def check_pairs(pairs: Path, documents: Path, pages: Path) -> None:
@@ -144,7 +64,7 @@ def check_pairs(pairs: Path, documents: Path, pages: Path) -> None:
             ],
         ),
         [
-            *_unique_ids(gxe),
+            *unique_ids(gxe),
             gxe.ExpectColumnValuesToBeInSet(column="document_exists", value_set=[1]),
             gxe.ExpectColumnValuesToBeBetween(column="question_characters", min_value=1),
             gxe.ExpectColumnValuesToBeBetween(column="answer_characters", min_value=1),
@@ -200,7 +120,7 @@ def check_export(export: Path, pairs: Path, pages: Path) -> None:
         [
             # Unique rows that are all kept pairs, as many as there are: each kept pair once in each format.
             gxe.ExpectTableRowCountToEqual(value=len(FORMATS) * len(kept)),
-            *_unique_ids(gxe),
+            *unique_ids(gxe),
             gxe.ExpectColumnValuesToBeInSet(column="pair_kept", value_set=[1]),
             gxe.ExpectColumnValuesToBeInSet(column="roles", value_set=["user, assistant"]),
             gxe.ExpectColumnValuesToBeBetween(column="question_characters", min_value=1),
@@ -221,7 +141,3 @@ def _turns(format: str, record: dict[str, Any]) -> tuple[str, str, str]:
     turns = record[key]
     roles = ", ".join(names.get(turn[role], turn[role]) for turn in turns)
     return roles, turns[0][content] if turns else "", turns[-1][content] if turns else ""
-
-
-def _unique_ids(gxe: Any) -> list[Any]:
-    return [gxe.ExpectColumnValuesToNotBeNull(column="id"), gxe.ExpectColumnValuesToBeUnique(column="id")]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tasks.run.card import dataset_card
-from tasks.run.tables import atomic_path, iterate_rows, write_json, write_text
+from tasks.loop.outcome.card import dataset_card
+from tasks.storage.tables import atomic_path, iterate_rows, write_json, write_text
 
 KEPT = "kept"
 

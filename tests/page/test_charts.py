@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from tasks.run.charts import Label, Series, cluster_map, level, line_chart, ticks
+from tasks.page.charts import Label, Series, cluster_map, level, line_chart, ticks
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from example_run import write_run
 
-from tasks.run import findings
-from tasks.run.report import write_report
-from tasks.run.tables import ARMS, REJECTED, read_rows, write_json, write_table
+from tasks.loop.outcome import findings
+from tasks.loop.outcome.report import write_report
+from tasks.storage.tables import ARMS, REJECTED, read_rows, write_json, write_table
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(2)"
 VOID = {"meta", "link", "br", "img", "wbr"}

@@ -9,21 +9,20 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from tasks.run.card import without_places
 from tasks.run.terminal import dollars
 
 _JOINT = re.compile(r"(?<=\w[._])(?=\w)")  # inside a qualified name, where a line may break
 
 
-def templates(package: str = "tasks.run") -> Any:
-    """The templates of a package, which may include those of tasks.run.
+def templates(package: str) -> Any:
+    """The templates of a package, which may include those of tasks.page.
 
     Documents, ids and settings are a stranger's text: everything is escaped unless charts.py built it.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("tasks.run", ".")]),
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("tasks.page", ".")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -55,6 +54,22 @@ def saved_settings(run: Path) -> dict[str, Any]:
     """A run's settings.yaml."""
     path = run / "settings.yaml"
     return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
+
+
+def without_places(text: str) -> str:
+    """What is passed on tells neither how its maker's disk is arranged nor what opens its maker's stores.
+
+    Of a path only the name stays; of a URL neither user and password nor the query, which may be a signature.
+    """
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    # Word by word and not by a pattern, whose time would grow with the square of a hostile text's length.
+    text = re.sub(r"\S+", lambda word: _without_query(word[0]), text)
+    return re.sub(r"(?<![\w:/.~-])~?(?:/[^/\s:]+)+/([^/\s:]+)", r"…/\1", text)
+
+
+def _without_query(word: str) -> str:
+    before, mark, after = word.partition("://")
+    return before + mark + after.partition("?")[0] if mark else word
 
 
 def _share(value: float | None) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from tasks.run.costs import Ledger
-from tasks.run.tables import ARMS, DOCUMENTS, PAIRS, REJECTED, write_json, write_table
+from tasks.storage.tables import ARMS, DOCUMENTS, PAIRS, REJECTED, write_json, write_table
 
 TOPICS = [
     ("prime factor divisor integer modulo sieve", "number_theory", 0.86, 5.1),

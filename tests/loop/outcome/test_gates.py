@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from example_run import write_run
 
+from tasks.loop.outcome.export import export_pairs
+from tasks.loop.outcome.gates import check_export, check_pairs
+from tasks.prepare.gates import check_documents, check_vectors
 from tasks.records import Stopped
-from tasks.run.export import export_pairs
-from tasks.run.gates import GateFailed, check_documents, check_export, check_pairs, check_vectors
-from tasks.run.tables import DOCUMENTS, PAIRS, read_rows, write_table
+from tasks.run.expectations import GateFailed
+from tasks.storage.tables import DOCUMENTS, PAIRS, read_rows, write_table
 
 
 @pytest.fixture(scope="module")

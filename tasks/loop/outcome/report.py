@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tasks.run import findings
-from tasks.run.card import without_places
-from tasks.run.charts import Label, Series, cluster_map, level, line_chart
+from tasks.loop.outcome import findings
+from tasks.page.charts import Label, Series, cluster_map, level, line_chart
+from tasks.page.templates import saved_settings, settings_of, templates, without_places
 from tasks.run.costs import Ledger
-from tasks.run.pages import saved_settings, settings_of, templates
-from tasks.run.tables import read_rows, write_text
 from tasks.run.terminal import dollars
+from tasks.storage.tables import read_rows, write_text
 
 _CLUSTERS_SHOWN, _CLUSTERS_LISTED = 14, 200
 _MAP_LABELS = 14
@@ -36,7 +35,7 @@ def write_report(run: Path) -> Path:
     Returns:
         Path of the page. The same tables give the same page.
     """
-    page = templates().get_template("report.html.j2").render(_content(run))
+    page = templates("tasks.loop.outcome").get_template("report.html.j2").render(_content(run))
     path = run / "report.html"
     write_text(path, page)
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.run.tables import atomic_path
+from tasks.storage.tables import atomic_path
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.loop import finish
+from tasks.loop.outcome import finish
 from tasks.loop.settings import EqualSettings
 
 SETTINGS = EqualSettings(corpus=["a"], target="t")
