@@ -6,12 +6,12 @@ round that was read is never read again.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput, Stopped
+from tasks.storage.sheets import read_sheet
 from tasks.storage.tables import as_text, read_json, write_csv, write_json
 
 Row = dict[str, str]
@@ -52,10 +52,9 @@ def round_of(
         asked, rows = make()
         write_json(folder / "asked.json", asked)
         write_csv(path, head, [[as_text(str(cell)) for cell in row] for row in rows])
-    rows_given = rows_of(path)
-    if rows_given and (missing := [column for column in head if column not in rows_given[0]]):
-        raise BadInput(f"{path}: no column {', '.join(missing)}; put it back, or remove the file and resume")
-    answered = [check(row, f"{path}:{line}") for line, row in enumerate(rows_given, start=2)]
+    lines = read_sheet(path, head, f"--resume {run.name}")
+    answered = [check(row, f"{path}:{line}") for line, row in lines]
+    rows_given = [row for _, row in lines]
     if not any(answered) or not all(answered):
         raise Stopped(
             f"{answered.count(False):,} of {len(rows_given):,} questions are not answered: {how} in {path} (remove rows that nobody "
@@ -66,16 +65,8 @@ def round_of(
 
 
 def rows_of(path: Path) -> list[Row]:
-    """Rows of a CSV file, cells without spaces around them; a spreadsheet may have put a mark at its beginning."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return [
-            {
-                str(column): (cell or "").strip()
-                for column, cell in row.items()
-                if isinstance(cell, str | None)
-            }
-            for row in csv.DictReader(stream)
-        ]
+    """Rows of a CSV file of the run, cells without spaces around them."""
+    return [row for _, row in read_sheet(path, (), "start a new run")]
 
 
 def share_of(text: str, place: str) -> float:

@@ -8,7 +8,6 @@ probability that all three hold is the pair's `p_good`. The disputed few may be 
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,8 @@ from tasks.run import terminal
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
 from tasks.storage.arrays import save_array
-from tasks.storage.tables import as_text, iterate_rows, read_rows, write_csv, write_table
+from tasks.storage.sheets import read_sheet
+from tasks.storage.tables import as_text, from_text, iterate_rows, read_rows, write_csv, write_table
 
 Facts = dict[str, Any]
 
@@ -173,7 +173,7 @@ def adjudicated(run: Path, settings: EqualSettings, rounds: int, judged: Facts) 
         texts = {pair["id"]: pair for pair in _kept(run, rounds)}
         rows = (
             [
-                row["id"],
+                as_text(row["id"]),
                 "",
                 f"{row['p_good']:.3f}",
                 as_text(texts[row["id"]]["question"]),
@@ -326,22 +326,12 @@ def _examples(run: Path) -> list[tuple[str, str]]:
 def _read(path: Path, run: str) -> dict[str, bool]:
     """The answers that are filled in."""
     found: dict[str, bool] = {}
-    with path.open(
-        encoding="utf-8-sig", newline=""
-    ) as stream:  # a spreadsheet may have put a mark at its beginning
-        reader = csv.DictReader(stream)
-        if missing := {"id", "good"} - set(reader.fieldnames or ()):
-            raise BadInput(
-                f"{path}: no column {', '.join(sorted(missing))}; put it back, or remove the file and --resume {run}"
-            )
-        for line in reader:
-            text = (line["good"] or "").strip().casefold()
-            if text and text not in _YES:
-                raise BadInput(
-                    f"{path}:{reader.line_num}: good is {text[:40]}; write 1 for good and 0 for not"
-                )
-            if text:
-                found[line["id"]] = _YES[text]
+    for number, line in read_sheet(path, ("id", "good"), f"--resume {run}"):
+        text = line["good"].casefold()
+        if text and text not in _YES:
+            raise BadInput(f"{path}:{number}: good is {text[:40]}; write 1 for good and 0 for not")
+        if text:
+            found[from_text(line["id"])] = _YES[text]
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.prepare import POOL, load_pairs, load_selection
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.storage.tables import as_text, read_json, write_csv, write_json
+from tasks.storage.sheets import read_sheet
+from tasks.storage.tables import as_text, from_text, read_json, write_csv, write_json
 
 Facts = dict[str, Any]
 
@@ -71,7 +71,7 @@ def _from_file(run: Path, settings: BatcherSettings, rows: list[int]) -> dict[st
                 record_text(table, at, records.attributes)
                 for table, at in ((records.left, pool.left[row]), (records.other, pool.right[row]))
             )
-            lines.append([left, right, "", *map(as_text, texts)])
+            lines.append([as_text(left), as_text(right), "", *map(as_text, texts)])
         write_csv(path, [LEFT, RIGHT, LABEL, "left", "right"], lines)
     given = _read(path, settings.run)
     missing = [name for name in names if name not in given]
@@ -86,20 +86,15 @@ def _from_file(run: Path, settings: BatcherSettings, rows: list[int]) -> dict[st
 def _read(path: Path, run: str) -> dict[tuple[str, str], int]:
     """The labels that are filled in."""
     found: dict[tuple[str, str], int] = {}
-    # A spreadsheet may have put a mark at the file's beginning.
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if missing := {LEFT, RIGHT, LABEL} - set(reader.fieldnames or ()):
+    for number, line in read_sheet(path, (LEFT, RIGHT, LABEL), f"--resume {run}"):
+        text = line[LABEL].casefold()
+        if not text:
+            continue
+        if text not in _YES:
+            raise BadInput(f"{path}:{number}: the {LABEL} is {text[:40]}; write 1 for the same and 0 for not")
+        pair = from_text(line[LEFT]), from_text(line[RIGHT])
+        if found.setdefault(pair, _YES[text]) != _YES[text]:
             raise BadInput(
-                f"{path}: no column {', '.join(sorted(missing))}; put it back, or remove the file and --resume {run}"
+                f"{path}:{number}: this pair is labelled twice, and otherwise before; keep one of the two"
             )
-        for line in reader:
-            text = (line[LABEL] or "").strip().casefold()
-            if not text:
-                continue
-            if text not in _YES:
-                raise BadInput(
-                    f"{path}:{reader.line_num}: the {LABEL} is {text}; write 1 for the same and 0 for not"
-                )
-            found[line[LEFT], line[RIGHT]] = _YES[text]
     return found

@@ -103,6 +103,7 @@ ARMS = pa.schema(
 
 
 _CHARACTERS_PER_GROUP = 1 << 23
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 
 @contextmanager
@@ -146,11 +147,14 @@ def write_text(path: Path, text: str) -> None:
 
 def csv_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table as CSV, with a heading."""
+    return "".join(map(_csv_line, [head, *rows]))
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    """A row. Told that it ends in both characters of a line's end, csv quotes a cell that holds either."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return stream.getvalue()
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return stream.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -160,7 +164,12 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
 
 def as_text(value: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if value.lstrip("'").startswith(_FORMULA) else value
+
+
+def from_text(cell: str) -> str:
+    """The value that `as_text` made the cell of."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def write_json(path: Path, value: Any) -> None:

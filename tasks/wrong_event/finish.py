@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from tasks.classify.classifier import Classifier
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
 from tasks.storage.arrays import load_array
-from tasks.storage.tables import read_json, read_rows, write_json, write_text
+from tasks.storage.tables import read_json, read_rows, write_csv, write_json
 from tasks.train.threads import one_thread
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.stages import (
@@ -39,11 +38,8 @@ PAGES = "expectations"
 def tables(run: Path, settings: WrongEventSettings, trained: Facts) -> Facts:
     """Write labels.csv, and judge the model on the test rows."""
     rows = suspicious_first(run)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, HEAD, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows({**row, "p_clean": f"{row['p_clean']:.6f}"} for row in rows)
-    write_text(run / LABELS, stream.getvalue())
+    cells = ({**row, "p_clean": f"{row['p_clean']:.6f}"} for row in rows)
+    write_csv(run / LABELS, HEAD, [[row[name] for name in HEAD] for row in cells])
     flagged = [row for row in rows if row["p_clean"] < settings.threshold]
     return {
         "files": [LABELS],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from tasks.records import BadInput
 from tasks.run.folder import versions
 from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array, save_array
-from tasks.storage.tables import REJECTED, read_rows, write_table, write_text
+from tasks.storage.tables import REJECTED, read_rows, write_csv, write_table, write_text
 from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
@@ -91,11 +89,8 @@ def count(run: Path, settings: WrongEventSettings, data: Facts, student: Facts) 
 def tables(run: Path, settings: WrongEventSettings, counted: Facts) -> Facts:
     """Write pairs.csv with the suspicious pairs first, and clean.jsonl with the others, in order."""
     rows = doubtful_first(run)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, _HEAD, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows({**row, "p_clean": f"{row['p_clean']:.6f}"} for row in rows)
-    write_text(run / SCORES, stream.getvalue())
+    cells = ({**row, "p_clean": f"{row['p_clean']:.6f}"} for row in rows)
+    write_csv(run / SCORES, _HEAD, [[row[name] for name in _HEAD] for row in cells])
     kept = sorted(
         (row for row in rows if row["p_clean"] >= settings.threshold), key=lambda row: int(row["row"])
     )

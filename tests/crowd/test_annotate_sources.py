@@ -24,7 +24,7 @@ from tests.crowd.annotating import (
     state_of,
     truth_of,
 )
-from tests.csv_files import write_rows
+from tests.csv_files import read_rows_of, write_rows
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data/crowd/duck_bluebird"
 
@@ -187,9 +187,24 @@ def test_what_is_no_answer_is_one_line(tmp_path, row, said):
         rounds.collect(tmp_path, settings, rounds.next_round(tmp_path, settings))
 
 
-def test_no_spreadsheet_takes_a_text_for_a_formula():
-    assert files.as_cell("=1+1") == "'=1+1"
-    assert files.as_cell("1+1") == "1+1"
+def test_ids_and_texts_that_a_spreadsheet_would_spoil_come_back_as_they_were(tmp_path):
+    rows = [{"id": "=1+1", "text": "10%\r50%\r100% done"}, {"id": "'-2", "text": "two\r\nlines"}]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = settings_of(
+        tmp_path, 1, annotators="file", rounds=1, min_answers=1, max_answers=1, labels=["x", "y"]
+    )
+    settings = settings.model_copy(update={"items": str(tmp_path / "items.jsonl")})
+    plan = rounds.next_round(tmp_path, settings)
+    with pytest.raises(Stopped, match="2 answers are wanted"):
+        rounds.collect(tmp_path, settings, plan)
+    wanted = read_rows_of(tmp_path / "wanted.csv")
+    assert {row["task"]: row["text"] for row in wanted} == {"'=1+1": rows[0]["text"], "''-2": rows[1]["text"]}
+    write_rows(
+        tmp_path / "wanted.csv",
+        list(wanted[0]),
+        [[*({**row, "worker": "ann", "label": "x"}).values()] for row in wanted],
+    )
+    assert rounds.collect(tmp_path, settings, plan)["answers"] == 2
 
 
 def test_recordings_are_read_once(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from tasks.crowd.assign import choose
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import Stopped
 from tasks.run.seeds import generator
-from tasks.storage.tables import write_text
+from tasks.storage.tables import as_text, csv_of, write_text
 
 WANTED = "wanted.csv"
 NOT_BY = "not_by"  # who has answered already
@@ -84,26 +82,12 @@ def _csv(campaign: Campaign, tasks: list[int]) -> str:
     by: dict[str, list[str]] = {}
     for one in campaign.answers:
         by.setdefault(one.task, []).append(one.worker)
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
     items = campaign.items
-    writer.writerow(
-        [
-            TASK,
-            WORKER,
-            LABEL,
-            NOT_BY,
-            *(name for name in items.fields if name not in (TASK, WORKER, LABEL, NOT_BY)),
-        ]
-    )
-    shown = [place for place, name in enumerate(items.fields) if name not in (TASK, WORKER, LABEL, NOT_BY)]
+    own = (TASK, WORKER, LABEL, NOT_BY)
+    shown = [place for place, name in enumerate(items.fields) if name not in own]
+    rows = []
     for task in tasks:
         id = items.ids[task]
-        texts = [as_cell(items.texts[task][place]) for place in shown]
-        writer.writerow([id, "", "", as_cell("; ".join(by.get(id, ()))), *texts])
-    return lines.getvalue()
-
-
-def as_cell(text: str) -> str:
-    """So that no spreadsheet takes a stranger's text for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+        texts = [as_text(items.texts[task][place]) for place in shown]
+        rows.append([as_text(id), "", "", as_text("; ".join(by.get(id, ()))), *texts])
+    return csv_of([*own, *(items.fields[place] for place in shown)], rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from tasks.crowd.answers import LABEL, TASK, WORKER
 from tasks.crowd.read import known_labels
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import BadInput
+from tasks.storage.tables import from_text
 
 LONGEST_NAME = 200  # characters of an annotator's name
 
@@ -136,9 +137,10 @@ def read_answers(names: Sequence[str], items: Items, labels: Sequence[str]) -> I
     """
     known = set(items.ids)
     for one in _given(names, labels, "--answers"):
-        if one.task not in known:
+        task = one.task if one.task in known else from_text(one.task)  # as wanted.csv has it
+        if task not in known:
             raise BadInput(f"{one.place}: the task {one.task or '(empty)'} is no id of the items")
-        yield one
+        yield replace(one, task=task)
 
 
 def _given(names: Sequence[str], labels: Sequence[str], flag: str) -> Iterator[Given]:

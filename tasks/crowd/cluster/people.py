@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from tasks.crowd.cluster.crowd import Given
 from tasks.crowd.cluster.read import Ids, label_of, pair_of
 from tasks.crowd.cost.pages import page_of, pages
 from tasks.records import BadInput, Stopped
-from tasks.storage.tables import as_text, write_csv
+from tasks.storage.sheets import read_sheet
+from tasks.storage.tables import as_text, from_text, write_csv
 
 WANTED, COLLECTED = "wanted.csv", "stages/collected.csv"
 _HEAD = ("page", "left_id", "right_id", "worker", "label", "left", "right")
@@ -77,7 +77,7 @@ class People:
         left, right = self.ids.left[rows], self.ids.right[rows]
         page = page_of(left, right, pages(left, right, self.page_records))
         lines = [
-            [int(page[at]) + 1, *self.ids.names(row), "", "", *self._shown(row)]
+            [int(page[at]) + 1, *map(as_text, self.ids.names(row)), "", "", *self._shown(row)]
             for at in np.lexsort((rows, page)).tolist()
             for row in [int(rows[at])]
             for _ in range(self._lacks(row))
@@ -97,23 +97,20 @@ class People:
         if not path.exists():
             return False
         taken = False
-        with path.open(encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may have put a mark first
-            reader = csv.DictReader(stream)
-            if missing := {"left_id", "right_id", "worker", "label"} - set(reader.fieldnames or ()):
-                raise BadInput(
-                    f"{path}: no column {', '.join(sorted(missing))}; put it back, or remove the file and --resume {self.name}"
-                )
-            for line in reader:
-                if (line["label"] or "").strip():
-                    self._answer(line, f"{path}:{reader.line_num}")
-                    taken = True
+        for number, line in read_sheet(
+            path, ("left_id", "right_id", "worker", "label"), f"--resume {self.name}"
+        ):
+            if line["label"]:
+                ids = {name: from_text(line[name]) for name in ("left_id", "right_id")}
+                self._answer({**line, **ids}, f"{path}:{number}")
+                taken = True
         return taken
 
     def _answer(self, line: Mapping[str, str], at: str) -> None:
         row = self._rows.get(frozenset(pair_of(line, self.ids.within, at)))
         if row is None:
             raise BadInput(f"{at}: no such pair; put the ids back as they were")
-        worker = (line["worker"] or "").strip() or (_ALONE if self.redundancy == 1 else "")
+        worker = line["worker"] or (_ALONE if self.redundancy == 1 else "")
         if not worker:
             raise BadInput(f"{at}: an answer without a worker; name who gave it")
         label = label_of(line["label"], at)
@@ -125,7 +122,7 @@ class People:
 
     def _save(self) -> None:
         lines = [
-            [*self.ids.names(row), worker, label]
+            [*map(as_text, self.ids.names(row)), worker, label]
             for row, answers in self.collected.items()
             for worker, label in answers.items()
         ]

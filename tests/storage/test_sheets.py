@@ -1,0 +1,70 @@
+"""Files that people fill in: as spreadsheets save them, and what is no such file in one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.records import BadInput
+from tasks.storage.sheets import read_sheet
+from tasks.storage.tables import as_text, csv_of, from_text, write_csv
+
+ROWS = [["d#0", "1", "crème brûlée"], ["d#1", "", 'a "quoted", long\nanswer']]
+HEAD = ["id", "good", "answer"]
+
+
+def saved(path: Path, encoding: str, delimiter: str = ",") -> Path:
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([HEAD, *ROWS])
+    return path
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_however_a_spreadsheet_saves_it(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    path = saved(tmp_path / "disputed.csv", encoding, delimiter)
+    lines = read_sheet(path, ["id", "good"], "--resume r")
+    assert [number for number, _ in lines] == [2, 4]
+    assert [list(row.values()) for _, row in lines] == ROWS
+
+
+def test_an_answer_may_be_long(tmp_path: Path) -> None:
+    write_csv(tmp_path / "f.csv", HEAD, [["d", "", "x" * 200_000]])
+    assert len(read_sheet(tmp_path / "f.csv", HEAD, "")[0][1]["answer"]) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("id,good,answer\nd,1,Café\n".encode("cp1252"), r"f\.csv: not UTF-8; save it as “CSV UTF-8”"),
+        (b"id;answer\nd;Cafe\n", r"f\.csv: no column good; put it back, or remove the file and --resume r"),
+        (b"", r"f\.csv: no column good, id; put"),
+        (
+            b'id,good\nd,"' + b"x" * (1 << 24) + b'y"\n',
+            r"f\.csv:\d: broken CSV: field larger .*; mend the quotes",
+        ),
+    ],
+)
+def test_what_is_no_such_file_is_one_line(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "f.csv").write_bytes(data)
+    with pytest.raises(BadInput, match=said) as caught:
+        read_sheet(tmp_path / "f.csv", ["id", "good"], "--resume r")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(alphabet="'=+-@\t\r\na1"))
+def test_a_value_comes_back_from_its_cell(value: str) -> None:
+    cell = as_text(value)
+    assert from_text(cell) == value
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@given(st.lists(st.lists(st.text(alphabet='\r\n",;a '), min_size=2, max_size=2)))
+def test_every_cell_is_read_as_it_was_written(rows: list[list[str]]) -> None:
+    text = csv_of(["a", "b"], rows)
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [["a", "b"], *rows]
