@@ -61,6 +61,11 @@ def storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def shown_address(path: UPath) -> str:
+    """A path as tables and messages have it: without a query, which may be a signature."""
+    return storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(path)))
+
+
 def address_of(name: str) -> SplitResult:
     """The parts of an address.
 

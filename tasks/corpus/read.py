@@ -22,6 +22,7 @@ from tasks.corpus.formats import (
     given_with,
     listed,
     read_records,
+    shown_address,
     storable,
 )
 from tasks.corpus.sources import File, Source, fingerprint, resolve
@@ -118,7 +119,7 @@ def _files(source: Source, fields: Fields, named: _Named, reject: Rejecter) -> I
     empty = True
     for file in source.files():
         empty = False
-        place = storable(re.sub(r"(://[^?]*)\?.*", r"\1", str(file.path)))  # without a signature
+        place = shown_address(file.path)
         if file.broken:
             reject(Reject("read", file.broken.reason, file.label, f"{place}: {file.broken.detail}"))
         elif folders.is_text_file(file.path):

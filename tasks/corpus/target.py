@@ -24,6 +24,7 @@ from tasks.corpus.formats import (
     path_of,
     read_records,
     reader_of,
+    shown_address,
     storable,
 )
 from tasks.corpus.normalise import normalise
@@ -173,7 +174,7 @@ def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[
             raise BadInput(f"{name}: no doctests with an output in these modules")
         return examples
     path = _path(name)
-    label, place = storable(path.name), storable(str(path))
+    label, place = storable(path.name), shown_address(path)
     records: list[tuple[int, Record]] = []
     for number, record in read_records(path):
         if isinstance(record, Broken):

@@ -72,7 +72,7 @@ class Trainer:
             loss = each.mean()
             loss.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(value := float(loss.detach())):
-            raise diverged(self.learning_rate, self.steps)
+            raise diverged(self.learning_rate, f"at step {self.steps}")
         # The batch's loss weighs each token alike, so an example's part in it is answered / all of its own mean loss.
         scale = len(owner) / answered
         move = self._move()

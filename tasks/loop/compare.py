@@ -51,6 +51,7 @@ def others(
     mapper = current_mapper() if settings.student == "tiny" and not settings.scheduler else serial
     made_of = [
         *(facts["files"] for facts in (corpus, clusters, student, taught, rewarded)),
+        *(rewarded[name]["files"] for name in ("judged", "cleaned") if name in rewarded),
         student["student"],
         tokens,
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -60,7 +61,9 @@ class Ledger:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             # One write of one whole line: a reader sees it whole, or as a last line without its end.
-            os.write(handle, _line(row).encode())
+            line = _line(row).encode()
+            if os.write(handle, line) < len(line):  # what was written of it is cut off before the next
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(handle)
         finally:
             os.close(handle)

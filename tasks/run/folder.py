@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,6 +32,7 @@ from tasks.storage.tables import read_json, write_json, write_text
 
 PAYER = ".payer"  # in a run's folder, written before anything is extracted for it
 _INPUTS = ".inputs.json"
+_WORTH_KEEPING = 60.0  # seconds of work
 # What a kill leaves of writes that were not done: see tables.atomic_path and atomic_folder.
 _LEFT_OVER = re.compile(r"\..+\.\d+\.(tmp|old)")
 _RECORDED = (
@@ -81,13 +83,15 @@ def run_name(at: datetime | None = None) -> str:
 def named(flow: str, settings: Any, flow_run: Any) -> Any:
     """Settings with a name and, of a flow run that is tried again, with `resume`.
 
-    A scheduled run takes its name from its time, so that a retry of it finds its folder.
+    A scheduled run takes its name from its time and its id, so that a retry of it finds its folder, and two of one second have each
+    their own.
 
     Args:
         flow_run: prefect.runtime.flow_run.
     """
     retried = (flow_run.run_count or 1) > 1
-    settings = settings.model_copy(update={"run": settings.run or run_name(flow_run.scheduled_start_time)})
+    name = f"{run_name(flow_run.scheduled_start_time)}-{str(flow_run.id)[:4]}"
+    settings = settings.model_copy(update={"run": settings.run or name})
     # What failed before its folder was made begins anew.
     began = (run_path(flow, settings) / "settings.yaml").is_file()
     return settings.model_copy(update={"resume": settings.resume or (retried and began)})
@@ -205,7 +209,8 @@ def payer_of(run: Path) -> str:
 def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Iterator[Path]:
     """The run's folder, made or (with `resume`) found, and held; the lock goes with the process, however it ends.
 
-    A new run whose input proves bad before anything was extracted leaves no folder: its name is free for the next try.
+    A new run whose input proves bad within a minute, before anything was paid for, leaves no folder: its name is free for the
+    next try. What took longer stays, whatever ended it.
 
     Args:
         inputs: fingerprint of everything that the run reads, by a name to be shown.
@@ -224,11 +229,13 @@ def open_run(flow: str, settings: RunSettings, inputs: Mapping[str, str]) -> Ite
     with _locked(path / ".lock"):
         discard_torn_results(path / ".results")
         discard_left_over(path)
+        began = time.monotonic()
         try:
             with logged(path):
                 yield path
         except BadInput:
-            if not settings.resume and not (path / PAYER).exists():
+            worth_keeping = (path / PAYER).exists() or time.monotonic() - began > _WORTH_KEEPING
+            if not settings.resume and not worth_keeping:
                 _remove(path)
             raise
 
@@ -302,12 +309,18 @@ def discard_torn_results(path: Path) -> None:
 
 
 def discard_left_over(path: Path) -> None:
-    """Remove what a kill left of files and folders that were being written in a run, or as the run itself."""
+    """Remove what a kill left of files and folders that were being written in a run, or as the run itself.
+
+    A folder that was moved aside for one that did not take its place goes back.
+    """
     beside = (
         p for p in path.parent.iterdir() if re.fullmatch(rf"\.{re.escape(path.name)}\.\d+\.tmp", p.name)
     )
     for left in [*beside, *(p for p in path.rglob(".*") if _LEFT_OVER.fullmatch(p.name))]:
-        if left.is_dir():
+        kept = left.with_name(left.name[1:].rsplit(".", 2)[0])
+        if left.suffix == ".old" and not kept.exists():
+            left.rename(kept)
+        elif left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)

@@ -76,7 +76,7 @@ def timed() -> Iterator[dict[str, float]]:
     try:
         yield seconds
     finally:
-        _timed.remove(seconds)
+        _timed[:] = [other for other in _timed if other is not seconds]  # equal ones are others' too
 
 
 class Stage:

@@ -116,7 +116,7 @@ def fit(model: Any, examples: Examples, training: Training, progress: Progress |
     values = [float(loss) for loss in losses]
     if not all(map(math.isfinite, values)):
         step = next(index for index, value in enumerate(values) if not math.isfinite(value))
-        raise diverged(learning_rate, step)
+        raise diverged(learning_rate, f"at step {step}")
     return TrainingLog(used, values, rates)
 
 
@@ -125,11 +125,9 @@ def make_optimizer(parameters: Sequence[Any], learning_rate: float) -> torch.opt
     return torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
 
 
-def diverged(learning_rate: float, step: int) -> BadInput:
+def diverged(learning_rate: float, when: str) -> BadInput:
     """What is said of a loss that is not a finite number."""
-    return BadInput(
-        f"--learning-rate {learning_rate:g}: the loss was not finite at step {step}; give a lower rate"
-    )
+    return BadInput(f"--learning-rate {learning_rate:g}: the loss was not finite {when}; give a lower rate")
 
 
 def schedule(share: float) -> float:

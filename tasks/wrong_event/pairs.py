@@ -14,6 +14,7 @@ Both are seen before the step that the visit is for. tests/bench/wrong_event.md 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 
 from tasks.run.seeds import generator, integer
-from tasks.train.finetune import MAX_NORM, answer_losses, schedule
+from tasks.train.finetune import MAX_NORM, answer_losses, diverged, schedule
 from tasks.train.format import IGNORED, Examples, encode_pairs, pad, plan_batches
 from tasks.train.training import Training
 from tasks.wrong_event import checkpoint
@@ -123,7 +124,10 @@ def count_events(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
         found.counts += seen[1] <= seen[0] if peers == "questions" else _below_median(seen[2], found.classes)
-        found.losses.append(float(np.average(seen[0], weights=examples.loss_lengths)))
+        loss_of_all = float(np.average(seen[0], weights=examples.loss_lengths))
+        if not math.isfinite(loss_of_all):
+            raise diverged(learning_rate, f"in epoch {epoch + 1}")
+        found.losses.append(loss_of_all)
         found.epochs = epoch + 1
         facts = {"epoch": found.epochs, "losses": found.losses}
         checkpoint.save(kept, model, optimizer, {"counts": found.counts}, facts)

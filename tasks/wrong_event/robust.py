@@ -14,6 +14,7 @@ from tasks.classify.inputs import STRONG, WEAK, Inputs, joined, order
 from tasks.classify.networks import logits_of
 from tasks.classify.training import Training, adamw, step
 from tasks.run.seeds import generator, integer
+from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
 from tasks.wrong_event.loss import dynamic_loss
@@ -81,6 +82,8 @@ def train_robustly(
                 for view in (weak, strong):
                     found.counts[rows] += view.detach().argmax(dim=1).cpu().numpy() != labels[rows]
                 total += float(loss.detach()) * len(rows)
+        if not math.isfinite(total):
+            raise diverged(training.learning_rate, f"in epoch {epoch + 1}")
         found.losses.append(total / len(labels))
         checkpoint.save(
             kept,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from tasks.classify.inputs import Inputs
 from tasks.classify.training import Training, adamw, step, visits
+from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.checkpoint import Weights, weights_of
 from tasks.wrong_event.label_wave import first_minimum
@@ -85,6 +87,8 @@ def warm_up(
             predictions[rows] = logits.detach().argmax(dim=1).cpu().numpy()
             found.counts[rows] += predictions[rows] != labels[rows]
             total += float(loss.detach()) * len(rows)
+        if not math.isfinite(total):
+            raise diverged(training.learning_rate, f"in epoch {epoch + 1}")
         found.losses.append(total / len(labels))
         if epoch:
             found.changes.append(int(np.count_nonzero(before != predictions)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,15 @@ def test_a_retry_continues_a_run_that_has_a_folder_and_begins_one_that_has_none(
     if begun:
         create("equal", given, {})
     assert named("equal", given, runtime.flow_run).resume is resumes
+
+
+def test_two_scheduled_runs_of_one_second_have_names_of_their_own(settings, tmp_path):
+    from types import SimpleNamespace
+
+    from tasks.run.folder import named
+
+    at = datetime(2026, 1, 2, 6)
+    given = settings(tmp_path, "")
+    runs = [SimpleNamespace(run_count=1, scheduled_start_time=at, id=id) for id in ("0a1b2c", "9f8e7d")]
+    names = [named("equal", given, run).run for run in runs]
+    assert names == ["20260102-060000-0a1b", "20260102-060000-9f8e"]

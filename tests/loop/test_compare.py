@@ -52,6 +52,10 @@ def test_what_is_done_is_not_done_again_after_a_kill(tmp_path: Path, monkeypatch
     other = {**GIVEN, "taught": {**GIVEN["taught"], "files": {"t": "2"}}}
     compare.others(tmp_path, own, tokens=8, **other)  # so is the word of another student
     assert done[5:] == ["random", "dsir"]
+    for mark in ("1", "2"):  # so are the pairs that a person thinks good
+        judged = {**GIVEN["rewarded"], "judged": {"files": {"judged.npy": mark}}}
+        compare.others(tmp_path, own, tokens=8, **{**GIVEN, "rewarded": judged})
+    assert done[7:] == ["random", "dsir", "random", "dsir"]
 
 
 def test_rows_are_in_the_order_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.records import BadInput
 from tasks.run.costs import Ledger
+from tasks.storage.disk import is_full
 
 
 def test_a_stage_adds_up_its_lines(tmp_path):
@@ -100,3 +101,16 @@ def test_whole_lines_survive_a_kill(tmp_path):
     assert before >= 100
     ledger.append(before, "extract", documents=1)
     assert [row["round"] for row in ledger.rows()] == list(range(before + 1))
+
+
+def test_a_line_that_the_disk_has_no_room_for_is_an_error_and_does_not_stay(tmp_path, monkeypatch):
+    ledger = Ledger(tmp_path / "costs.jsonl")
+    ledger.append(0, "extract", tokens=10)
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda handle, data: write(handle, data[:9]))
+        with pytest.raises(OSError, match="No space left") as caught:
+            ledger.append(1, "extract", tokens=20)
+    assert is_full(caught.value)
+    ledger.append(1, "extract", tokens=30)
+    assert [row["tokens"] for row in ledger.rows()] == [10, 30]

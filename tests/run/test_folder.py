@@ -15,6 +15,7 @@ from tasks.records import BadInput, Stopped
 from tasks.run import folder
 from tasks.run.folder import create, load_settings, open_run
 from tasks.run.settings import parse, read_yaml
+from tasks.storage.tables import atomic_folder
 
 INPUTS = {"corpus": "a1", "target": "b2"}
 
@@ -222,3 +223,34 @@ def test_what_a_kill_left_of_writes_is_removed_when_a_run_continues(tmp_path: Pa
         assert not list(run.glob("students/.base*"))
         assert [name for name in kept if not (run / name).exists()] == []
     assert another.exists()
+
+
+@pytest.mark.parametrize(("patience", "stays"), [(60.0, False), (-1.0, True)])
+def test_a_bad_input_that_shows_late_leaves_what_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float, stays: bool
+) -> None:
+    monkeypatch.setattr(folder, "_WORTH_KEEPING", patience)
+    with (
+        pytest.raises(BadInput, match="not finite"),
+        open_run("equal", settings_of(tmp_path), INPUTS) as run,
+    ):
+        (run / "selected.jsonl").write_text("{}\n")
+        raise BadInput("the loss was not finite")
+    assert (tmp_path / "equal/one/selected.jsonl").exists() == stays
+
+
+def test_a_folder_that_was_moved_aside_when_the_process_was_killed_is_back(tmp_path: Path) -> None:
+    at, replace = tmp_path / "checkpoints/warm-up", os.replace
+    with atomic_folder(at) as temporary:
+        (temporary / "epoch").write_text("1")
+    child = os.fork()
+    if not child:
+        # The first of the two renames, then the end.
+        os.replace = lambda *paths: (replace(*paths), os.kill(os.getpid(), signal.SIGKILL))
+        with atomic_folder(at) as temporary:
+            (temporary / "epoch").write_text("2")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not at.exists()
+    folder.discard_left_over(tmp_path)
+    assert (at / "epoch").read_text() == "1"
+    assert os.listdir(at.parent) == ["warm-up"]

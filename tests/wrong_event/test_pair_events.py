@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.records import BadInput
 from tasks.train.checkpoint import load_student
 from tasks.train.student import make_student
 from tasks.train.threads import one_thread
@@ -46,10 +47,10 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def counted(student: Path, **options: Any) -> Any:
+def counted(student: Path, learning_rate: float = 1e-2, **options: Any) -> Any:
     with one_thread():
         model, tokenizer = load_student(student)
-        training = Training(learning_rate=1e-2, batch_tokens=256, sequence_tokens=64, seed=4)
+        training = Training(learning_rate=learning_rate, batch_tokens=256, sequence_tokens=64, seed=4)
         return count_events(model, tokenizer, asked()[0], training, **{"epochs": 8, **options})
 
 
@@ -104,3 +105,8 @@ def test_an_interrupted_count_ends_as_one_that_was_not(student, tmp_path):
     again = counted(student, epochs=4, kept=tmp_path / "kept")
     assert (whole.counts == again.counts).all()
     assert whole.losses == again.losses
+
+
+def test_a_count_that_diverges_is_bad_input(student):
+    with pytest.raises(BadInput, match=r"--learning-rate 1e\+20: the loss was not finite in epoch \d"):
+        counted(student, epochs=3, learning_rate=1e20)

@@ -12,6 +12,7 @@ import torch
 from tasks.classify.inputs import Tokens, Vectors, order
 from tasks.classify.networks import probabilities, small_network
 from tasks.classify.training import Training
+from tasks.records import BadInput
 from tasks.train.threads import one_thread
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
@@ -188,3 +189,14 @@ def test_hidden_numbers_are_zero():
     changed = plain != hidden
     assert (hidden[changed] == 0).all()
     assert 0.15 < changed.float().mean() < 0.35
+
+
+def test_a_training_that_diverges_is_bad_input():
+    inputs, labels, _ = blobs()
+    training = Training(3, 1e18, 32)
+    with pytest.raises(BadInput, match=r"--learning-rate 1e\+18: the loss was not finite in epoch \d"):
+        warm_up(small_network(8, 3, seed=1), inputs, labels, training, seed=1)
+    counts = np.zeros(len(labels), np.int64)
+    model = EventModel(labels, 3)
+    with pytest.raises(BadInput, match=r"--learning-rate 1e\+18: the loss was not finite in epoch \d"):
+        train_robustly(small_network(8, 3, seed=1), inputs, labels, counts, model, training, seed=1)
