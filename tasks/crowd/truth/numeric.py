@@ -205,16 +205,15 @@ def _means(answers: Numbers, weight: np.ndarray) -> np.ndarray:
 def _medians(answers: Numbers, weight: np.ndarray) -> np.ndarray:
     """Weighted median of each task, float64 (tasks,); where just half of the weight lies below, the middle of both neighbours."""
     order = np.lexsort((answers.value, answers.task))
-    value, each = answers.value[order], weight[answers.worker[order]]
+    value, task = answers.value[order], answers.task[order]
+    each = weight[answers.worker[order]]
     start = np.concatenate([[0], np.cumsum(answers.per_task)[:-1]])
-    last = start + answers.per_task - 1
-    running = np.cumsum(each)
-    below = np.concatenate([[0.0], running])[start]
-    half = below + (running[last] - below) / 2
-    slack = 1e-12 * running[-1]
-    low = np.searchsorted(running, half - slack)  # the first with half of the weight at or below it
-    high = np.searchsorted(running, half + slack, side="right")
-    return np.asarray((value[np.minimum(low, last)] + value[np.minimum(high, last)]) / 2)
+    # Shares of the task's own weight: what is within rounding of a half does not depend on how much others weigh.
+    running = np.cumsum(each / np.bincount(task, each)[task])
+    half = np.concatenate([[0.0], running])[start] + 0.5
+    low = np.searchsorted(running, half - _SAME)  # the first with half of the weight at or below it
+    high = np.searchsorted(running, half + _SAME, side="right")
+    return np.asarray((value[low] + value[high]) / 2)
 
 
 def _spread(answers: Numbers) -> float:

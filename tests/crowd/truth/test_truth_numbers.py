@@ -73,6 +73,12 @@ def test_medians_of_equal_weights_are_numpys() -> None:
     assert NUMBER_METHODS["median"]().infer(answers).value == pytest.approx(np.array(expected))
 
 
+def test_a_median_is_of_the_tasks_own_answers_however_little_their_workers_weigh() -> None:
+    answers = numbers_of(["a", "b", "b", "c"], ["much", "little", "least", "least"], [100, 5, 7, 8])
+    weight = np.array([{"much": 1e6, "little": 1e-7, "least": 1e-7}[name] for name in answers.workers])
+    assert _medians(answers, weight).tolist() == [100, 6, 8]
+
+
 @pytest.mark.parametrize("method", ["lfc_n", "pm", "catd"])
 def test_those_that_weigh_workers_are_nearer_where_workers_differ(method: str) -> None:
     answers, truth = judgements()
