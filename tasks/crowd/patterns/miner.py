@@ -184,6 +184,11 @@ class Miner:
         chance = (self._told_once + 1) / (self.open_asked + self.open_waiting + 1)
         return 0.0 if self.silent else chance * self._discovery
 
+    @property
+    def has_questions(self) -> bool:
+        """Whether anybody is left to ask anything."""
+        return not self.silent or not (self.exhausted | self.pruned).all()
+
     def next(self, generator: np.random.Generator, count: int = 1) -> list[Question]:
         """The questions to ask next, the best first; fewer where there are no more. They wait until they are answered or dropped."""
         found: list[Question] = []
@@ -200,6 +205,7 @@ class Miner:
             self.open_waiting = max(0, self.open_waiting - 1)
             self.silent = self.silent or for_good
             return
+        self.add([question.rule])
         at = self.place[question.rule]
         self.waiting[at] = max(0, self.waiting[at] - 1)
         self.exhausted[at] = self.exhausted[at] or for_good

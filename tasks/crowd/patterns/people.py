@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks.crowd.patterns.crowd import Answer
-from tasks.crowd.patterns.miner import Miner
+from tasks.crowd.patterns.miner import Miner, Question
 from tasks.crowd.patterns.rules import Rule, items_of, rule_of
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.wanted import QUESTION, Row, numbered, round_of, share_of
@@ -69,6 +69,22 @@ def answers_of(
         shares = shares_of(row["support"], row["confidence"], f"wanted.csv:{line}")
         found.append((Answer(row["worker"], told, *shares), rule is None, question["gain"]))
     return found
+
+
+def drop_unanswered(asked: Sequence[Any], rows: Sequence[Row], miner: Miner) -> None:
+    """What was asked and has no row any more is not asked again: whoever removed it found nobody who can answer.
+
+    Open questions are all the same: they go on while one of them was answered.
+
+    Args:
+        rows: as `answers_of` takes them.
+    """
+    answered = {int(row[QUESTION]) for row in rows}
+    told = any(asked[number - 1]["rule"] is None for number in answered)
+    for number, question in enumerate(asked, start=1):
+        if number not in answered:
+            rule = question["rule"] and Rule(*map(tuple, question["rule"]))
+            miner.drop(Question(rule, question["gain"]), for_good=rule is not None or not told)
 
 
 def shares_of(support: str, confidence: str, place: str) -> tuple[float, float]:

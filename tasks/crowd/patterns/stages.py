@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tasks.crowd.patterns.crowd import Answer, Crowd, Recorded, Simulated, ask
 from tasks.crowd.patterns.given import answers_given, rules_given, sides_of, transactions_given
 from tasks.crowd.patterns.log import QUESTIONS_HEAD, RULES_HEAD, Log, rule_rows
 from tasks.crowd.patterns.miner import Miner
-from tasks.crowd.patterns.people import answers_of, ask_people
+from tasks.crowd.patterns.people import answers_of, ask_people, drop_unanswered
 from tasks.crowd.patterns.rules import Rule
 from tasks.crowd.patterns.settings import PatternsSettings
-from tasks.crowd.wanted import rounds_done
+from tasks.crowd.wanted import Row, rounds_done
 from tasks.records import Stopped
 from tasks.run import terminal
 from tasks.run.seeds import generator
@@ -96,12 +95,12 @@ def _ask(
     recorded: list[tuple[Answer, bool]],
 ) -> str:
     """Ask. Returns why no more is asked."""
-    left, random = settings.budget, generator(settings.seed, "questions")
+    left = settings.budget
     if not left:
         return "nothing was to be asked"
     if not settings.simulate and not settings.replay:
-        return _ask_people(run, settings, miner, log, random)
-    crowd = _crowd(settings, recorded)
+        return _ask_people(run, settings, miner, log)
+    crowd, random = _crowd(settings, recorded), generator(settings.seed, "questions")
     tell = max(1, left // 20)
     while log.asked < left:
         if _is_done(miner, settings):
@@ -115,15 +114,19 @@ def _ask(
     return "the questions were used up"
 
 
-def _ask_people(
-    run: Path, settings: PatternsSettings, miner: Miner, log: Log, random: np.random.Generator
-) -> str:
-    for asked, rows in rounds_done(run):
-        for answer in answers_of(asked, rows, settings):
-            log.count(*answer)
+def _ask_people(run: Path, settings: PatternsSettings, miner: Miner, log: Log) -> str:
+    done = rounds_done(run)
+    for asked, rows in done:
+        _take(asked, rows, settings, miner, log)
+    number = len(done)
     while (left := settings.budget - log.asked) > 0:
         if _is_done(miner, settings):
             return "no question is worth asking"
+        if not miner.has_questions:
+            return "nobody has more to say"
+        number += 1
+        # A stream for each round: a run that goes on has drawn nothing for those before.
+        random = generator(settings.seed, "questions", number)
         try:
             asked, rows = ask_people(run, settings, miner, min(settings.batch, left), random)
         except Stopped as waits:
@@ -131,9 +134,17 @@ def _ask_people(
                 f"{log.asked:,} answers, {len(miner):,} rules, {int(miner.significant.sum()):,} significant so far"
             )
             raise Stopped(str(waits)) from None
-        for answer in answers_of(asked, rows, settings):
-            log.count(*answer)
+        _take(asked, rows, settings, miner, log)
     return "the questions were used up"
+
+
+def _take(
+    asked: Sequence[Any], rows: Sequence[Row], settings: PatternsSettings, miner: Miner, log: Log
+) -> None:
+    """A round that people have filled in: what they answered, and what nobody could."""
+    for answer in answers_of(asked, rows, settings):
+        log.count(*answer)
+    drop_unanswered(asked, rows, miner)
 
 
 def _is_done(miner: Miner, settings: PatternsSettings) -> bool:
