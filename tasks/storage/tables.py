@@ -163,12 +163,12 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
 
 
 def as_text(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet takes for a formula: an apostrophe before what begins one. `from_text` takes it off."""
     return f"'{value}" if value.lstrip("'").startswith(_FORMULA) else value
 
 
 def from_text(cell: str) -> str:
-    """The value that `as_text` made the cell of."""
+    """The value that `as_text` made the cell of; apostrophes of its own stay."""
     return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 

@@ -6,12 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tasks.run.parallel import serial
 from tasks.run.seeds import generator, integer
 from tasks.storage.tables import (
     TableWriter,
     as_text,
+    from_text,
     iterate_rows,
     read_rows,
     write_csv,
@@ -88,6 +91,27 @@ def test_a_cell_that_looks_like_a_formula_is_a_text_and_others_stay() -> None:
         "'\tb",
         "",
         "a=b",
+    ]
+
+
+@example("'=1")
+@example("''-1")
+@example("'80s music")
+@given(st.text(st.sampled_from("'=+-@\t\ra ")) | st.text())
+def test_what_was_made_a_text_comes_back_as_it_was(value: str) -> None:
+    assert from_text(as_text(value)) == value
+    assert not as_text(value).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_only_the_apostrophe_before_a_formula_is_taken_off() -> None:
+    assert [from_text(cell) for cell in ("'=1", "'80s", "''80s", "''-1", "'", "", "-1")] == [
+        "=1",
+        "'80s",
+        "''80s",
+        "'-1",
+        "'",
+        "",
+        "-1",
     ]
 
 

@@ -13,7 +13,7 @@ from tasks.crowd.patterns.transactions import significant_rules
 from tasks.crowd.wanted import rows_of
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.storage.tables import write_json
+from tasks.storage.tables import from_text, write_json
 
 Facts = dict[str, Any]
 
@@ -45,7 +45,7 @@ def read_rules(run: Path, settings: PatternsSettings) -> list[Facts]:
     """The rows of rules.csv, with the rule itself."""
     found = []
     for row in rows_of(run / RULES):
-        sides = (items_of(row[side].lstrip("'"), settings.separator) for side in ("antecedent", "consequent"))
+        sides = (items_of(from_text(row[side]), settings.separator) for side in ("antecedent", "consequent"))
         found.append({**row, "rule": rule_of(*sides)})
     return found
 

@@ -14,6 +14,7 @@ from tasks.crowd.patterns.rules import Rule, items_of, rule_of
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.wanted import QUESTION, Row, numbered, round_of, share_of
 from tasks.records import BadInput
+from tasks.storage.tables import from_text
 
 HEAD = (QUESTION, "ask", "antecedent", "consequent", "worker", "support", "confidence")
 
@@ -113,7 +114,7 @@ def _is_answered(row: Row, place: str, settings: PatternsSettings) -> bool:
 
 def _told(row: Row, place: str, settings: PatternsSettings) -> Rule:
     try:
-        sides = (items_of(row[side].lstrip("'"), settings.separator) for side in ("antecedent", "consequent"))
+        sides = (items_of(from_text(row[side]), settings.separator) for side in ("antecedent", "consequent"))
         return rule_of(*sides)
     except BadInput as error:
         raise BadInput(f"{place}: {error}; items of a side are separated by {settings.separator}") from None

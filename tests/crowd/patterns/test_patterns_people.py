@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tasks.crowd.patterns import stages
+from tasks.crowd.patterns import finish, stages
+from tasks.crowd.patterns.people import answers_of
+from tasks.crowd.patterns.rules import Rule
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.records import Stopped
-from tests.csv_files import read_rows_of, write_rows
+from tests.csv_files import read_rows_of, write_rows, written
 
 Row = dict[str, str]
 
@@ -89,3 +91,19 @@ def test_nobody_is_asked_openly_after_a_round_without_an_answer_to_it(tmp_path, 
     assert {row["antecedent"] for row in rows} == {"c"}
     fill(tmp_path, 4, rows[1:])
     assert stages.mine(tmp_path, given, {})["stopped_because"] == "nobody has more to say"
+
+
+def test_apostrophes_of_items_stay_but_for_those_that_guard_a_formula(tmp_path, settings):
+    items = ("'80s music", "80s music", "=tea", "'=tea", "-5 km")
+    head = ["worker", "antecedent", "consequent", "support", "confidence"]
+    rows = [[f"w{worker}", item, "dancing", "0.5", "0.9"] for item in items for worker in range(2)]
+    given = PatternsSettings(answers=written(tmp_path / "answers.csv", head, rows))
+    stages.read(tmp_path, given, {})
+    mined = stages.mine(tmp_path, given, {})
+    rules = [row["rule"] for row in finish.read_rules(tmp_path, given)]
+    assert len(set(rules)) == len(rules) == mined["rules"]
+    assert {Rule((item,), ("dancing",)) for item in items} < set(rules)
+    told = {"question": "1", "worker": "w", "consequent": "dancing", "support": "1", "confidence": "1"}
+    for written_so, item in (("'80s music", "'80s music"), ("'-5 km", "-5 km"), ("-5 km", "-5 km")):
+        answers = answers_of([{"rule": None, "gain": 0.0}], [{**told, "antecedent": written_so}], given)
+        assert answers[0][0].rule.antecedent == (item,)
