@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput, Stopped
-from tasks.storage.sheets import read_sheet
-from tasks.storage.tables import as_text, read_json, write_csv, write_json
+from tasks.storage.sheets import as_text, read_sheet, write_csv
+from tasks.storage.tables import read_json, write_json
 
 Row = dict[str, str]
 

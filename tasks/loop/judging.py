@@ -35,8 +35,8 @@ from tasks.run import terminal
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
 from tasks.storage.arrays import save_array
-from tasks.storage.sheets import read_sheet
-from tasks.storage.tables import as_text, from_text, iterate_rows, read_rows, write_csv, write_table
+from tasks.storage.sheets import as_text, from_text, read_sheet, write_csv
+from tasks.storage.tables import iterate_rows, read_rows, write_table
 
 Facts = dict[str, Any]
 

@@ -31,7 +31,8 @@ from tasks.resolve.settings import BatcherSettings
 from tasks.routing import Band
 from tasks.run.folder import versions
 from tasks.storage.arrays import load_array
-from tasks.storage.tables import csv_of, read_rows, write_json, write_table, write_text
+from tasks.storage.sheets import csv_of
+from tasks.storage.tables import read_rows, write_json, write_table, write_text
 
 Facts = dict[str, Any]
 

@@ -14,8 +14,8 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.prepare import POOL, load_pairs, load_selection
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.storage.sheets import read_sheet
-from tasks.storage.tables import as_text, from_text, read_json, write_csv, write_json
+from tasks.storage.sheets import as_text, from_text, read_sheet, write_csv
+from tasks.storage.tables import read_json, write_json
 
 Facts = dict[str, Any]
 

@@ -1,19 +1,49 @@
-"""Files that people fill in with a spreadsheet, read as spreadsheets save them."""
+"""CSV files: written so that spreadsheets show what is meant, read as spreadsheets save them."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tasks.records import BadInput
+from tasks.storage.tables import write_text
 
 Line = tuple[int, dict[str, str]]
 
 _LONGEST_CELL = 1 << 24  # characters
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 _DELIMITERS = ",;\t"  # a spreadsheet takes the one of its country
+
+
+def csv_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV, with a heading."""
+    return "".join(map(_csv_line, [head, *rows]))
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    """A row. Told that it ends in both characters of a line's end, csv quotes a cell that holds either."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return stream.getvalue().removesuffix("\r\n") + "\n"
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file, whole or absent."""
+    write_text(path, csv_of(head, rows))
+
+
+def as_text(value: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe before what begins one. `from_text` takes it off."""
+    return f"'{value}" if value.lstrip("'").startswith(_FORMULA) else value
+
+
+def from_text(cell: str) -> str:
+    """The value that `as_text` made the cell of; apostrophes of its own stay."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def read_sheet(path: Path, columns: Iterable[str], again: str) -> list[Line]:

@@ -5,8 +5,6 @@ A file appears under its name only when it is complete: it is written under a te
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -103,7 +101,6 @@ ARMS = pa.schema(
 
 
 _CHARACTERS_PER_GROUP = 1 << 23
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 
 @contextmanager
@@ -143,33 +140,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def csv_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as CSV, with a heading."""
-    return "".join(map(_csv_line, [head, *rows]))
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    """A row. Told that it ends in both characters of a line's end, csv quotes a cell that holds either."""
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\r\n").writerow(cells)
-    return stream.getvalue().removesuffix("\r\n") + "\n"
-
-
-def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file, whole or absent."""
-    write_text(path, csv_of(head, rows))
-
-
-def as_text(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe before what begins one. `from_text` takes it off."""
-    return f"'{value}" if value.lstrip("'").startswith(_FORMULA) else value
-
-
-def from_text(cell: str) -> str:
-    """The value that `as_text` made the cell of; apostrophes of its own stay."""
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def write_json(path: Path, value: Any) -> None:

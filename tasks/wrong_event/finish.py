@@ -12,7 +12,8 @@ from tasks.classify.classifier import Classifier
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
 from tasks.storage.arrays import load_array
-from tasks.storage.tables import read_json, read_rows, write_csv, write_json
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import read_json, read_rows, write_json
 from tasks.train.threads import one_thread
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.stages import (

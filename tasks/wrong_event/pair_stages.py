@@ -15,7 +15,8 @@ from tasks.records import BadInput
 from tasks.run.folder import versions
 from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array, save_array
-from tasks.storage.tables import REJECTED, read_rows, write_csv, write_table, write_text
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import REJECTED, read_rows, write_table, write_text
 from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns

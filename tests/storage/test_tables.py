@@ -6,21 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from tasks.run.parallel import serial
 from tasks.run.seeds import generator, integer
-from tasks.storage.tables import (
-    TableWriter,
-    as_text,
-    from_text,
-    iterate_rows,
-    read_rows,
-    write_csv,
-    write_table,
-    write_text,
-)
+from tasks.storage.tables import TableWriter, iterate_rows, read_rows, write_table, write_text
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int32())])
 
@@ -80,41 +69,3 @@ def test_stages_have_random_streams_of_their_own() -> None:
 
 def test_the_serial_mapper_keeps_order() -> None:
     assert list(serial(np.square, range(5))) == [0, 1, 4, 9, 16]
-
-
-def test_a_cell_that_looks_like_a_formula_is_a_text_and_others_stay() -> None:
-    assert [as_text(cell) for cell in ("=1+1", "+1", "-1", "@a", "\tb", "", "a=b")] == [
-        "'=1+1",
-        "'+1",
-        "'-1",
-        "'@a",
-        "'\tb",
-        "",
-        "a=b",
-    ]
-
-
-@example("'=1")
-@example("''-1")
-@example("'80s music")
-@given(st.text(st.sampled_from("'=+-@\t\ra ")) | st.text())
-def test_what_was_made_a_text_comes_back_as_it_was(value: str) -> None:
-    assert from_text(as_text(value)) == value
-    assert not as_text(value).startswith(("=", "+", "-", "@", "\t", "\r"))
-
-
-def test_only_the_apostrophe_before_a_formula_is_taken_off() -> None:
-    assert [from_text(cell) for cell in ("'=1", "'80s", "''80s", "''-1", "'", "", "-1")] == [
-        "=1",
-        "'80s",
-        "''80s",
-        "'-1",
-        "'",
-        "",
-        "-1",
-    ]
-
-
-def test_a_csv_file_has_a_heading_and_quotes_what_needs_it(tmp_path: Path) -> None:
-    write_csv(tmp_path / "a.csv", ["a", "b"], [["x,y", 1], ["", None]])
-    assert (tmp_path / "a.csv").read_text() == 'a,b\n"x,y",1\n,\n'

@@ -30,7 +30,8 @@ from tasks.crowd.truth.numeric import NUMBER_METHODS, golden_values
 from tasks.records import BadInput
 from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array, save_array
-from tasks.storage.tables import REJECTED, read_json, write_csv, write_json, write_table
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import REJECTED, read_json, write_json, write_table
 
 Facts = dict[str, Any]
 

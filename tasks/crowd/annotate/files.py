@@ -15,7 +15,8 @@ from tasks.crowd.assign import choose
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import Stopped
 from tasks.run.seeds import generator
-from tasks.storage.tables import as_text, csv_of, write_text
+from tasks.storage.sheets import as_text, csv_of
+from tasks.storage.tables import write_text
 
 WANTED = "wanted.csv"
 NOT_BY = "not_by"  # who has answered already

@@ -17,7 +17,7 @@ from tasks.crowd.truth.agreement import agreement_with_others, krippendorff_alph
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.storage.tables import write_csv
+from tasks.storage.sheets import write_csv
 
 Facts = dict[str, Any]
 

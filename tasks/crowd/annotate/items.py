@@ -15,7 +15,7 @@ from tasks.crowd.answers import LABEL, TASK, WORKER
 from tasks.crowd.read import known_labels
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import BadInput
-from tasks.storage.tables import from_text
+from tasks.storage.sheets import from_text
 
 LONGEST_NAME = 200  # characters of an annotator's name
 

@@ -17,7 +17,8 @@ from tasks.crowd.cluster.rounds import load_decided
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.storage.tables import csv_of, write_csv, write_json, write_text
+from tasks.storage.sheets import csv_of, write_csv
+from tasks.storage.tables import write_json, write_text
 
 Facts = dict[str, Any]
 

@@ -11,8 +11,7 @@ from tasks.crowd.cluster.crowd import Given
 from tasks.crowd.cluster.read import Ids, label_of, pair_of
 from tasks.crowd.cost.pages import page_of, pages
 from tasks.records import BadInput, Stopped
-from tasks.storage.sheets import read_sheet
-from tasks.storage.tables import as_text, from_text, write_csv
+from tasks.storage.sheets import as_text, from_text, read_sheet, write_csv
 
 WANTED, COLLECTED = "wanted.csv", "stages/collected.csv"
 _HEAD = ("page", "left_id", "right_id", "worker", "label", "left", "right")

@@ -16,7 +16,8 @@ from tasks.crowd.cluster.rounds import DECIDED, heard, load_decided, plan_of
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cost.estimate import expected
 from tasks.crowd.cost.pages import pages
-from tasks.storage.tables import REJECTED, write_csv, write_table
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import REJECTED, write_table
 
 Facts = dict[str, Any]
 

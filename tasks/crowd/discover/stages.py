@@ -19,7 +19,8 @@ from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.storage.tables import REJECTED, as_text, read_json, write_csv, write_json, write_table
+from tasks.storage.sheets import as_text, write_csv
+from tasks.storage.tables import REJECTED, read_json, write_json, write_table
 
 Facts = dict[str, Any]
 

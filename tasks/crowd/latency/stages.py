@@ -19,7 +19,8 @@ from tasks.crowd.latency.workers import ServiceModel, fit
 from tasks.records import BadInput
 from tasks.run import terminal
 from tasks.run.folder import versions
-from tasks.storage.tables import REJECTED, write_csv, write_table
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import REJECTED, write_table
 
 Facts = dict[str, Any]
 

@@ -17,7 +17,8 @@ from tasks.records import BadInput
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
 from tasks.storage.arrays import load_array
-from tasks.storage.tables import read_json, read_rows, write_csv
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import read_json, read_rows
 
 Facts = dict[str, Any]
 

@@ -13,7 +13,8 @@ from tasks.crowd.patterns.transactions import significant_rules
 from tasks.crowd.wanted import rows_of
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
-from tasks.storage.tables import from_text, write_json
+from tasks.storage.sheets import from_text
+from tasks.storage.tables import write_json
 
 Facts = dict[str, Any]
 

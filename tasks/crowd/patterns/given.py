@@ -9,7 +9,7 @@ from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.patterns.transactions import Transactions, transactions_of
 from tasks.crowd.read import read_table
 from tasks.records import BadInput, Reject
-from tasks.storage.tables import as_text
+from tasks.storage.sheets import as_text
 
 
 def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]], list[Reject]]:

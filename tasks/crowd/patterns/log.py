@@ -12,7 +12,7 @@ from tasks.crowd.patterns.given import texts_of
 from tasks.crowd.patterns.miner import Miner
 from tasks.crowd.patterns.rules import Rule
 from tasks.crowd.patterns.settings import PatternsSettings
-from tasks.storage.tables import as_text
+from tasks.storage.sheets import as_text
 
 Facts = dict[str, Any]
 

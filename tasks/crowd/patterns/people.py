@@ -14,7 +14,7 @@ from tasks.crowd.patterns.rules import Rule, items_of, rule_of
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.wanted import QUESTION, Row, numbered, round_of, share_of
 from tasks.records import BadInput
-from tasks.storage.tables import from_text
+from tasks.storage.sheets import from_text
 
 HEAD = (QUESTION, "ask", "antecedent", "consequent", "worker", "support", "confidence")
 

@@ -17,7 +17,8 @@ from tasks.crowd.wanted import Row, rounds_done
 from tasks.records import Stopped
 from tasks.run import terminal
 from tasks.run.seeds import generator
-from tasks.storage.tables import REJECTED, read_json, write_csv, write_json, write_table
+from tasks.storage.sheets import write_csv
+from tasks.storage.tables import REJECTED, read_json, write_json, write_table
 
 Facts = dict[str, Any]
 
