@@ -63,7 +63,7 @@ class ModelSettings(RunSettings):
     --resume goes on. The prices are the batch API's, and --llm-url tells whose names of parameters to use."""
 
     max_cost: Annotated[float | None, Field(ge=0, json_schema_extra=_MODEL)] = None
-    """Budget of the run, US dollars: a request that may exceed it is not sent. Needs prices."""
+    """Budget of the run, US dollars: a request that may exceed it is not sent. Needs both prices, of input and of output."""
 
     price_table: Annotated[str, Field(json_schema_extra=_MODEL)] = ""
     """A table of prices: a YAML file with input, output and perhaps cached of each model by its name, US dollars for a million
@@ -107,9 +107,17 @@ class ModelSettings(RunSettings):
         Raises:
             BadInput: the table of prices cannot be read, or does not know the model.
         """
+        return Prices(**self.given_prices())
+
+    def given_prices(self) -> dict[str, float]:
+        """Those prices of the model that are given, by the names of the fields of `Prices`.
+
+        Raises:
+            BadInput: the table of prices cannot be read, or does not know the model.
+        """
         given = {"input": self.price_input, "cached": self.price_cached, "output": self.price_output}
         listed = price_of(self.price_table, self.model) if self.price_table else {}
-        return Prices(**{**listed, **{name: price for name, price in given.items() if price is not None}})
+        return {**listed, **{name: price for name, price in given.items() if price is not None}}
 
     def parameters(self) -> dict[str, Any]:
         """Of every request."""
@@ -138,10 +146,11 @@ def check_model(settings: ModelSettings, wanted_by: str) -> None:
     """
     if not settings.model:
         raise BadInput(f"{wanted_by} needs --model, and --llm-url where a server has it")
-    prices = settings.prices()
-    if settings.max_cost is not None and not (prices.input or prices.output):
+    given = settings.given_prices()
+    if settings.max_cost is not None and not {"input", "output"} <= given.keys():
         raise BadInput(
-            "--max-cost needs prices: give --price-input and --price-output, in dollars for a million tokens"
+            "--max-cost needs prices: give --price-input and --price-output, in dollars for a million tokens, 0 for what costs "
+            "nothing"
         )
     if not settings.is_remote:
         check_local(settings.model)

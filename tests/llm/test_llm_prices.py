@@ -53,6 +53,29 @@ def test_a_budget_takes_the_tables_prices(table: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "listed"),
+    [
+        ({"price_input": 1.0}, False),
+        ({"price_output": 1.0}, False),
+        ({"price_cached": 1.0}, False),
+        ({}, True),
+    ],
+)
+def test_a_budget_needs_both_prices_and_zero_is_one_when_it_is_said(
+    tmp_path: Path, given: dict[str, float], listed: bool
+) -> None:
+    """A price that is left out would let the budget be passed by what it is the price of."""
+    table = tmp_path / "prices.yaml"
+    table.write_text("m: {input: 1}\n")
+    known = {**given, "llm_url": "http://127.0.0.1:1/v1", "max_cost": 1.0}
+    asked = settings(table if listed else "", "m", **known)
+    with pytest.raises(BadInput, match=r"--max-cost needs prices: .*0 for what costs nothing"):
+        check_model(asked, "--judge llm")
+    both = {"price_input": 0.0, "price_output": 0.0, **given}
+    check_model(asked.model_copy(update=both), "--judge llm")
+
+
+@pytest.mark.parametrize(
     ("model", "said"),
     [
         ("smal-model", r"no model smal-model; did you mean small-model\?"),
