@@ -16,7 +16,7 @@ from tasks.corpus.tokens import count_bytes
 from tasks.llm.ask import REFUSED_AT_FIRST, Failure, OutOfMoney, PutOff
 from tasks.llm.batchfile import Failed, line_of, read_requests, read_results, write_requests
 from tasks.llm.prices import Prices
-from tasks.llm.request import Reply, Request, read_reply
+from tasks.llm.request import MOST_ANSWERED, Reply, Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
 from tasks.storage.tables import write_text
@@ -33,6 +33,7 @@ class BatchAsker:
     Args:
         folder: where files of requests are written, and where a person puts files of results, as .jsonl.
         payer, stage, prices, budget: as an `Asker`'s; the prices are the batch API's.
+        bound: what the API calls MOST_ANSWERED.
 
     Raises:
         BadInput: a file in the folder cannot be read.
@@ -50,8 +51,9 @@ class BatchAsker:
         stage: str,
         prices: Prices,
         budget: float | None = None,
+        bound: str = MOST_ANSWERED,
     ) -> None:
-        self.folder, self.store = folder, store
+        self.folder, self.store, self._bound = folder, store, bound
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
         self.stopped: BadInput | Stopped | None = None
         self._wanted: dict[str, Request] = {}
@@ -182,9 +184,9 @@ class BatchAsker:
     def _write(self, requests: Sequence[Request]) -> list[Path]:
         last = max(map(self._number_of, self.folder.glob(f"*{_ENDING}")), default=0)
         paths = []
-        for number, part in enumerate(_parts(requests), start=last + 1):
+        for number, part in enumerate(_parts(requests, self._bound), start=last + 1):
             paths.append(self.folder / f"{self._name}.{number}{_ENDING}")
-            write_requests(paths[-1], part)
+            write_requests(paths[-1], part, self._bound)
         return paths
 
     def _number_of(self, path: Path) -> int:
@@ -202,12 +204,12 @@ def _requests(requests: Sequence[Request]) -> str:
     return f"{len(requests):,} request{'' if len(requests) == 1 else 's'}"
 
 
-def _parts(requests: Sequence[Request]) -> Iterator[list[Request]]:
+def _parts(requests: Sequence[Request], bound: str) -> Iterator[list[Request]]:
     """In files as large as batch APIs take."""
     part: list[Request] = []
     held = 0
     for request in requests:
-        size = count_bytes(line_of(request))
+        size = count_bytes(line_of(request, bound))
         if part and (len(part) == REQUESTS_PER_FILE or held + size > BYTES_PER_FILE):
             yield part
             part, held = [], 0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.llm.endpoint import PASSING
+from tasks.llm.endpoint import NEWER_BOUND, PASSING
 from tasks.llm.prices import Prices
-from tasks.llm.request import NotAReply, Request, read_reply
+from tasks.llm.request import MOST_ANSWERED, NotAReply, Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
 from tasks.storage.tables import write_text
@@ -53,17 +53,21 @@ class Results:
     foreign: int
 
 
-def write_requests(path: Path, requests: Iterable[Request]) -> int:
-    """Write requests, each once, for a batch API. Returns how many."""
-    lines = {request.key: line_of(request) for request in requests}
+def write_requests(path: Path, requests: Iterable[Request], bound: str = MOST_ANSWERED) -> int:
+    """Write requests, each once, for a batch API. Returns how many.
+
+    Args:
+        bound: what the API calls MOST_ANSWERED.
+    """
+    lines = {request.key: line_of(request, bound) for request in requests}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(lines.values()))
     return len(lines)
 
 
-def line_of(request: Request) -> str:
+def line_of(request: Request, bound: str = MOST_ANSWERED) -> str:
     """A request's line in a file for a batch API."""
-    value = {"custom_id": request.key, "method": "POST", "url": URL, "body": request.body()}
+    value = {"custom_id": request.key, "method": "POST", "url": URL, "body": request.body(bound)}
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
@@ -79,6 +83,8 @@ def read_requests(path: Path) -> dict[str, Request]:
             value = json.loads(line)
             body = value["body"]
             messages = tuple((one["role"], one["content"]) for one in body.pop("messages"))
+            if NEWER_BOUND in body:
+                body[MOST_ANSWERED] = body.pop(NEWER_BOUND)
             request = Request(body.pop("model"), messages, body)
             whole = request.key == value["custom_id"]
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from tasks.llm.request import Request
+from tasks.llm.request import MOST_ANSWERED, Request
 from tasks.records import BadInput
 
 NO_KEY = "none"  # the SDK wants a key, a server of one's own does not
@@ -22,6 +22,8 @@ _REFUSED = {
     403: "the key may not use it",
     404: "there is no such model or path",
 }
+NEWER_BOUND = "max_completion_tokens"  # MOST_ANSWERED of servers whose newer models know no other name
+_NEWER = ("api.openai.com", "openai.azure.com")
 PASSING = (408, 409, 425, 429)  # of those below 500
 _GATEWAY_GAVE_UP = (504, 524)  # on a server behind it, which may be at work all the same
 
@@ -95,6 +97,7 @@ class Server:
         from openai import AsyncOpenAI
 
         self.name, self.at_once = checked_address(url), connections
+        self._bound = bound_at(url)
         self._key = key.strip()  # as files and blocks hold them, with a line end
         if not (self._key.isascii() and self._key.isprintable()):
             raise BadInput("--llm-key: the key holds characters that no key has; copy it again")
@@ -121,7 +124,7 @@ class Server:
             answer = await self._client.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
-                body=request.body(),
+                body=request.body(self._bound),
                 options={"headers": headers},
             )
             return answer.text
@@ -171,6 +174,11 @@ def checked_address(url: str) -> str:
             "--llm-url: it holds a user or a password, which would be shown and kept; give the key by --llm-key"
         )
     return url.rstrip("/")
+
+
+def bound_at(url: str) -> str:
+    """What the server at an address calls the bound of an answer's tokens; without one, what most servers do."""
+    return NEWER_BOUND if (urlsplit(url).hostname or "").endswith(_NEWER) else MOST_ANSWERED
 
 
 def key_from(source: str) -> str:

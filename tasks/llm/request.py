@@ -14,7 +14,8 @@ from tasks.corpus.tokens import count_bytes, count_tokens
 Facts = dict[str, Any]
 MESSAGE_TOKENS = 4  # that a chat template puts around a message, about
 _ABSURD = 1 << 50  # tokens
-MOST_ANSWERED = ("max_tokens", "max_completion_tokens")  # whichever the server knows
+# The bound of an answer's tokens, in requests and their keys; a server may know it by another name (endpoint.py).
+MOST_ANSWERED = "max_tokens"
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Request:
     Args:
         model: its name at the server.
         messages: (role, content) of each.
-        parameters: what else goes into the request's body, JSON-serialisable; one of MOST_ANSWERED always, so that what
-            an answer can cost is known before it is asked for.
+        parameters: what else goes into the request's body, JSON-serialisable; MOST_ANSWERED always, so that what an answer
+            can cost is known before it is asked for.
     """
 
     model: str
@@ -33,18 +34,23 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not any(name in self.parameters for name in MOST_ANSWERED):
-            raise ValueError(f"a request needs a bound of its answer: one of {', '.join(MOST_ANSWERED)}")
+        if MOST_ANSWERED not in self.parameters:
+            raise ValueError(f"a request needs a bound of its answer: {MOST_ANSWERED}")
 
     @cached_property
     def key(self) -> str:
         """What makes it the same request: model, messages and parameters, whoever answers and whatever asks."""
         return hashlib.sha256(json.dumps(self.body(), sort_keys=True).encode()).hexdigest()
 
-    def body(self) -> Facts:
-        """As it is sent to /chat/completions; half a surrogate pair, which UTF-8 cannot hold, as a question mark."""
+    def body(self, bound: str = MOST_ANSWERED) -> Facts:
+        """As it is sent to /chat/completions; half a surrogate pair, which UTF-8 cannot hold, as a question mark.
+
+        Args:
+            bound: what the server calls MOST_ANSWERED.
+        """
         messages = [{"role": role, "content": _sendable(content)} for role, content in self.messages]
-        return {"model": self.model, "messages": messages, **self.parameters}
+        own = {bound if name == MOST_ANSWERED else name: value for name, value in self.parameters.items()}
+        return {"model": self.model, "messages": messages, **own}
 
     @property
     def tokens(self) -> int:
@@ -60,8 +66,7 @@ class Request:
     @property
     def most_answered(self) -> int:
         """Bound of the tokens of the answer, or of all the answers that are asked for."""
-        bound = max(int(self.parameters[name]) for name in MOST_ANSWERED if name in self.parameters)
-        return bound * int(self.parameters.get("n") or 1)
+        return int(self.parameters[MOST_ANSWERED]) * int(self.parameters.get("n") or 1)
 
     def _texts(self) -> list[str]:
         texts = [content for _, content in self.messages]

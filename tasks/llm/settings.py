@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from tasks.llm.ask import Asker, Asking, Limits, OutOfMoney
 from tasks.llm.batched import BatchAsker
-from tasks.llm.endpoint import Endpoint, Server, checked_address, key_from
+from tasks.llm.endpoint import Endpoint, Server, bound_at, checked_address, key_from
 from tasks.llm.local import LocalModel, check_local
 from tasks.llm.prices import Prices, price_of
+from tasks.llm.request import MOST_ANSWERED
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
 from tasks.run.folder import absolute_path, payer_of
@@ -28,7 +28,6 @@ BATCH = "batch"  # folder of a run: files for a batch API, and its results
 _MODEL = group("Model")
 _KEY = "OPENAI_API_KEY"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OWN_NAME = ("api.openai.com", "openai.azure.com")  # whose newer models know max_completion_tokens alone
 
 
 class ModelSettings(RunSettings):
@@ -121,10 +120,8 @@ class ModelSettings(RunSettings):
 
     def parameters(self) -> dict[str, Any]:
         """Of every request."""
-        host = urlsplit(self.llm_url).hostname or ""
-        bound = "max_completion_tokens" if host.endswith(_OWN_NAME) else "max_tokens"
         own = {} if self.temperature is None else {"temperature": self.temperature}
-        return {bound: self.max_answer_tokens, **own}
+        return {MOST_ANSWERED: self.max_answer_tokens, **own}
 
     def limits(self) -> Limits:
         return Limits(
@@ -216,7 +213,7 @@ async def asking(
         "budget": settings.max_cost,
     }
     if settings.llm_batch:
-        yield BatchAsker(run / BATCH, store, **account)
+        yield BatchAsker(run / BATCH, store, bound=bound_at(settings.llm_url), **account)
         return
     endpoint: Endpoint
     if settings.llm_url:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.llm.batchfile import Results, read_results, write_requests
+from tasks.llm.batchfile import Results, read_requests, read_results, write_requests
 from tasks.llm.request import Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
@@ -46,6 +46,16 @@ def test_each_request_is_written_once_as_it_would_be_sent(tmp_path: Path) -> Non
     assert [one["custom_id"] for one in lines] == [asked.key for asked in REQUESTS]
     assert [one["body"] for one in lines] == [asked.body() for asked in REQUESTS]
     assert {(one["method"], one["url"]) for one in lines} == {("POST", "/v1/chat/completions")}
+
+
+def test_requests_with_the_newer_name_of_the_bound_are_the_same_requests(tmp_path: Path) -> None:
+    """A continued run may go to another address, which knows the other name."""
+    path = tmp_path / "requests.jsonl"
+    write_requests(path, REQUESTS[:1], "max_completion_tokens")
+    body = json.loads(path.read_text(encoding="utf-8"))["body"]
+    assert body["max_completion_tokens"] == 100
+    assert "max_tokens" not in body
+    assert read_requests(path) == {REQUESTS[0].key: REQUESTS[0]}
 
 
 def test_replies_are_stored_and_paid_as_if_they_had_been_asked_for_one_by_one(store: RequestStore) -> None:

@@ -15,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.llm.endpoint import Passing, Server, Throttled, Unanswerable, key_from, retry_after
+import tasks.llm.endpoint
+from tasks.llm.endpoint import (
+    Passing,
+    Server,
+    Throttled,
+    Unanswerable,
+    bound_at,
+    key_from,
+    retry_after,
+)
 from tasks.llm.request import Request, read_reply
 from tasks.records import BadInput
 from tests.llm.fake_server import FakeServer, Faults
@@ -58,6 +67,28 @@ def test_the_body_is_the_request_and_the_header_names_it() -> None:
     assert server.bodies == [asked.body()]
     assert list(server.asked) == [asked.key]
     assert read_reply(raw, asked).text
+
+
+@pytest.mark.parametrize(
+    ("url", "bound"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://own.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("http://127.0.0.1:8000/v1", "max_tokens"),
+        ("", "max_tokens"),  # a batch API's
+    ],
+)
+def test_the_bound_of_an_answer_has_the_name_that_the_server_knows(url: str, bound: str) -> None:
+    assert bound_at(url) == bound
+
+
+def test_a_server_of_newer_models_is_sent_their_name_of_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.llm.endpoint, "_NEWER", ("127.0.0.1",))
+    asked = request(answered=7)
+    with FakeServer() as server:
+        complete(server.url, asked)
+    assert server.bodies == [asked.body("max_completion_tokens")]
+    assert list(server.asked) == [asked.key]
 
 
 def test_half_a_surrogate_pair_can_be_sent() -> None:
