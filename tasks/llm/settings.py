@@ -21,6 +21,7 @@ from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
 from tasks.run.folder import absolute_path, payer_of
 from tasks.run.settings import RunSettings, group
+from tasks.train.checkpoint import model_fingerprint
 
 Model = TypeVar("Model")
 
@@ -171,6 +172,27 @@ def absolute_model(settings: ModelSettings, name: str) -> str:
     return name if settings.is_remote else absolute_path(name)
 
 
+def asked_model(settings: ModelSettings, name: str) -> str:
+    """What requests, and so their keys, call a model; a folder of this machine with a mark of its files: it may be written anew."""
+    mark = "" if settings.is_remote or not name else model_fingerprint(name)
+    return f"{name}@{mark[:16]}" if mark else name
+
+
+def model_fingerprints(**models: Iterable[str]) -> dict[str, str]:
+    """Fingerprints of models that are folders of this machine, also where a server has them, by the fields that name them.
+
+    A model on a hub or at a server counts by its name, which is a setting.
+
+    Args:
+        models: absolute paths and other names.
+    """
+    found = {
+        field: [mark for name in names if Path(name).is_absolute() and (mark := model_fingerprint(name))]
+        for field, names in models.items()
+    }
+    return {field: " ".join(marks) for field, marks in found.items() if marks}
+
+
 def in_turn(settings: ModelSettings, models: Iterable[Model], ask: Callable[[Model], None]) -> None:
     """Have several models asked, one after the other.
 
@@ -224,7 +246,7 @@ async def asking(
             connections=settings.concurrency,
         )
     else:
-        endpoint = _local(settings.model)
+        endpoint = _local(settings.model, asked_model(settings, settings.model))
     try:
         yield Asker(endpoint, store, limits=settings.limits(), **account)
     finally:
@@ -233,5 +255,6 @@ async def asking(
 
 
 @cache
-def _local(name: str) -> LocalModel:
+def _local(name: str, asked: str) -> LocalModel:
+    """The model, which stays as it was loaded: what requests call another is loaded anew."""
     return LocalModel(name)

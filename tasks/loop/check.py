@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.llm.settings import absolute_model, check_model
+from tasks.llm.settings import absolute_model, check_model, model_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.prepare.check import absolute_paths, check_corpus, fingerprints
 from tasks.records import BadInput
@@ -29,7 +29,8 @@ def absolute(settings: EqualSettings) -> EqualSettings:
 
 def input_fingerprints(settings: EqualSettings) -> dict[str, str]:
     """Fingerprint of everything that a run reads, by name."""
-    return fingerprints(settings, student="student")
+    models = model_fingerprints(model=[settings.model], judge_models=settings.judge_models)
+    return {**fingerprints(settings, student="student"), **models}
 
 
 @in_one_line()

@@ -23,7 +23,7 @@ from tasks.llm.ask import each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder
 from tasks.llm.request import Usage
-from tasks.llm.settings import asking, requests_path
+from tasks.llm.settings import asked_model, asking, requests_path
 from tasks.llm.store import RequestStore
 from tasks.loop.keep import JUDGED, KEPT, P_GOOD, kept_mask
 from tasks.loop.pulls import round_folder
@@ -85,7 +85,7 @@ def judges_of(settings: EqualSettings, examples: Sequence[tuple[str, str]]) -> l
         parameters = settings.parameters()
         if settings.judges > len(models):
             parameters |= {"temperature": max(DIFFERENT, settings.temperature or 0.0), "seed": again}
-        found.append(Judge(f"{model} {again + 1}", form(model, parameters, examples)))
+        found.append(Judge(f"{model} {again + 1}", form(asked_model(settings, model), parameters, examples)))
     return found
 
 

@@ -14,7 +14,7 @@ from tasks.extract.extractor import Extraction
 from tasks.extract.filter import PairFilter
 from tasks.extract.llm.batch import DOCUMENTS_AT_ONCE, ask_documents
 from tasks.extract.llm.extractor import LLMExtractor
-from tasks.llm.settings import asking, requests_path
+from tasks.llm.settings import asked_model, asking, requests_path
 from tasks.llm.store import RequestStore, Spending
 from tasks.loop.settings import EqualSettings
 from tasks.prepare.documents import read_documents
@@ -128,7 +128,7 @@ def _extract(
 
 def llm_extractor(settings: EqualSettings) -> LLMExtractor:
     return LLMExtractor(
-        settings.model,
+        asked_model(settings, settings.model),
         settings.parameters(),
         settings.refine,
         settings.documents_per_request,

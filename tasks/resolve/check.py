@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.corpus.read import fingerprint
-from tasks.llm.settings import absolute_model, check_model
+from tasks.llm.settings import absolute_model, check_model, model_fingerprints
 from tasks.match.read import read_pairs
 from tasks.records import BadInput
 from tasks.resolve.records import records_of
@@ -34,6 +34,7 @@ def input_fingerprints(settings: BatcherSettings) -> dict[str, str]:
         "right": fingerprint([settings.right]) if settings.right else "",
         "pairs": fingerprint([settings.pairs]) if settings.pairs else "",
         "labels": fingerprint(settings.labels) if settings.labels else "",
+        **model_fingerprints(model=[settings.model]),
         "Sluice's version": versions()["sluice"],
     }
 

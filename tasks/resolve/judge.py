@@ -13,7 +13,7 @@ import pyarrow as pa
 from tasks.llm.ask import Asking, each
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Usage
-from tasks.llm.settings import asking, requests_path
+from tasks.llm.settings import asked_model, asking, requests_path
 from tasks.llm.store import RequestStore
 from tasks.llm.verdict import Verdict, form
 from tasks.match.compare import comparisons
@@ -131,9 +131,9 @@ def estimate(run: Path, settings: BatcherSettings, selected: Facts) -> Facts:
     records, selection = records_of(settings), load_selection(run)
     questions = records.texts(load_pairs(run / QUESTIONS))
     pool = records.texts(load_pairs(run / POOL))
-    sent = 0
+    model, sent = asked_model(settings, settings.model), 0
     for rows, shown in zip(selection["batches"], selection["shown"], strict=True):
-        asked = form(settings.model, settings.parameters(), [(pool[row], True) for row in shown])
+        asked = form(model, settings.parameters(), [(pool[row], True) for row in shown])
         sent += asked.request([questions[row] for row in rows]).tokens
     answered = ANSWER_TOKENS * len(questions)
     return {
@@ -185,12 +185,13 @@ async def _ask(run: Path, settings: BatcherSettings, asked: list[Prompt]) -> lis
     questions = records.texts(load_pairs(run / QUESTIONS))
     pool = records.texts(load_pairs(run / POOL))
     rows: list[Facts] = []
+    model = asked_model(settings, settings.model)  # once: the one that answers stays as it was loaded
 
     with RequestStore(requests_path(settings)) as replies:
         async with asking(settings, replies, run, stage=STAGE) as asker:
 
             async def work(prompt: Prompt) -> None:
-                rows.extend(await _verdicts(run, settings, asker, prompt, questions, pool))
+                rows.extend(await _verdicts(run, settings, asker, model, prompt, questions, pool))
                 terminal.current().progress("pairs judged", len(rows))
 
             await each(asker, asked, work)
@@ -198,11 +199,17 @@ async def _ask(run: Path, settings: BatcherSettings, asked: list[Prompt]) -> lis
 
 
 async def _verdicts(
-    run: Path, settings: BatcherSettings, asker: Asking, prompt: Prompt, questions: list[str], pool: list[str]
+    run: Path,
+    settings: BatcherSettings,
+    asker: Asking,
+    model: str,
+    prompt: Prompt,
+    questions: list[str],
+    pool: list[str],
 ) -> list[Facts]:
     labels = load_labels(run, prompt.shown).tolist()
     shown = [(pool[row], bool(label)) for row, label in zip(prompt.shown, labels, strict=True)]
-    ladder: Ladder[Verdict] = Ladder(form(settings.model, settings.parameters(), shown), asker)
+    ladder: Ladder[Verdict] = Ladder(form(model, settings.parameters(), shown), asker)
     outcomes = await ladder.answers([questions[row] for row in prompt.questions])
     return [
         {

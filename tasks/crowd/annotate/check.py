@@ -6,7 +6,7 @@ from tasks.corpus.read import fingerprint
 from tasks.crowd.annotate import adjudicate, judges, replay
 from tasks.crowd.annotate.items import earlier_answers, items_of, read_answers
 from tasks.crowd.annotate.settings import AnnotateSettings
-from tasks.llm.settings import absolute_model
+from tasks.llm.settings import absolute_model, model_fingerprints
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 
@@ -41,6 +41,7 @@ def input_fingerprints(settings: AnnotateSettings) -> dict[str, str]:
         **found,
         "answers": fingerprint(recorded) if recorded else "",
         "earlier": fingerprint(settings.earlier) if settings.earlier else "",
+        **model_fingerprints(model=[settings.model], judges=settings.judges),
         "Sluice's version": versions()["sluice"],
     }
 

@@ -18,7 +18,7 @@ from tasks.llm.ask import each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Usage
-from tasks.llm.settings import asking, in_turn, requests_path
+from tasks.llm.settings import asked_model, asking, in_turn, requests_path
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
 from tasks.run import terminal
@@ -71,7 +71,7 @@ class Judge:
             "the label alone.",
             from_text,
             lambda verdict: str(verdict.label),  # type: ignore[attr-defined]
-            self.settings.model,
+            asked_model(self.settings, self.settings.model),
             {**self.settings.parameters(), **({} if self.seed is None else {"seed": self.seed})},
         )
 

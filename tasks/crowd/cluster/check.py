@@ -10,7 +10,7 @@ from tasks.crowd.cluster import models
 from tasks.crowd.cluster.read import read_confusion
 from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.settings import ClusterSettings
-from tasks.llm.settings import absolute_model
+from tasks.llm.settings import absolute_model, model_fingerprints
 from tasks.records import BadInput
 from tasks.routing import choose_band
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
@@ -37,6 +37,7 @@ def input_fingerprints(settings: ClusterSettings) -> dict[str, str]:
     return {
         **{name: fingerprint([path]) if path else "" for name, path in given.items()},
         "answers": fingerprint(settings.answers) if settings.answers else "",
+        **model_fingerprints(judges=settings.judges),
         "Sluice's version": versions()["sluice"],
     }
 

@@ -16,7 +16,7 @@ from tasks.llm.ask import each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder
 from tasks.llm.request import Usage
-from tasks.llm.settings import asking, check_model, in_turn, requests_path
+from tasks.llm.settings import asked_model, asking, check_model, in_turn, requests_path
 from tasks.llm.store import RequestStore
 from tasks.llm.verdict import Verdict, form
 from tasks.records import BadInput
@@ -151,7 +151,7 @@ def _of(settings: ClusterSettings, model: str) -> ClusterSettings:
 
 
 def _form(settings: ClusterSettings) -> Form[Verdict]:
-    return form(settings.model, settings.parameters())
+    return form(asked_model(settings, settings.model), settings.parameters())
 
 
 def _text(found: Read, row: int) -> str:
