@@ -41,7 +41,7 @@ class Results:
     """What a file of results held.
 
     Args:
-        stored: replies that are in the store now and were not before.
+        stored: replies that are in the payer's account now and were not before.
         known: replies that were.
         failed: requests without a reply, by key.
         foreign: lines about requests that were not asked for.
@@ -104,7 +104,7 @@ def read_results(
     stage: str,
     prices: Prices,
 ) -> Results:
-    """Take the results of a batch into the store.
+    """Take the results of a batch into the store. What another has paid for was paid twice, and so is entered twice.
 
     Args:
         requests: those that were written, by key.
@@ -113,7 +113,7 @@ def read_results(
     Raises:
         BadInput: it cannot be read, or a line is no JSON object with a custom_id.
     """
-    known = set(store.get_many(list(requests)))
+    paid = store.paid_by(payer)
     failed: dict[str, Failed] = {}
     stored = foreign = seen = 0
     for number, line in _lines(path):
@@ -121,7 +121,7 @@ def read_results(
         request = requests.get(key)
         if request is None:
             foreign += 1
-        elif key in known:
+        elif key in paid:
             seen += 1
         elif error or response.get("status_code", 200) != 200:
             status = response.get("status_code")
@@ -135,7 +135,7 @@ def read_results(
                 failed[key] = Failed(str(fault), charged=True)
                 continue
             store.put(key, raw, usage, payer=payer, stage=stage, cost=prices.cost(usage))
-            known.add(key)
+            paid.add(key)
             failed.pop(key, None)
             stored += 1
     return Results(stored, seen, failed, foreign)

@@ -216,6 +216,12 @@ class RequestStore(SqliteFile):
         requests, retries, sent, cached, answered = map(int, row[:5])
         return Spending(requests, retries, sent, cached, answered, cost=row[5])
 
+    def paid_by(self, payer: str) -> set[str]:
+        """Keys of the requests that a payer has paid for, alone or beside another."""
+        with self.in_one_line():
+            rows = self.connection.execute("SELECT DISTINCT key FROM calls WHERE payer = ?", (payer,))
+            return {key for (key,) in rows}
+
     def lost(self, payer: str) -> float:
         """Dollars, at most, of requests that the payer sent without ever learning whether they were charged.
 

@@ -31,11 +31,11 @@ def line(asked: Request, body: Any = BODY, status: int = 200, error: Any = None,
     return json.dumps(facts, ensure_ascii=ascii)
 
 
-def read(store: RequestStore, *lines: str, end: str = "\n") -> Results:
+def read(store: RequestStore, *lines: str, end: str = "\n", payer: str = "run") -> Results:
     path = store.path.with_name("results.jsonl")
     path.write_bytes("".join(one + end for one in lines).encode())
     return read_results(
-        path, {asked.key: asked for asked in REQUESTS}, store, payer="run", stage="batch", prices=DOLLAR
+        path, {asked.key: asked for asked in REQUESTS}, store, payer=payer, stage="batch", prices=DOLLAR
     )
 
 
@@ -75,6 +75,18 @@ def test_a_file_that_is_read_twice_is_paid_once(store: RequestStore) -> None:
 def test_a_reply_that_stands_twice_in_a_file_is_paid_once(store: RequestStore) -> None:
     assert read(store, line(REQUESTS[0]), line(REQUESTS[0])) == Results(1, 1, {}, 0)
     assert set(store.calls().values()) == {1}
+
+
+def test_a_request_that_two_runs_have_sent_is_paid_by_both_and_the_first_reply_stays(
+    store: RequestStore,
+) -> None:
+    later = {"choices": [{"message": {"content": "no"}}], "usage": {"prompt_tokens": 9}}
+    read(store, line(REQUESTS[0]))
+    assert read(store, line(REQUESTS[0], later), payer="another") == Results(1, 0, {}, 0)
+    assert read(store, line(REQUESTS[0], later), payer="another") == Results(0, 1, {}, 0)
+    assert store.spending("another").requests == store.spending("run").requests == 1
+    (raw,) = store.get_many([REQUESTS[0].key]).values()
+    assert read_reply(raw, REQUESTS[0]).text == "yes"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])

@@ -90,6 +90,7 @@ def test_spending_is_by_payer_and_stage(store: RequestStore) -> None:
     )
     assert store.spending("run", "t").requests == 1
     assert store.spending("nobody").cost == 0
+    assert store.paid_by("run") == {"a", "b"}
 
 
 def test_what_is_under_way_is_held_at_its_most_and_what_it_did_not_cost_is_free_again(
