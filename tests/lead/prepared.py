@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from example_corpus import DISHES, SPICES, sums
 
 from tasks.lead import difficulty, finish, pool, rounds
 from tasks.lead.settings import LeadSettings
+from tests.example_corpus import DISHES, SPICES, sums
 
 TINY = {
     "budget": 0.3,
