@@ -6,7 +6,6 @@ As in tasks/loop/outcome/gates.py it sees ids and measures, never a record's tex
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from tasks.resolve.finish import BY_LABEL, BY_MATCHER, BY_MODEL, PREDICTIONS, UN
 from tasks.resolve.prepare import POOL, POOL_FEATURES, QUESTION_FEATURES, QUESTIONS, load_pairs
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.expectations import frame_of, validate
+from tasks.run.expectations import frame_of, pair_id, validate
 from tasks.storage.arrays import load_array
 
 Facts = dict[str, Any]
@@ -99,7 +98,7 @@ def _measured_pairs(path: Path, settings: BatcherSettings, finite: np.ndarray) -
         found.left.tolist(), found.right.tolist(), labels, finite.tolist(), strict=True
     ):
         yield {
-            "id": _pair(records.left.ids[one], records.other.ids[other]),
+            "id": pair_id(records.left.ids[one], records.other.ids[other]),
             "same_record": int(records.right is None and one == other),
             "characters": left[one] + right[other],
             "features_finite": int(whole),
@@ -115,15 +114,10 @@ def _measured_predictions(path: Path) -> Iterator[Facts]:
     for row in rows:
         match = int(row["match"])
         yield {
-            "id": _pair(row[LEFT], row[RIGHT]),
+            "id": pair_id(row[LEFT], row[RIGHT]),
             "probability": float(row["probability"]),
             "match": match,
             "decided_by": row["decided_by"],
             "undecided_match": int(match and row["decided_by"] == UNDECIDED),
             "partners": max(ours[row[LEFT]], theirs[row[RIGHT]]) if match else 0,
         }
-
-
-def _pair(left: str, right: str) -> str:
-    """Both ids; written so that a comma in one of them is not taken for the one between them."""
-    return f"{left}, {right}" if "," not in left + right else json.dumps([left, right], ensure_ascii=False)

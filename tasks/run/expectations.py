@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,11 @@ def frame_of(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> Any:
             held = []
     groups.append(pd.DataFrame(held, columns=list(columns)))
     return pd.concat([group for group in groups if len(group)] or groups, ignore_index=True)
+
+
+def pair_id(left: str, right: str) -> str:
+    """Both names of a pair as one id; written so that a comma in one of them is not taken for the one between them."""
+    return f"{left}, {right}" if "," not in left + right else json.dumps([left, right], ensure_ascii=False)
 
 
 def validate(gate: str, frame: Any, expectations: list[Any], pages: Path) -> None:

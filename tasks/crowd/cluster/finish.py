@@ -15,7 +15,7 @@ from tasks.crowd.cluster.read import read_truth
 from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.rounds import load_decided
 from tasks.crowd.cluster.settings import ClusterSettings
-from tasks.run.expectations import frame_of, validate
+from tasks.run.expectations import frame_of, pair_id, validate
 from tasks.run.folder import versions
 from tasks.storage.sheets import csv_of, write_csv
 from tasks.storage.tables import write_json, write_text
@@ -89,7 +89,7 @@ def gate(run: Path, settings: ClusterSettings, tables: Facts) -> Facts:
 
     rows = (
         {
-            "id": f"{row['left_id']} {row['right_id']}",
+            "id": pair_id(row["left_id"], row["right_id"]),
             "same": row["same"],
             "how": row["how"],
             "asked_without_answer": int(row["how"] in (ASKED, AUDITED) and row["crowd"] == ""),

@@ -11,7 +11,7 @@ from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.patterns.stages import RULES
 from tasks.crowd.patterns.transactions import significant_rules
 from tasks.crowd.wanted import rows_of
-from tasks.run.expectations import frame_of, validate
+from tasks.run.expectations import frame_of, pair_id, validate
 from tasks.run.folder import versions
 from tasks.storage.sheets import from_text
 from tasks.storage.tables import write_json
@@ -61,7 +61,11 @@ def gate(run: Path, settings: PatternsSettings, mined: Facts) -> Facts:
 
     shares = ("support", "confidence", "p_significant")
     rows = [
-        {"id": str(row["rule"]), "decision": row["decision"], **{name: float(row[name]) for name in shares}}
+        {
+            "id": pair_id(row["antecedent"], row["consequent"]),
+            "decision": row["decision"],
+            **{name: float(row[name]) for name in shares},
+        }
         for row in read_rules(run, settings)
     ]
     validate(

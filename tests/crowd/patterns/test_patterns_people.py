@@ -93,7 +93,7 @@ def test_nobody_is_asked_openly_after_a_round_without_an_answer_to_it(tmp_path, 
     assert stages.mine(tmp_path, given, {})["stopped_because"] == "nobody has more to say"
 
 
-def test_apostrophes_of_items_stay_but_for_those_that_guard_a_formula(tmp_path, settings):
+def test_apostrophes_of_items_stay_but_for_those_that_guard_a_formula(tmp_path):
     items = ("'80s music", "80s music", "=tea", "'=tea", "-5 km")
     head = ["worker", "antecedent", "consequent", "support", "confidence"]
     rows = [[f"w{worker}", item, "dancing", "0.5", "0.9"] for item in items for worker in range(2)]
@@ -107,3 +107,13 @@ def test_apostrophes_of_items_stay_but_for_those_that_guard_a_formula(tmp_path, 
     for written_so, item in (("'80s music", "'80s music"), ("'-5 km", "-5 km"), ("-5 km", "-5 km")):
         answers = answers_of([{"rule": None, "gain": 0.0}], [{**told, "antecedent": written_so}], given)
         assert answers[0][0].rule.antecedent == (item,)
+
+
+def test_rules_that_read_alike_pass_the_check(tmp_path):
+    head = ["worker", "antecedent", "consequent", "support", "confidence"]
+    rows = [["w", sides, "soup", "0.5", "0.9"] for sides in ("pepper; salt", "pepper, salt")]
+    given = PatternsSettings(answers=written(tmp_path / "answers.csv", head, rows))
+    stages.read(tmp_path, given, {})
+    mined = stages.mine(tmp_path, given, {})
+    assert len({str(row["rule"]) for row in finish.read_rules(tmp_path, given)}) < mined["rules"]
+    finish.gate(tmp_path, given, mined)
