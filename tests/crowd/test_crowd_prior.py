@@ -33,6 +33,16 @@ def test_matrices_are_read_as_counts_and_labels_that_are_none_here_are_left_out(
     np.testing.assert_allclose(found, [[[3, 1], [0, 0]], np.zeros((2, 2))])
 
 
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_names_that_are_numbers_are_read_as_the_answers_are(tmp_path, kind):
+    rows = [(worker, truth, label) for worker in (0, 1) for truth in (0, 1) for label in (0, 1)]
+    columns = dict(zip(("worker", "truth", "label"), zip(*rows, strict=True), strict=True))
+    name = str(tmp_path / "confusion.parquet")
+    pd.DataFrame(columns).astype(kind).assign(probability=0.5, answers=4).to_parquet(name)
+    answers = answers_of(["1", "1", "2"], ["0", "1", "0"], ["0", "1", "1"])
+    assert (read_prior(name, answers, 1, "--worker-prior") == 2).all()
+
+
 def test_the_quality_of_a_worker_is_spread_over_the_labels(tmp_path):
     name = write(tmp_path / "workers.csv", worker=["x"], answers=[20], quality=[0.9])
     check_prior(name, "--worker-prior")

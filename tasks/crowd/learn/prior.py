@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tasks.corpus.formats import Broken, path_of, read_records
+from tasks.corpus.formats import Broken, cell_text, path_of, read_records
 from tasks.crowd.answers import Answers, codes_of
 from tasks.crowd.read import check_table, column_names
 from tasks.records import BadInput
@@ -41,11 +41,11 @@ def read_prior(name: str, answers: Answers, share: float, flag: str) -> np.ndarr
     counts = np.zeros((len(answers.workers), labels, labels))
     matrices = _of_matrices(name, flag)
     rows = [record for _, record in read_records(path_of(name)) if not isinstance(record, Broken)]
-    worker = codes_of([row.get("worker") or "" for row in rows], answers.workers)
+    worker = codes_of([cell_text(row.get("worker")) for row in rows], answers.workers)
     given = np.array([_number(row.get("answers"), name, flag) for row in rows])
     if matrices:
-        truth = codes_of([row.get("truth") or "" for row in rows], answers.labels)
-        label = codes_of([row.get("label") or "" for row in rows], answers.labels)
+        truth = codes_of([cell_text(row.get("truth")) for row in rows], answers.labels)
+        label = codes_of([cell_text(row.get("label")) for row in rows], answers.labels)
         expected = given * [_number(row.get("probability"), name, flag, most=1) for row in rows]
         used = (worker >= 0) & (truth >= 0) & (label >= 0)
         np.add.at(counts, (worker[used], truth[used], label[used]), expected[used])
