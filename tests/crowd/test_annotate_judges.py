@@ -96,6 +96,28 @@ def test_judges_are_models_instructions_and_seeds(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("labels", "said", "meant"),
+    [
+        (["*", "**", "***"], "**", "**"),
+        (["*", "no"], "****", None),
+        (["U.S.", "U.K."], "U.S.", "U.S."),
+        (["U.S.", "U.K."], "**U.K**", "U.K."),
+        (["'tis", "'twas"], "'tis", "'tis"),
+        (["'tis", "'twas"], '"Tis"', "'tis"),
+        (["A", "a"], "A", "A"),
+        (["A", "a"], "**a**", "a"),
+        (["A", "B"], "b.", "B"),
+        (["Aa", "aA", "b"], "aa", None),
+        (["no.", "no"], "'no'", None),
+    ],
+)
+def test_a_label_in_plain_text_is_read_exactly_or_where_only_one_can_be_meant(tmp_path, labels, said, meant):
+    settings = settings_of(tmp_path, 1, annotators="llm", model="m", labels=labels)
+    found = judges.judges_of(settings)[0].form().from_text(said)
+    assert (found and found.label) == meant
+
+
 def test_judges_who_tell_most_for_their_price_are_asked_first(tmp_path):
     table = tmp_path / "prices.yaml"
     table.write_text("small: {input: 1, output: 4}\nlarge: {input: 10, output: 40}\n")

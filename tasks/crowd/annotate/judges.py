@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -57,11 +57,13 @@ class Judge:
         labels = self.settings.labels
         task = TASK.format(question=self.settings.question, labels="\n".join(labels))
         answer = verdict_of(tuple(labels))
-        spelt = {label.casefold(): label for label in labels}
+        spelt = _spellings(labels)
 
         def from_text(text: str) -> BaseModel | None:
-            said = text.strip().strip("\"'`*.").casefold()
-            return answer(label=spelt[said]) if said in spelt else None
+            for read, label_of in spelt:
+                if label := label_of.get(read(text)):
+                    return answer(label=label)
+            return None
 
         return Form(
             "labels",
@@ -223,3 +225,21 @@ def check(settings: AnnotateSettings) -> None:
         )
     for model in settings.models or [""]:
         check_model(settings.model_copy(update={"model": model}), "--annotators llm")
+
+
+def _spellings(labels: Sequence[str]) -> list[tuple[Callable[[str], str], dict[str, str]]]:
+    """Ways to read a text as a label, the exact one first, each with the labels that alone are read so.
+
+    A model may put its answer in quotes or in bold, end it with a stop or begin it with a capital; so may a label.
+    """
+    found = []
+    for read in (str.strip, _bare, lambda text: _bare(text).casefold()):
+        times = Counter(map(read, labels))
+        found.append(
+            (read, {read(label): label for label in labels if read(label) and times[read(label)] == 1})
+        )
+    return found
+
+
+def _bare(text: str) -> str:
+    return text.strip().strip("\"'`*.")
