@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,7 +111,7 @@ class Numbers(_Given):
 def answers_of(task: Any, worker: Any, label: Any, labels: Sequence[str] | None = None) -> Answers:
     """Answers from three columns of equal length, of names or of anything that can be hashed.
 
-    Of a worker's answers to one task the first counts. Labels are in the order of their numbers where all are numbers, or else of
+    Of a worker's answers to one task the first counts. Labels are in the order of their numbers where all are finite ones, or else of
     their names, so that ties fall alike whatever the order of rows.
 
     Args:
@@ -143,11 +144,14 @@ def numbers_of(task: Any, worker: Any, value: Any) -> Numbers:
 
 
 def in_order(labels: Sequence[str]) -> list[str]:
-    """Labels by their numbers where all are numbers, or else by name."""
+    """Labels by their numbers where all are finite ones, or else by name."""
     try:
-        return sorted(labels, key=lambda label: (float(label), label))
+        numbers = {label: float(label) for label in labels}
     except ValueError:
         return sorted(labels)
+    if not all(map(math.isfinite, numbers.values())):  # nan has no place among numbers
+        return sorted(labels)
+    return sorted(labels, key=lambda label: (numbers[label], label))
 
 
 def codes_of(names: Sequence[str], known: Sequence[str]) -> np.ndarray:

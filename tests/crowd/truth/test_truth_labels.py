@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.crowd.answers import Answers, answers_of
+from tasks.crowd.answers import Answers, answers_of, in_order
 from tasks.crowd.truth.collapsed import CollapsedBayes
 from tasks.crowd.truth.dawid_skene import DawidSkene, confusion_of
 from tasks.crowd.truth.glad import Glad
@@ -300,6 +301,19 @@ def test_of_repeated_answers_the_first_counts_and_ties_fall_to_the_first_label()
     assert list(answers.labels) == ["9", "10"]
     found = METHODS["mv"]().infer(answers)
     assert [answers.labels[one] for one in found.best] == ["9", "9"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["10", "2", "-1.5"], ["-1.5", "2", "10"]),
+        (["10", "nan", "2"], ["10", "2", "nan"]),
+        (["inf", "2", "10"], ["10", "2", "inf"]),
+        (["b", "10", "2"], ["10", "2", "b"]),
+    ],
+)
+def test_labels_have_one_order_whatever_that_of_the_rows(labels: list[str], found: list[str]) -> None:
+    assert all(in_order(order) == found for order in permutations(labels))
 
 
 def test_one_worker_without_a_fault_does_not_outvote_all_others() -> None:
