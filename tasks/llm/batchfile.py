@@ -6,6 +6,7 @@ with the same custom_id, here the request's key.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,17 +24,29 @@ URL = "/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was written for a batch API.
+
+    Args:
+        stage: of the run, for the account.
+        prices: of the batch API.
+    """
+
+    request: Request
+    stage: str
+    prices: Prices
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A request that a batch API gave no reply to.
 
     Args:
         lasting: it would be refused again.
-        charged: there was an answer, which could not be read.
     """
 
     reason: str
     lasting: bool = False
-    charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +108,13 @@ def read_requests(path: Path) -> dict[str, Request]:
     return found
 
 
-def read_results(
-    path: Path,
-    requests: Mapping[str, Request],
-    store: RequestStore,
-    *,
-    payer: str,
-    stage: str,
-    prices: Prices,
-) -> Results:
+def read_results(path: Path, asked: Mapping[str, Asked], store: RequestStore, *, payer: str) -> Results:
     """Take the results of a batch into the store. What another has paid for was paid twice, and so is entered twice.
 
+    An answer that cannot be read may have been charged: the account has it as lost.
+
     Args:
-        requests: those that were written, by key.
-        prices: of the batch API.
+        asked: requests that were written, by key.
 
     Raises:
         BadInput: it cannot be read, or a line is no JSON object with a custom_id.
@@ -118,8 +124,8 @@ def read_results(
     stored = foreign = seen = 0
     for number, line in _lines(path):
         key, response, error = _parts(line, f"{path}:{number}")
-        request = requests.get(key)
-        if request is None:
+        one = asked.get(key)
+        if one is None:
             foreign += 1
         elif key in paid:
             seen += 1
@@ -130,11 +136,13 @@ def read_results(
         else:
             raw = json.dumps(response.get("body"))
             try:
-                usage = read_reply(raw, request).usage
+                usage = read_reply(raw, one.request).usage
             except NotAReply as fault:
-                failed[key] = Failed(str(fault), charged=True)
+                failed[key] = Failed(str(fault))
+                answer = hashlib.sha256(f"{path.name}\n{line}".encode("utf-8", "surrogatepass")).hexdigest()
+                store.lose(key, answer, payer=payer, cost=one.prices.most(one.request))
                 continue
-            store.put(key, raw, usage, payer=payer, stage=stage, cost=prices.cost(usage))
+            store.put(key, raw, usage, payer=payer, stage=one.stage, cost=one.prices.cost(usage))
             paid.add(key)
             failed.pop(key, None)
             stored += 1

@@ -200,7 +200,7 @@ def in_turn(settings: ModelSettings, models: Iterable[Model], ask: Callable[[Mod
     and the requests to all are written into files for a batch API at once.
 
     Raises:
-        Stopped: what `ask` raised first.
+        Stopped: what `ask` raised first, files that are to be answered before a budget that is spent.
     """
     put_off: Stopped | None = None
     for model in models:
@@ -209,7 +209,8 @@ def in_turn(settings: ModelSettings, models: Iterable[Model], ask: Callable[[Mod
         except Stopped as why:
             if not (settings.llm_batch or isinstance(why, OutOfMoney)):
                 raise
-            put_off = put_off or why
+            if not put_off or (isinstance(put_off, OutOfMoney) and not isinstance(why, OutOfMoney)):
+                put_off = why
     if put_off:
         raise put_off
 

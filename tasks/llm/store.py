@@ -35,6 +35,8 @@ CREATE INDEX IF NOT EXISTS calls_of_payer ON calls (payer, stage);
 CREATE TABLE IF NOT EXISTS claims (
     key TEXT PRIMARY KEY, owner TEXT NOT NULL, payer TEXT NOT NULL, cost REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spent (payer TEXT PRIMARY KEY, cost REAL NOT NULL, lost REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unread (
+    key TEXT, payer TEXT, answer TEXT, PRIMARY KEY (key, payer, answer)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pace (endpoint TEXT PRIMARY KEY, next REAL NOT NULL, cool REAL NOT NULL) WITHOUT ROWID;
 """
 
@@ -195,6 +197,18 @@ class RequestStore(SqliteFile):
                 for payer, cost in found.fetchall():
                     self._spend(payer, lost=cost)
             connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", mine)
+
+    def lose(self, key: str, answer: str, *, payer: str, cost: float) -> None:
+        """Count a request's answer that could not be read as paid; each answer once, however often it is met.
+
+        Args:
+            answer: what tells it from other answers to the request.
+            cost: dollars it may have cost at most.
+        """
+        with self.transaction() as connection:
+            row = (key, payer, answer)
+            if connection.execute("INSERT OR IGNORE INTO unread VALUES (?, ?, ?)", row).rowcount:
+                self._spend(payer, lost=cost)
 
     def cool_down(self, endpoint: str, seconds: float) -> None:
         """Have all processes leave an endpoint alone for so long, or longer if they were told so before."""

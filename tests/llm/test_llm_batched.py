@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-import tasks.llm.batched
-from tasks.llm.ask import each
+import tasks.llm.batchfolder
+from tasks.llm.ask import OutOfMoney, each
 from tasks.llm.batched import TRIES, BatchAsker
+from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.prices import Prices
+from tasks.llm.request import Usage
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
 from tests.llm.batches import answer_files, answered, refused, requests_in
@@ -29,7 +31,7 @@ Outcomes = list[list[Answered[Any] | Undecided]]
 def stage(store: RequestStore, tmp_path: Path) -> Callable[..., Outcomes]:
     """A stage that asks about groups of texts, each in a request."""
 
-    def run(*groups: list[str], **settings: Any) -> Outcomes:
+    def run(*groups: list[str], form: Form[Any] = FORM, **settings: Any) -> Outcomes:
         found: Outcomes = [[] for _ in groups]
         given = {"payer": "run", "stage": "a/stage", "prices": DOLLAR, **settings}
 
@@ -40,7 +42,7 @@ def stage(store: RequestStore, tmp_path: Path) -> Callable[..., Outcomes]:
             await each(asker, range(len(groups)), work)
 
         asker = BatchAsker(tmp_path / "batch", store, **given)
-        ladder = Ladder(FORM, asker)
+        ladder = Ladder(form, asker)
         asyncio.run(all_of_it())
         return found
 
@@ -166,6 +168,23 @@ def test_an_answer_that_cannot_be_read_was_paid_for(stage: Callable[..., Outcome
         stage(TEXTS[:1], budget=1.5 * most)
 
 
+def test_what_could_not_be_read_counts_once_in_the_budget_of_all_stages(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    most = DOLLAR.most(FORM.request(TEXTS[:1]))
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    answer_files(
+        tmp_path / "batch",
+        lambda key, body: {"custom_id": key, "response": {"status_code": 200, "body": {"choices": []}}},
+    )
+    for _ in range(2):
+        with pytest.raises(OutOfMoney):
+            stage(TEXTS[:1], stage="next", budget=1.5 * most)
+        assert store.lost("run") == pytest.approx(most)
+        (tmp_path / "batch/more.jsonl").write_text("")  # so that all is read again
+
+
 def test_a_copy_of_a_file_of_requests_is_no_matter(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
     folder = tmp_path / "batch"
     with pytest.raises(Stopped):
@@ -223,14 +242,102 @@ def test_a_budget_bounds_what_is_written_by_what_it_can_cost(
     assert all(isinstance(one, Answered) for (one,) in stage(*groups, budget=0.0))
 
 
+def test_the_budget_is_of_all_models_whatever_their_prices(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    """Files for several models are written before any is answered."""
+    groups = [[text] for text in TEXTS]
+    half = Prices(input=0.5, output=0.5)
+    forms = {name: replace(FORM, model=name) for name in ("cheap", "dear", "last")}
+    budget = 3 * DOLLAR.most(forms["cheap"].request(TEXTS[:1]))
+    for name, prices in (("cheap", half), ("dear", DOLLAR), ("last", half)):
+        with pytest.raises(Stopped) as stopped:
+            stage(*groups, form=forms[name], stage=name, prices=prices, budget=budget)
+        # What the others have under way may cost less in the end.
+        assert not isinstance(stopped.value, OutOfMoney)
+    written = [
+        DOLLAR.most(FORM.request([text])) * price
+        for name, price in (("cheap", 0.5), ("dear", 1.0))
+        for text, _ in zip(TEXTS, requests_in(tmp_path / f"batch/{name}.1.requests.jsonl"), strict=False)
+    ]
+    assert len(written) == 4
+    assert sum(written) <= budget
+    assert not (tmp_path / "batch/last.1.requests.jsonl").exists()
+    answer_files(tmp_path / "batch")
+    with pytest.raises(Stopped, match="3 requests for"):  # the first that looks takes all results
+        stage(*groups, form=forms["last"], stage="last", prices=half, budget=budget)
+    costs = [(store.spending("run", name).requests, store.spending("run", name).cost) for name in forms]
+    assert costs == [(3, pytest.approx(3 * 55 / 1e6)), (1, pytest.approx(110 / 1e6)), (0, 0.0)]
+
+
+def test_what_waits_counts_though_another_run_has_the_reply(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    asked = FORM.request(TEXTS[:1])
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    reply = answered(asked.key, asked.body())["response"]["body"]
+    store.put(asked.key, json.dumps(reply), Usage(), payer="another", stage="s", cost=0.0)
+    with pytest.raises(Stopped, match=r"^no results .* of 1 request .*; for 1 request more --max-cost"):
+        stage(TEXTS[:1], TEXTS[1:2], budget=1.5 * DOLLAR.most(asked))
+
+
+def test_stages_whose_names_look_alike_have_files_and_accounts_of_their_own(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    for name, text in (("gpt-4.1", "An oak."), ("gpt-4-1", "A fox.")):
+        with pytest.raises(Stopped, match="1 request for"):
+            stage([text], stage=name, form=replace(FORM, model=name))
+    paths = sorted((tmp_path / "batch").glob("*.requests.jsonl"))
+    assert [path.name for path in paths] == ["gpt-4-1.1.requests.jsonl", "gpt-4-1.2.requests.jsonl"]
+    assert [body["model"] for path in paths for _, body in requests_in(path)] == ["gpt-4.1", "gpt-4-1"]
+    answer_files(tmp_path / "batch")
+    stage(["A fox."], stage="gpt-4-1", form=replace(FORM, model="gpt-4-1"))
+    assert [store.spending("run", name).requests for name in ("gpt-4.1", "gpt-4-1")] == [1, 1]
+
+
+def test_files_of_an_earlier_version_are_of_the_stage_in_their_names(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    (tmp_path / "batch/a-stage.1.account.json").unlink()
+    with pytest.raises(Stopped, match=r"^no results"):
+        stage(TEXTS[:1])
+    answer_files(tmp_path / "batch")
+    assert isinstance(stage(TEXTS[:1])[0][0], Answered)
+    assert store.spending("run", "a/stage").requests == 1
+
+
+def test_files_are_read_again_only_when_one_of_them_is_another(
+    stage: Callable[..., Outcomes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    results = tasks.llm.batchfolder.read_results
+    monkeypatch.setattr(
+        tasks.llm.batchfolder,
+        "read_results",
+        lambda path, *given, **more: read.append(path.name) or results(path, *given, **more),
+    )
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    answer_files(tmp_path / "batch")
+    for name in ("a/stage", "a/stage", "another"):
+        stage(TEXTS[:1], stage=name)
+    assert len(read) == 1
+    (tmp_path / "batch/more.jsonl").write_text("")
+    stage(TEXTS[:1])
+    assert len(read) == 3
+
+
 def test_large_batches_are_parted(
     stage: Callable[..., Outcomes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.llm.batched, "REQUESTS_PER_FILE", 2)
+    monkeypatch.setattr(tasks.llm.batchfolder, "REQUESTS_PER_FILE", 2)
     with pytest.raises(Stopped, match="3 requests for a batch API are in 2 files in"):
         stage(*([text] for text in TEXTS))
     assert len(answer_files(tmp_path / "batch")) == 3
-    monkeypatch.setattr(tasks.llm.batched, "BYTES_PER_FILE", 10)
+    monkeypatch.setattr(tasks.llm.batchfolder, "BYTES_PER_FILE", 10)
     with pytest.raises(Stopped, match="2 files in"):
         stage(*([text] for text in TEXTS), ["A cat."], ["A dog."])
     answer_files(tmp_path / "batch")
@@ -254,6 +361,7 @@ def test_another_stages_results_in_the_folder_are_no_matter(
     [
         ("results.jsonl", "{\n", r"results.jsonl:1: not a line of batch results"),
         ("a-stage.2.requests.jsonl", "{}\n", r"a-stage.2.requests.jsonl:1: not a request as it was written"),
+        ("a-stage.1.account.json", "{}\n", r"a-stage.1.account.json: not an account as it was written"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_bad_input(

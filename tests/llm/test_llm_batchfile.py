@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tasks.llm.batchfile import Results, read_requests, read_results, write_requests
+from tasks.llm.batchfile import Asked, Results, read_requests, read_results, write_requests
 from tasks.llm.request import Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput
 from tests.llm.verdicts import DOLLAR, request
 
 REQUESTS = [request(text) for text in ("one", "two\u2028 with \x85 and \x0b", "three \ud800", "four")]
+ASKED = {request.key: Asked(request, "batch", DOLLAR) for request in REQUESTS}
 BODY = {"choices": [{"message": {"content": "yes"}}], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
 
 
@@ -34,9 +35,7 @@ def line(asked: Request, body: Any = BODY, status: int = 200, error: Any = None,
 def read(store: RequestStore, *lines: str, end: str = "\n", payer: str = "run") -> Results:
     path = store.path.with_name("results.jsonl")
     path.write_bytes("".join(one + end for one in lines).encode())
-    return read_results(
-        path, {asked.key: asked for asked in REQUESTS}, store, payer=payer, stage="batch", prices=DOLLAR
-    )
+    return read_results(path, ASKED, store, payer=payer)
 
 
 def test_each_request_is_written_once_as_it_would_be_sent(tmp_path: Path) -> None:
@@ -138,7 +137,5 @@ def test_a_file_that_is_not_there_or_not_text_is_bad_input(store: RequestStore) 
     path = store.path.with_name("nowhere.jsonl")
     for _ in range(2):
         with pytest.raises(BadInput, match="cannot be read as a file of a batch API"):
-            read_results(
-                path, {asked.key: asked for asked in REQUESTS}, store, payer="run", stage="s", prices=DOLLAR
-            )
+            read_results(path, ASKED, store, payer="run")
         path.write_bytes(b"\xff\xfe\x00")

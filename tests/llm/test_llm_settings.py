@@ -16,14 +16,16 @@ from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.cluster import models
 from tasks.crowd.cluster.check import input_fingerprints as of_cluster
 from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.llm.ask import OutOfMoney
 from tasks.llm.local import LocalModel
 from tasks.llm.request import Reply, Request, read_reply
-from tasks.llm.settings import ModelSettings, asked_model, asking
+from tasks.llm.settings import ModelSettings, asked_model, asking, in_turn
 from tasks.llm.store import RequestStore
 from tasks.loop.check import input_fingerprints as of_equal
 from tasks.loop.judging import judges_of
 from tasks.loop.pulls import llm_extractor
 from tasks.loop.settings import EqualSettings
+from tasks.records import Stopped
 from tasks.resolve.check import input_fingerprints as of_batcher
 from tasks.resolve.settings import BatcherSettings
 from tests.train.tiny_models import save_model
@@ -110,6 +112,28 @@ def test_a_run_is_not_continued_with_a_folder_that_was_written_anew(
     now = fingerprints(given)
     assert [name for name in now if now[name] != before[name]] == [field]
     assert field not in fingerprints(settings(str(tmp_path / "input.csv"), "owner/model"))
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ([OutOfMoney("no money"), Stopped("files"), OutOfMoney("none")], "files"),
+        ([Stopped("files"), OutOfMoney("no money"), Stopped("more files")], "files"),
+        ([OutOfMoney("no money"), None, OutOfMoney("none")], "no money"),
+    ],
+)
+def test_files_to_be_answered_are_told_before_a_spent_budget(raised: list[Stopped | None], told: str) -> None:
+    """Their results are paid for: a campaign must not end without them."""
+    turns = []
+
+    def ask(why: Stopped | None) -> None:
+        turns.append(why)
+        if why:
+            raise why
+
+    with pytest.raises(Stopped, match=f"^{told}$"):
+        in_turn(ModelSettings(llm_batch=True), raised, ask)
+    assert turns == raised
 
 
 def test_replies_of_a_folder_are_not_given_for_what_is_written_there_later(

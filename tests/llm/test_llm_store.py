@@ -137,6 +137,14 @@ def test_a_request_that_may_have_been_charged_is_lost_money(store: RequestStore)
     assert admit(store, budget=2.5).state == "over"
 
 
+def test_an_answer_that_could_not_be_read_is_lost_money_once(store: RequestStore) -> None:
+    for answer in ("first", "second", "first"):
+        store.lose("k", answer, payer="run", cost=2.0)
+    store.lose("k", "first", payer="other", cost=1.0)
+    assert (store.lost("run"), store.lost("other")) == (4.0, 1.0)
+    assert admit(store, budget=4.5).state == "over"
+
+
 def test_a_claim_of_another_process_holds_while_that_lives_and_is_lost_money_when_it_was_killed(
     store: RequestStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
