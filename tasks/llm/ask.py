@@ -24,6 +24,8 @@ REFUSED_AT_FIRST = 10  # requests, none answered before: then it is what they ha
 _POLL = 0.05  # seconds until somebody else's request is looked at again
 _LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
+_ABOUT_SCHEMAS = ("response_format", "json_schema", "guided", "structured")
+
 Item = TypeVar("Item")
 
 
@@ -53,6 +55,11 @@ class Failure:
     reason: str
 
 
+def is_about_schemas(reason: str) -> bool:
+    """Whether a request was refused for its schema, by what the server says."""
+    return any(word in reason for word in _ABOUT_SCHEMAS)
+
+
 class OutOfMoney(Stopped):
     """The next request may cost more than is left of the budget."""
 
@@ -64,7 +71,7 @@ class PutOff(Exception):
 class Asking(Protocol):
     """Whoever replies to requests, at once (`Asker`) or another time (tasks/llm/batched.py)."""
 
-    knows_schemas: bool
+    store: RequestStore
     stopped: BadInput | Stopped | None
 
     @property
@@ -82,8 +89,11 @@ class Asking(Protocol):
     def cost(self, reply: Reply) -> float:
         """Dollars of a reply, whoever paid it."""
 
-    def refused_a_schema(self) -> None:
-        """Told of an endpoint's refusal of a request for its schema."""
+    def knows_schemas(self, model: str) -> bool:
+        """Whether requests to a model may have schemas, as far as is known."""
+
+    def refused_a_schema(self, model: str) -> None:
+        """Told of the refusal of a request to a model for its schema."""
 
     def stop(self, why: BadInput | Stopped) -> None:
         """Send nothing more."""
@@ -120,15 +130,18 @@ class Asker:
         self._throttled_since: float | None = None
         self._halt = asyncio.Event()
         self.stopped: BadInput | Stopped | None = None
-        self.knows_schemas = True  # until the endpoint has refused one
+        self._without_schemas: set[str] = set()  # models that have refused one
 
     @property
     def at_once(self) -> int:
         return self.limits.concurrency
 
-    def refused_a_schema(self) -> None:
-        """No request asks for one again."""
-        self.knows_schemas = False
+    def knows_schemas(self, model: str) -> bool:
+        return model not in self._without_schemas
+
+    def refused_a_schema(self, model: str) -> None:
+        """No request to it asks for one again."""
+        self._without_schemas.add(model)
 
     def ended(self) -> BadInput | Stopped | None:
         return self.stopped

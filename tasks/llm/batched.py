@@ -16,10 +16,8 @@ from tasks.llm.prices import Prices
 from tasks.llm.request import MOST_ANSWERED, Reply, Request, read_reply
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
-from tasks.storage.tables import write_text
 
 TRIES = 3  # batches in which a request may fail
-_NO_SCHEMAS = "no-schemas"  # a file: this batch API refuses requests for them
 
 
 class BatchAsker:
@@ -55,13 +53,16 @@ class BatchAsker:
         adopt(folder, stage=stage, prices=prices)
         found = look(folder, store, payer)
         self._failed = found.failed
-        # Of all stages: the budget is the run's.
-        self._waiting = found.waiting(store.paid_by(payer))
-        self._look_at_refusals(found)
-        self.knows_schemas = not (folder / _NO_SCHEMAS).exists()
+        paid = store.paid_by(payer)
+        self._waiting = found.waiting(paid)  # of all stages: the budget is the run's
+        self._without_schemas = found.without_schemas(paid | self._waiting.keys())
+        self._check_refusals(found)
 
-    def refused_a_schema(self) -> None:
-        """Nothing: what the API knows was found when its results were read, from all of them."""
+    def knows_schemas(self, model: str) -> bool:
+        return model not in self._without_schemas
+
+    def refused_a_schema(self, model: str) -> None:
+        """Nothing: what a model knows was found when the results were read, from all of them."""
 
     async def ask(self, request: Request) -> Reply | Failure:
         """The reply, if it is there.
@@ -116,23 +117,23 @@ class BatchAsker:
             "; ".join(told) + "; put the files of results, as .jsonl, into that folder, then resume"
         )
 
-    def _look_at_refusals(self, found: Found) -> None:
-        """What the refusals have in common: an API that knows no schemas, or one that takes nothing of this stage.
+    def _check_refusals(self, found: Found) -> None:
+        """Whether the API takes anything of this stage.
 
         Raises:
-            Stopped: it takes nothing.
+            Stopped: it refuses all.
         """
         own = [key for key, one in found.written.items() if one.stage == self._stage]
-        known = self.store.get_many(own).keys()
-        refused = [key for key in own if any(one.lasting for one in found.failed.get(key, ()))]
-        schemas = {key for key in own if found.written[key].schema}
-        plain = [key for key in refused if key not in schemas]
-        if schemas & set(refused) and not schemas & known:
-            write_text(self.folder / _NO_SCHEMAS, "")
-        if len(plain) >= REFUSED_AT_FIRST and not known:
+        # A schema may be refused by an API that answers without one.
+        refused = [
+            key
+            for key in own
+            if not found.written[key].schema and any(one.lasting for one in found.failed.get(key, ()))
+        ]
+        if len(refused) >= REFUSED_AT_FIRST and not self.store.get_many(own):
             raise Stopped(
-                f"the batch API refuses every request: {found.failed[plain[0]][-1].reason}; mend that, remove its results from "
-                f"{self.folder}, then resume"
+                f"the batch API refuses every request: {found.failed[refused[0]][-1].reason}; mend that, remove its results "
+                f"from {self.folder}, then resume"
             )
 
     def _within_budget(self, fresh: Sequence[Request]) -> list[Request]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tasks.corpus.tokens import count_bytes
+from tasks.llm.ask import is_about_schemas
 from tasks.llm.batchfile import Asked, Failed, line_of, read_requests, read_results, write_requests
 from tasks.llm.prices import Prices
 from tasks.llm.request import Request
@@ -29,12 +30,14 @@ class Written:
 
     Args:
         stage: that wants it.
+        model: that is asked.
         schema: whether its answer is to follow one.
         most: dollars that an answer can cost.
         times: files that it stands in.
     """
 
     stage: str
+    model: str
     schema: bool
     most: float
     times: int = 1
@@ -62,6 +65,20 @@ class Found:
             for key, one in self.written.items()
         }
         return {key: count * self.written[key].most for key, count in left.items() if count > 0}
+
+    def without_schemas(self, answered: Set[str]) -> set[str]:
+        """Models that have refused a request for its schema and answered none that has one.
+
+        Args:
+            answered: keys of the requests that have an answer, or may have one yet.
+        """
+        asked = {key: one.model for key, one in self.written.items() if one.schema}
+        refused = {
+            asked[key]
+            for key, failed in self.failed.items()
+            if key in asked and any(one.lasting and is_about_schemas(one.reason) for one in failed)
+        }
+        return refused - {model for key, model in asked.items() if key in answered}
 
 
 def look(folder: Path, store: RequestStore, payer: str) -> Found:
@@ -95,7 +112,8 @@ def _read(folder: Path, store: RequestStore, payer: str) -> Found:
         stage, prices = _read_account(_account_of(path))
         for key, request in read_requests(path).items():
             asked[key] = Asked(request, stage, prices)
-            one = Written(stage, "response_format" in request.parameters, prices.most(request))
+            schema = "response_format" in request.parameters
+            one = Written(stage, request.model, schema, prices.most(request))
             written[key] = replace(one, times=written[key].times + 1) if key in written else one
     failed: dict[str, list[Failed]] = {}
     for path in sorted(folder.glob("*.jsonl")):

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from tasks.llm.ask import Asking, Failure
+from tasks.llm.ask import Asking, Failure, is_about_schemas
 from tasks.llm.form import JSON, RUNGS, SCHEMA, Answer, Form
-
-_ABOUT_SCHEMAS = ("response_format", "json_schema", "guided", "structured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +68,24 @@ class Ladder(Generic[Answer]):
         """What comes of each text; all are asked about in one request first."""
         questions: list[_Question[Answer]] = [_Question(text) for text in texts]
         if questions:
-            await self._ask(questions, SCHEMA if self.asker.knows_schemas else JSON)
+            await self._ask(questions, self._first_rung(texts))
         return [question.outcome() for question in questions]
+
+    def _first_rung(self, texts: Sequence[str]) -> int:
+        """By what the model knows, unless the other was answered, and so paid for, before that was found out or changed."""
+        if self.asker.knows_schemas(self.form.model) and not self._is_answered(texts, JSON):
+            return SCHEMA
+        return SCHEMA if self._is_answered(texts, SCHEMA) else JSON
+
+    def _is_answered(self, texts: Sequence[str], rung: int) -> bool:
+        return bool(self.asker.store.get_many([self.form.request(texts, rung).key]))
 
     async def _ask(self, questions: Sequence[_Question[Answer]], rung: int) -> None:
         request = self.form.request([question.text for question in questions], rung)
         reply = await self.asker.ask(request)
         if isinstance(reply, Failure):
-            if rung == SCHEMA and any(word in reply.reason for word in _ABOUT_SCHEMAS):
-                self.asker.refused_a_schema()
+            if rung == SCHEMA and is_about_schemas(reply.reason):
+                self.asker.refused_a_schema(self.form.model)
                 return await self._ask(questions, JSON)
             read, reason, cost = {}, reply.reason, 0.0
         else:

@@ -144,6 +144,83 @@ def test_one_refused_schema_asks_nothing_again_that_is_answered(
     assert all(isinstance(one, Answered) for (one,) in stage(*groups))
 
 
+def test_a_model_that_refuses_schemas_says_nothing_of_another(
+    stage: Callable[..., Outcomes], store: RequestStore, tmp_path: Path
+) -> None:
+    groups = [[text] for text in TEXTS]
+    plain, able = replace(FORM, model="plain"), replace(FORM, model="able")
+    for form in (plain, able):
+        with pytest.raises(Stopped):
+            stage(*groups, form=form, stage=form.model)
+    answer_files(
+        tmp_path / "batch",
+        lambda key, body: refuses_schemas(key, body) if body["model"] == "plain" else answered(key, body),
+    )
+    with pytest.raises(Stopped, match="3 requests for"):
+        stage(*groups, form=plain, stage="plain")
+    assert all(isinstance(one, Answered) for (one,) in stage(*groups, form=able, stage="able"))
+    assert store.spending("run", "able").requests == 3
+    assert [has_schemas(tmp_path, f"plain.{number}") for number in (1, 2)] == [{True}, {False}]
+
+
+def has_schemas(folder: Path, name: str) -> set[bool]:
+    """Whether requests of a file have schemas."""
+    return {"response_format" in body for _, body in requests_in(folder / f"batch/{name}.requests.jsonl")}
+
+
+@pytest.mark.parametrize("reason", ["the context is too long", "json_schema has too many properties"])
+def test_answers_that_come_after_the_errors_are_taken(
+    stage: Callable[..., Outcomes], tmp_path: Path, reason: str
+) -> None:
+    """Of a batch there may be a file of errors first, and one of answers later."""
+    folder, groups = tmp_path / "batch", [[text] for text in TEXTS]
+    with pytest.raises(Stopped):
+        stage(*groups)
+    first, *others = requests_in(folder / "a-stage.1.requests.jsonl")
+    (folder / "errors.jsonl").write_text(json.dumps(refused(first[0], 400, reason)) + "\n")
+    with pytest.raises(Stopped, match=r"1 request for .*; no results .* of 2 requests"):
+        stage(*groups)
+    with pytest.raises(Stopped):
+        stage(["A newt."], stage="next")
+    assert has_schemas(tmp_path, "next.1") == {True}
+    late = "".join(json.dumps(answered(*one)) + "\n" for one in others)
+    (folder / "answers.jsonl").write_text(late)
+    with pytest.raises(Stopped, match=r"^no results .* of 2 requests"):  # of which the next stage has one
+        stage(*groups)
+    (again,) = requests_in(folder / "a-stage.2.requests.jsonl")
+    (folder / "again.jsonl").write_text(json.dumps(answered(*again)) + "\n")
+    assert all(isinstance(one, Answered) for (one,) in stage(*groups))
+
+
+def test_a_refusal_that_is_not_for_its_schema_takes_schemas_from_nobody(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    answer_files(tmp_path / "batch", lambda key, body: refused(key, 400, "the context is too long"))
+    with pytest.raises(Stopped):
+        stage(TEXTS[1:2], stage="next")
+    assert has_schemas(tmp_path, "next.1") == {True}
+
+
+def test_schemas_are_asked_for_again_when_one_is_answered_after_all(
+    stage: Callable[..., Outcomes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "batch"
+    with pytest.raises(Stopped):
+        stage(TEXTS[:1])
+    ((key, body),) = requests_in(folder / "a-stage.1.requests.jsonl")
+    answer_files(folder, refuses_schemas)
+    with pytest.raises(Stopped):
+        stage(TEXTS[1:2], stage="next")
+    answer_files(folder)
+    (folder / "repeated.jsonl").write_text(json.dumps(answered(key, body)) + "\n")
+    with pytest.raises(Stopped):
+        stage(TEXTS[2:], stage="last")
+    assert [has_schemas(tmp_path, name) for name in ("next.1", "last.1")] == [{False}, {True}]
+    assert isinstance(stage(TEXTS[1:2], stage="next")[0][0], Answered)
+
+
 def test_an_api_that_refuses_everything_stops_the_run(stage: Callable[..., Outcomes], tmp_path: Path) -> None:
     groups = [[f"Text {number}."] for number in range(12)]
     with pytest.raises(Stopped):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,37 @@ def test_a_server_that_refuses_schemas_is_not_asked_for_them_again(tmp_path: Pat
     with FakeServer(schemas=False) as server:
         assert values(climb(server, tmp_path / "s", TEXTS[:4], TEXTS[4:6], TEXTS[6:])) == ALL
     assert asked(server) == [(4, "schema"), (4, "json"), (2, "json"), (2, "json")]
+
+
+def test_a_model_that_refuses_schemas_is_the_only_one_that_is_not_asked_for_them(tmp_path: Path) -> None:
+    async def work(asker: Any) -> None:
+        asker.refused_a_schema("another")
+        await Ladder(FORM, asker).answers(TEXTS[:2])
+        await Ladder(replace(FORM, model="another"), asker).answers(TEXTS[:2])
+
+    with FakeServer() as server:
+        asyncio.run(with_asker(server.url, tmp_path / "s", work))
+    assert asked(server) == [(2, "schema"), (2, "json")]
+
+
+@pytest.mark.parametrize(("before", "now"), [(True, False), (False, True)])
+def test_what_was_answered_with_or_without_a_schema_is_not_asked_for_again(
+    tmp_path: Path, before: bool, now: bool
+) -> None:
+    """A run may go on with another server."""
+    with FakeServer(schemas=before) as server:
+        climb(server, tmp_path / "s", TEXTS[:4])
+    with FakeServer(schemas=now) as server:
+        assert values(climb(server, tmp_path / "s", TEXTS[4:], TEXTS[:4])) == ALL[4:] + ALL[:4]
+    assert asked(server) == [(4, "schema"), (4, "json")][: 1 if now else 2]
+
+
+def test_an_answer_to_the_schema_counts_though_the_plainer_one_is_there_too(tmp_path: Path) -> None:
+    """What a text has cost is all that was paid for it."""
+    with FakeServer(answer=answering(lambda body, _: "response_format" not in body)) as server:
+        first = climb(server, tmp_path / "s", TEXTS[:1])
+        assert climb(server, tmp_path / "s", TEXTS[:1]) == first
+    assert asked(server) == [(1, "schema"), (1, "json")]
 
 
 def test_a_server_that_takes_a_schema_and_ignores_it_is_read_all_the_same(tmp_path: Path) -> None:
