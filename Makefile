@@ -46,6 +46,7 @@ bench-wrong-event: .venv/installed
 
 bench-lead: .venv/installed
 	$(BIN)/python -m tests.bench.lead
+	$(BIN)/python -m tests.bench.foretold
 
 bench-crowd: .venv/installed
 	$(BIN)/python -m tests.bench.truth
