@@ -241,6 +241,7 @@ def test_models_answer_instead_of_people_and_each_answer_is_paid_once(prefect_se
     assert summary["quality"]["precision"] == 1.0
     assert summary["quality"]["f1"] > 0.85
     assert summary["redundancy"] == 3
+    assert summary["pages"] is None  # models need none
     run = tmp_path / "crowd-cluster/r"
     answers = read_rows_of(run / "answers.csv")
     left = [row for row in answers if row["worker"] == "machine score"]

@@ -50,7 +50,7 @@ def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
 
 def answered(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> Facts:
     """All that was answered as tables of answers and workers, and what it cost."""
-    found, asked = candidates_of(settings), heard(run, settings, len(rounds))
+    asked = heard(run, settings, len(rounds))
     answers: Facts = {"answers": 0, "workers": 0}
     if asked.rounds:
         answers = _write_answers(run, settings, asked)
@@ -61,16 +61,21 @@ def answered(run: Path, settings: ClusterSettings, rounds: Sequence[Facts]) -> F
     rows = np.array(
         [row for row, match in enumerate(load_decided(run)["match"]) if match is not None], np.int64
     )
-    on_pages = pages(found.pairs.left[rows], found.pairs.right[rows], settings.page_records)
     return {
         "files": [DECIDED, ANSWERS, WORKERS],
         "questions": len(rows),
         "rounds": [list(one) for one in asked.rounds],
         "undecided": sum(one["undecided"] for one in rounds),
-        "pages": len(on_pages),
+        "pages": None if settings.judges else _pages(settings, rows),
         "cost": sum(one["cost"] for one in rounds),
         **answers,
     }
+
+
+def _pages(settings: ClusterSettings, rows: np.ndarray) -> int:
+    """How many pages people need for these pairs."""
+    pairs = candidates_of(settings).pairs
+    return len(pages(pairs.left[rows], pairs.right[rows], settings.page_records))
 
 
 _WORKER_HEAD = ("worker", "answers", "quality", "same_if_different", "different_if_same")

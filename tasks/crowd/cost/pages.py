@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from heapq import heapify, heappop, heapreplace
 
 import numpy as np
 
@@ -58,8 +59,10 @@ def _pieces(graph: Graph, most: int) -> list[list[int]]:
             found.append(component)
             continue
         rest = {one: set(graph[one]) for one in component}
+        heap = [(-len(rest[one]), one) for one in component]
+        heapify(heap)
         while rest:
-            piece = _grown(rest, most)
+            piece = _grown(rest, _fullest(rest, heap), most)
             found.append(sorted(piece))
             for one in piece:
                 rest[one] -= piece
@@ -86,9 +89,25 @@ def _components(graph: Graph) -> list[list[int]]:
     return found
 
 
-def _grown(rest: Graph, most: int) -> set[int]:
-    """From the record with most open pairs, the one that has most pairs into the piece, and of such fewest out of it."""
-    start = min(rest, key=lambda one: (-len(rest[one]), one))
+def _fullest(rest: Graph, heap: list[tuple[int, int]]) -> int:
+    """The record with most open pairs, of such the first.
+
+    Args:
+        heap: (-open pairs, record) of all that are left, as they were once: pairs only become fewer, so that an entry which still holds
+            is before all others.
+    """
+    while True:
+        count, one = heap[0]
+        if one not in rest:
+            heappop(heap)
+        elif (now := -len(rest[one])) != count:
+            heapreplace(heap, (now, one))
+        else:
+            return one
+
+
+def _grown(rest: Graph, start: int, most: int) -> set[int]:
+    """From a record on the one that has most pairs into the piece, and of such fewest out of it."""
     piece, inside = {start}, dict.fromkeys(rest[start], 1)
     while len(piece) < most and inside:
         best = min(inside, key=lambda one: (-inside[one], len(rest[one]) - inside[one], one))

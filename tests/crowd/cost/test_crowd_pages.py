@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import combinations
 
 import numpy as np
@@ -43,3 +44,19 @@ def test_small_groups_share_pages_and_large_ones_are_cut() -> None:
     assert 110 <= len(made) < len(large) / 20  # no way has fewer than 4,950 / 45
     with pytest.raises(BadInput, match="a pair needs two"):
         pages(ends[:, 0], ends[:, 1], 1)
+
+
+def test_each_piece_begins_with_the_record_that_has_most_pairs_open() -> None:
+    hub = [(3, other) for other in (4, 5, 6, 7, 8)]
+    ends = np.array([(0, 1), (1, 2), (2, 3), *hub, (8, 9), (9, 10), (10, 11)])
+    assert pages(ends[:, 0], ends[:, 1], 4)[0] == [3, 4, 5, 6]
+
+
+def test_time_grows_as_the_pairs_do() -> None:
+    taken = []
+    for count in (3000, 24_000):
+        chain = np.arange(count)
+        began = time.process_time()
+        pages(chain, chain + 1, 10)
+        taken.append(time.process_time() - began)
+    assert taken[1] < 25 * taken[0]  # 64 times, were all records looked at for each page
