@@ -270,12 +270,16 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing and print the tables. Returns the exit code."""
     given = options(arguments)
-    roundless = [
-        name for name in given.strategies if selections.plain(name) in RANKED or name == selections.ORACLE
+    ranked = [name for name in given.strategies if selections.plain(name) in RANKED]
+    oracle = [name for name in given.strategies if name == selections.ORACLE]
+    # The oracle reads everything, so it does that once, for all budgets and seeds.
+    curve = [
+        argparse.Namespace(**{**vars(given), "student_seeds": 0, **changes})
+        for changes in (
+            {"budgets": given.curve, "strategies": ranked, "seeds": 1},
+            {"budgets": sorted({*given.curve, *given.budgets}), "strategies": oracle},
+        )
     ]
-    curve = argparse.Namespace(
-        **{**vars(given), "budgets": given.curve, "strategies": roundless, "seeds": 1, "student_seeds": 0}
-    )
     return measure.run_comparison(given, cells.BANDIT, markdown, first=curve)
 
 

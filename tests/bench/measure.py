@@ -190,7 +190,7 @@ def run_comparison(
     options: argparse.Namespace,
     among: Sequence[Cell],
     markdown: Callable[[argparse.Namespace, Sequence[Cell]], str],
-    first: argparse.Namespace | None = None,
+    first: Sequence[argparse.Namespace] = (),
 ) -> int:
     """Measure what is missing and print the tables.
 
@@ -213,8 +213,8 @@ def run_comparison(
     for cell in absent:
         print(f"{cell.name}: left out, its data is not in {targets.SHARED}")
     if not options.table:
-        if first is not None:
-            measure(first, chosen, lambda: None)
+        for beforehand in first:
+            measure(beforehand, chosen, lambda: None)
         measure(options, chosen, lambda: write_text(options.out / "table.md", markdown(options, chosen)))
     text = markdown(options, chosen)
     write_text(options.out / "table.md", text)
