@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.corpus.formats import Broken, cell_text, first_records, listed, path_of, read_records, reader_of
+from tasks.corpus.formats import (
+    Broken,
+    cell_text,
+    first_records,
+    given_with,
+    listed,
+    path_of,
+    read_records,
+    reader_of,
+)
+from tasks.corpus.read import fingerprint
 from tasks.records import BadInput, Reject
 
 
@@ -99,6 +109,22 @@ def known_labels(name: str, task: str, flag: str) -> dict[str, str]:
                 f"{flag} {name}: task {key[:80]} has two labels, {found[key][:40]} and {label[:40]}"
             )
     return found
+
+
+def mark_of(given: Iterable[tuple[str, str]]) -> str:
+    """Sizes and times of files, to keep what was read of them by: a process may outlive a file.
+
+    Args:
+        given: of each the flag that names it, and its path.
+
+    Raises:
+        BadInput: there is no such file.
+    """
+    marks = []
+    for flag, name in given:
+        with given_with(flag):
+            marks.append(fingerprint([name]))
+    return "".join(marks)
 
 
 def column_names(name: str, flag: str) -> list[str]:

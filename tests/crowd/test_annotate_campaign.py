@@ -9,7 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tasks.crowd.annotate.items import earlier_answers
+from tasks.crowd.annotate.items import earlier_answers, items_of
+from tasks.crowd.annotate.replay import recording_of
 from tasks.crowd.annotate.worker import golden_due
 from tasks.crowd.truth.agreement import upper_bound
 from tasks.crowd.truth.inferred import UNKNOWN
@@ -194,5 +195,24 @@ def test_earlier_answers_show_from_the_start_whom_to_believe(tmp_path):
 
 def test_earlier_answers_are_to_other_items(tmp_path):
     earlier = str(write_rows(tmp_path / "earlier.csv", ["task", "worker", "label"], [["i1", "ann", "cat"]]))
+    settings = settings_of(tmp_path, 4, earlier=[earlier])
     with pytest.raises(BadInput, match=r"earlier\.csv:2: the task i1 is an id of the items"):
-        earlier_answers(settings_of(tmp_path, 4, earlier=[earlier]))
+        earlier_answers(settings, items_of(settings))
+
+
+def test_files_that_have_changed_are_read_again(tmp_path):
+    earlier, said = tmp_path / "earlier.csv", tmp_path / "said.csv"
+    write_rows(earlier, ["task", "worker", "label"], [["e0", "ann", "cat"]])
+    write_rows(said, ["task", "worker", "label"], [["i0", "ann", "cat"]])
+    settings = settings_of(tmp_path, 4, golden=1, earlier=[str(earlier)], answers=[str(said)])
+    before = items_of(settings)
+    assert items_of(settings) is before
+    assert earlier_answers(settings, before) is earlier_answers(settings, before)
+    assert recording_of(settings) == {"ann": {0: 0}}
+    write_rows(earlier, ["task", "worker", "label"], [["e0", "ann", "cat"], ["e1", "ann", "dog"]])
+    write_rows(said, ["task", "worker", "label"], [["i0", "ann", "cat"], ["i1", "ann", "dog"]])
+    assert len(earlier_answers(settings, before)) == 2
+    assert recording_of(settings) == {"ann": {0: 0, 1: 1}}
+    settings_of(tmp_path, 6, golden=2)  # the same files, written anew
+    after = items_of(settings)
+    assert (len(after), int((after.golden != UNKNOWN).sum())) == (6, 2)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from tasks.crowd.annotate.items import Given, Items, earlier_answers
+from tasks.crowd.annotate.items import Given, Items
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import Answer
 from tasks.crowd.answers import Answers
@@ -51,19 +51,19 @@ class Belief:
 def believe(
     settings: AnnotateSettings,
     items: Items,
-    answers: Sequence[Answer],
+    answers: Sequence[Answer | Given],
     eliminated: Collection[str],
     known: np.ndarray,
 ) -> Belief:
     """Infer what is right by the settings' method, then with each answer weighed by its worker's other answers.
 
     Args:
+        answers: to these items, and to others.
         eliminated: annotators whose answers do not count.
         known: codes of labels that are known, int64 (items,), UNKNOWN elsewhere.
     """
     labels = len(settings.labels)
-    everything: list[Answer | Given] = [*answers, *earlier_answers(settings)]
-    given = [one for one in everything if one.worker not in eliminated]
+    given = [one for one in answers if one.worker not in eliminated]
     coded = coded_answers(settings, items, given)
     if not len(coded):
         even = np.full((len(items), labels), 1 / labels)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tasks.crowd.annotate.belief import Belief, believe
-from tasks.crowd.annotate.items import Items, items_of
+from tasks.crowd.annotate.items import Given, Items, earlier_answers, items_of
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import FOR_EVER, Answer, CampaignStore
 from tasks.crowd.annotate.worker import Worker, golden_due
@@ -57,7 +57,8 @@ class Campaign:
         self.known = items.golden.copy()
         for task, label in store.adjudicated().items():
             self.known[self.code[task]] = self.label_code[label]
-        self.belief: Belief = believe(settings, items, [], frozenset(), self.known)
+        self.earlier = earlier_answers(settings, items)
+        self.belief: Belief = believe(settings, items, self.earlier, frozenset(), self.known)
         self._load()
 
     def _load(self) -> None:
@@ -203,9 +204,8 @@ class Campaign:
     def refresh(self) -> None:
         """Infer what is right anew, from the answers of all who are not eliminated."""
         with self.changed:
-            self.belief = believe(
-                self.settings, self.items, self.answers, frozenset(self.eliminated), self.known
-            )
+            given: list[Answer | Given] = [*self.answers, *self.earlier]
+            self.belief = believe(self.settings, self.items, given, frozenset(self.eliminated), self.known)
             self.counts[:] = 0
             for one in self.answers:
                 self.counts[self.code[one.task]] += one.worker not in self.eliminated

@@ -57,7 +57,7 @@ def check_inputs(settings: AnnotateSettings) -> None:
         check_unused(FLOW, settings)
     check_runs_dir(FLOW, settings)
     items = items_of(settings)
-    earlier_answers(settings)
+    earlier_answers(settings, items)
     if settings.annotators == "replay":
         if not settings.answers:
             raise BadInput("--annotators replay needs --answers: the recording (task, worker, label)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from tasks.corpus.formats import Record, cell_text, given_with, listed, whole_records
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.answers import LABEL, TASK, WORKER
-from tasks.crowd.read import known_labels
+from tasks.crowd.read import known_labels, mark_of
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import BadInput
 from tasks.storage.sheets import from_text
@@ -68,6 +68,7 @@ def items_of(settings: AnnotateSettings) -> Items:
     Raises:
         BadInput: one line: which file, which line, what to do.
     """
+    given = [("--items", settings.items), ("--golden", settings.golden), ("--truth", settings.truth)]
     return _items(
         settings.items,
         settings.id_column,
@@ -75,12 +76,19 @@ def items_of(settings: AnnotateSettings) -> Items:
         tuple(settings.labels),
         settings.golden,
         settings.truth,
+        mark_of((flag, name) for flag, name in given if name),
     )
 
 
-@cache
+@lru_cache(maxsize=2)
 def _items(
-    name: str, id_column: str, columns: tuple[str, ...], labels: tuple[str, ...], golden: str, truth: str
+    name: str,
+    id_column: str,
+    columns: tuple[str, ...],
+    labels: tuple[str, ...],
+    golden: str,
+    truth: str,
+    mark: str,
 ) -> Items:
     ids: dict[str, int] = {}
     fields: list[str] = list(columns)
@@ -166,17 +174,18 @@ def _given(names: Sequence[str], labels: Sequence[str], flag: str) -> Iterator[G
             yield Given(task, worker, label, place)
 
 
-def earlier_answers(settings: AnnotateSettings) -> list[Given]:
+def earlier_answers(settings: AnnotateSettings, items: Items) -> list[Given]:
     """Answers to other items, of --earlier.
 
     Raises:
         BadInput: as `read_answers`, or a task is one of the items.
     """
-    return _earlier(items_of(settings), tuple(settings.earlier), tuple(settings.labels))
+    mark = mark_of(("--earlier", name) for name in settings.earlier)
+    return _earlier(items, tuple(settings.earlier), tuple(settings.labels), mark)
 
 
-@cache
-def _earlier(items: Items, names: tuple[str, ...], labels: tuple[str, ...]) -> list[Given]:
+@lru_cache(maxsize=2)
+def _earlier(items: Items, names: tuple[str, ...], labels: tuple[str, ...], mark: str) -> list[Given]:
     found, known = list(_given(names, labels, "--earlier")), set(items.ids)
     for one in found:
         if one.task in known:

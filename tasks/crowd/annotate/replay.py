@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from tasks.crowd.annotate.campaign import Campaign
 from tasks.crowd.annotate.items import Items, items_of, read_answers
 from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.crowd.read import mark_of
 from tasks.records import BadInput
 from tasks.run.seeds import generator
 
@@ -36,11 +37,12 @@ def recording_of(settings: AnnotateSettings) -> Recording:
     Raises:
         BadInput: something in a file is no answer.
     """
-    return _recording(items_of(settings), tuple(settings.answers), tuple(settings.labels))
+    mark = mark_of(("--answers", name) for name in settings.answers)
+    return _recording(items_of(settings), tuple(settings.answers), tuple(settings.labels), mark)
 
 
-@cache
-def _recording(items: Items, names: tuple[str, ...], labels: tuple[str, ...]) -> Recording:
+@lru_cache(maxsize=2)
+def _recording(items: Items, names: tuple[str, ...], labels: tuple[str, ...], mark: str) -> Recording:
     task_of = {id: code for code, id in enumerate(items.ids)}
     label_of = {label: code for code, label in enumerate(labels)}
     found: Recording = {}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tasks.corpus.formats import given_with
-from tasks.corpus.read import fingerprint
 from tasks.crowd.cluster.read import LEFT, RIGHT, Ids, Node, read_candidates, read_table
 from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.crowd.cost.pairs import Candidates
+from tasks.crowd.read import mark_of
 from tasks.records import Reject
 
 
@@ -35,11 +35,7 @@ def candidates_of(settings: ClusterSettings) -> Read:
     Raises:
         BadInput: a file cannot be read, or says what cannot be.
     """
-    mark = []  # their sizes and times: a process may outlive a file
-    for flag, name in (("--pairs", settings.pairs), ("--left", settings.left), ("--right", settings.right)):
-        if name:
-            with given_with(flag):
-                mark.append(fingerprint([name]))
+    given = [("--pairs", settings.pairs), ("--left", settings.left), ("--right", settings.right)]
     return _read(
         settings.pairs,
         settings.left,
@@ -47,7 +43,7 @@ def candidates_of(settings: ClusterSettings) -> Read:
         settings.id_column,
         settings.score,
         settings.within,
-        "".join(mark),
+        mark_of((flag, name) for flag, name in given if name),
     )
 
 
