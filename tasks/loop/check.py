@@ -58,7 +58,8 @@ def check_inputs(settings: EqualSettings) -> None:
                     f"{flag} {name} knows what to expect of transport or similarity, not of influence: use ucb or linucb"
                 )
     if settings.judges:
-        check_model(settings, "--judges")
+        for model in settings.judge_models or [settings.model]:
+            check_model(settings.model_copy(update={"model": model}), "--judges")
         if settings.train == "rounds":
             raise BadInput("--judges: pairs are judged when all are read; give --train end, or never")
     elif settings.judge_models or settings.adjudicate:

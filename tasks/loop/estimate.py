@@ -64,7 +64,7 @@ def _judged(settings: EqualSettings, corpus: Facts) -> Facts:
     read = documents_budget(corpus["documents"], settings, settings.strategy) / corpus["documents"]
     kept = settings.keep or (KEEP if chooses_pairs(settings, settings.strategy) else 1.0)
     pairs = round(ANSWER_SHARE * corpus["tokens"] * read / PAIR_TOKENS * kept)
-    return {"pairs_judged": pairs, "cost_judges": settings.prices().cost(judging.estimate(settings, pairs))}
+    return {"pairs_judged": pairs, "cost_judges": judging.estimate(settings, pairs)}
 
 
 def requests_of(extractor: LLMExtractor, texts: list[str]) -> Facts:

@@ -8,7 +8,7 @@ probability that all three hold is the pair's `p_good`. The disputed few may be 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tasks.llm.ask import each
 from tasks.llm.form import Form
 from tasks.llm.ladder import Answered, Ladder
 from tasks.llm.request import Usage
-from tasks.llm.settings import asked_model, asking, requests_path
+from tasks.llm.settings import asked_model, asking, in_turn, requests_path
 from tasks.llm.store import RequestStore
 from tasks.loop.keep import JUDGED, KEPT, P_GOOD, kept_mask
 from tasks.loop.pulls import round_folder
@@ -69,10 +69,12 @@ class Judge:
 
     Args:
         name: the model's, and which of its seeds.
+        settings: the run's, with this judge's model.
         form: what is asked.
     """
 
     name: str
+    settings: EqualSettings
     form: Form[Rating]
 
 
@@ -85,7 +87,8 @@ def judges_of(settings: EqualSettings, examples: Sequence[tuple[str, str]]) -> l
         parameters = settings.parameters()
         if settings.judges > len(models):
             parameters |= {"temperature": max(DIFFERENT, settings.temperature or 0.0), "seed": again}
-        found.append(Judge(f"{model} {again + 1}", form(asked_model(settings, model), parameters, examples)))
+        own = settings.model_copy(update={"model": model})
+        found.append(Judge(f"{model} {again + 1}", own, form(asked_model(own, model), parameters, examples)))
     return found
 
 
@@ -96,7 +99,7 @@ def judge(run: Path, settings: EqualSettings, rounds: int, rewarded: Facts) -> F
     """
     pairs = _kept(run, rounds)
     judges = judges_of(settings, _examples(run))
-    rows = asyncio.run(_ask(run, settings, judges, pairs))
+    rows = _ask_all(run, settings, judges, pairs)
     write_table(run / JUDGEMENTS, rows, _JUDGEMENTS)
     scores = merge([pair["id"] for pair in pairs], rows)
     write_table(run / TABLE, scores, _TABLE)
@@ -223,21 +226,47 @@ def told(judged: Facts | None) -> Facts | None:
     return None if judged is None else {name: judged[name] for name in names}
 
 
-def estimate(settings: EqualSettings, pairs: int) -> Usage:
-    """What judging so many pairs takes, with passages as long as they may be."""
-    asked = judges_of(settings, [])
-    fixed = sum(one.form.request([""]).tokens for one in asked) * -(-pairs // settings.documents_per_request)
-    return Usage(sent=fixed + len(asked) * pairs * _TOKENS, answered=len(asked) * pairs * _ANSWER_TOKENS)
+def estimate(settings: EqualSettings, pairs: int) -> float:
+    """Dollars of judging so many pairs, with passages as long as they may be, each judge at its model's prices."""
+    requests = -(-pairs // settings.documents_per_request)
+    return sum(
+        one.settings.prices().cost(
+            Usage(
+                sent=one.form.request([""]).tokens * requests + pairs * _TOKENS,
+                answered=pairs * _ANSWER_TOKENS,
+            )
+        )
+        for one in judges_of(settings, [])
+    )
+
+
+def _ask_all(
+    run: Path, settings: EqualSettings, judges: Sequence[Judge], pairs: Sequence[Facts]
+) -> list[Facts]:
+    """What all judges say of all pairs, a row of judgements.parquet each; models are asked in turn."""
+    texts = _texts(run, pairs)
+    rows: dict[tuple[int, int], Facts] = {}
+
+    def ask(model: str) -> None:
+        own = {number: one for number, one in enumerate(judges) if one.settings.model == model}
+        asyncio.run(_ask(run, own, pairs, texts, rows))
+
+    in_turn(settings, dict.fromkeys(one.settings.model for one in judges), ask)
+    return [rows[key] for key in sorted(rows)]
 
 
 async def _ask(
-    run: Path, settings: EqualSettings, judges: Sequence[Judge], pairs: Sequence[Facts]
-) -> list[Facts]:
-    texts = _texts(run, pairs)
-    rows: dict[tuple[int, int], Facts] = {}
+    run: Path,
+    judges: Mapping[int, Judge],
+    pairs: Sequence[Facts],
+    texts: Sequence[str],
+    rows: dict[tuple[int, int], Facts],
+) -> None:
+    """Ask the judges of one model, by their numbers; `rows` is by pair and judge."""
+    settings = next(iter(judges.values())).settings
     with RequestStore(requests_path(settings)) as replies:
         async with asking(settings, replies, run, stage=STAGE) as asker:
-            ladders = [Ladder(one.form, asker) for one in judges]
+            ladders = {number: Ladder(one.form, asker) for number, one in judges.items()}
 
             async def work(batch: tuple[int, list[int]]) -> None:
                 number, places = batch
@@ -246,16 +275,15 @@ async def _ask(
                     rows[place, number] = _row(pairs[place]["id"], judges[number].name, outcome)
                 terminal.current().progress("judgements", len(rows))
 
-            await each(asker, _batches(settings, len(judges), len(pairs)), work)
-    return [rows[key] for key in sorted(rows)]
+            await each(asker, _batches(settings, list(judges), len(pairs)), work)
 
 
-def _batches(settings: EqualSettings, judges: int, pairs: int) -> list[tuple[int, list[int]]]:
+def _batches(settings: EqualSettings, judges: Sequence[int], pairs: int) -> list[tuple[int, list[int]]]:
     step = settings.documents_per_request
     return [
         (number, list(range(start, min(start + step, pairs))))
         for start in range(0, pairs, step)
-        for number in range(judges)
+        for number in judges
     ]
 
 

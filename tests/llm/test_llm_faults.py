@@ -71,7 +71,7 @@ def test_too_many_requests_is_no_failed_try(store: RequestStore, retries: int) -
 
 
 def test_hanging_answers_time_out_and_are_asked_again(tmp_path: Path) -> None:
-    limits = Limits(concurrency=8, retries=3, timeout=0.3, pause=0.01)
+    limits = Limits(concurrency=8, retries=3, timeout=1.0, pause=0.01)
     with FakeServer(faults=Faults(hangs=0.3, at_most=2)) as server:
         replies = asyncio.run(
             with_asker(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tasks.loop import judging
 from tasks.loop.judging import _passage, _read, judges_of, merge, most_disputed
 from tasks.loop.rating import CRITERIA, Rating, form, rating_from_text
 from tasks.loop.settings import EqualSettings
@@ -72,6 +74,30 @@ def test_models_judge_in_turn_and_one_that_judges_twice_does_not_repeat_itself()
     three = judges_of(EqualSettings(**given, judges=3), [])
     assert len({one.form.request(["x"]).key for one in three}) == 3
     assert {one.form.parameters["temperature"] for one in three} == {0.7}
+
+
+def test_every_judge_is_the_model_it_is_named_after_at_that_models_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "prices.yaml"
+    table.write_text("a: {input: 1.0, output: 0}\nb: {input: 3.0, output: 0}\n")
+    given = {"corpus": ["c"], "target": "t", "model": "a", "train": "never", "runs_dir": str(tmp_path)}
+    settings = EqualSettings(**given, judges=3, judge_models=["a", "b"], price_table=str(table))
+    alone = EqualSettings(**given, judges=1, judge_models=["a"], price_table=str(table))
+    # One more judge of the cheaper model, one of the dearer; the prompts of all are alike.
+    assert judging.estimate(settings, 100) == pytest.approx((2 + 3) * judging.estimate(alone, 100), rel=1e-3)
+    asked: list[tuple[str, int]] = []
+
+    async def ask(run: Path, judges: Any, pairs: Any, texts: Any, rows: Any) -> None:
+        for number, one in judges.items():
+            asked.append((one.settings.model, number))
+            rows[0, number] = {"judge": one.name}
+
+    monkeypatch.setattr(judging, "_ask", ask)
+    monkeypatch.setattr(judging, "_texts", lambda *_: ["text"])
+    rows = judging._ask_all(tmp_path, settings, judges_of(settings, []), [{"id": "p"}])
+    assert asked == [("a", 0), ("a", 2), ("b", 1)]
+    assert [row["judge"] for row in rows] == ["a 1", "b 1", "a 2"]
 
 
 def test_a_rating_is_read_out_of_words_too() -> None:
