@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tasks.crowd.annotate.campaign import Campaign
 from tasks.crowd.annotate.items import earlier_answers, items_of
 from tasks.crowd.annotate.replay import recording_of
 from tasks.crowd.annotate.worker import golden_due
@@ -146,6 +147,46 @@ def test_a_campaign_that_is_opened_again_stands_where_it_stood(tmp_path):
             assert later.this_round == 0
             campaign.refresh()
             assert later.belief.posterior.tobytes() == campaign.belief.posterior.tobytes()
+
+
+def test_golden_items_that_were_skipped_are_known_for_golden_when_opened_again(tmp_path):
+    now = [0.0]
+    settings = settings_of(tmp_path, 20, golden=10, golden_share=0.5)
+    with campaign_of(tmp_path, settings, clock=lambda: now[0]) as campaign:
+        given = campaign.offer("ann", 6, seconds=60)
+        golden = [task for task in given if campaign.items.golden[task] != UNKNOWN]
+        assert len(golden) > 1
+        campaign.accept("ann", [], [(golden[0], "skipped")])
+        now[0] = 61.0
+        campaign.offer("bob", 1, seconds=60)
+        campaign.accept("ann", [], [(golden[1], "skipped")])  # late
+        assert campaign.workers["ann"].golden == 2
+        with campaign_of(tmp_path, settings, clock=lambda: now[0]) as again:
+            assert again.workers["ann"] == campaign.workers["ann"]
+
+
+def test_what_is_under_way_is_what_is_in_hand(tmp_path):
+    now = [0.0]
+    settings = settings_of(tmp_path, 12, min_answers=2)
+    with campaign_of(tmp_path, settings, clock=lambda: now[0]) as campaign:
+
+        def check(opened: Campaign) -> None:
+            held = np.array([task for task, _ in opened.in_hand], dtype=np.int64)
+            assert opened.under_way.tolist() == np.bincount(held, minlength=12).tolist()
+
+        for number, name in enumerate(("ann", "bob", "eve", "joe")):
+            tasks = campaign.offer(name, 4, seconds=60 * (1 + number % 2))
+            check(campaign)
+            answer(campaign, name, tasks[:1])
+            answer(campaign, name, tasks[:1])  # once more
+            campaign.accept(name, [], [(tasks[1], "skipped")])
+            check(campaign)
+            now[0] += 25
+        assert campaign.held("ann") == []
+        check(campaign)
+        assert campaign.held("bob")
+        with campaign_of(tmp_path, settings, clock=lambda: now[0]) as again:
+            check(again)
 
 
 def test_many_annotators_at_once_and_every_answer_posted_twice(tmp_path):

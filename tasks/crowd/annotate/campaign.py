@@ -53,6 +53,8 @@ class Campaign:
         self.counts = np.zeros(len(items), dtype=np.int64)  # answers that count
         self.skips = np.zeros(len(items), dtype=np.int64)
         self.in_hand: dict[tuple[int, str], float] = {}  # when the lease runs out
+        self.under_way = np.zeros(len(items), dtype=np.int64)  # workers who have each item in hand
+        self._soonest = math.inf  # when the first lease may run out
         self.cost, self.this_round = 0.0, 0
         self.known = items.golden.copy()
         for task, label in store.adjudicated().items():
@@ -64,7 +66,7 @@ class Campaign:
     def _load(self) -> None:
         """As if every answer came now: a run that goes on stands where it stood."""
         for task, worker, round in self.store.skips():
-            self._worker(worker).tasks.add(self.code[task])
+            self._met(worker, self.code[task])
             self.skips[self.code[task]] += 1
             self.this_round += round == self.round
         answers = self.store.answers()
@@ -137,10 +139,7 @@ class Campaign:
 
     def wanted(self) -> np.ndarray:
         """Answers that each item still wants, besides those that are under way, int64 (items,)."""
-        under_way = np.zeros(len(self.items), dtype=np.int64)
-        for task, _ in self.in_hand:
-            under_way[task] += 1
-        return np.maximum(self.needs() - under_way, 0)
+        return np.maximum(self.needs() - self.under_way, 0)
 
     def needs(self) -> np.ndarray:
         """Answers that each item wants at once, int64 (items,): up to the least number, then one at a time until its label is sure."""
@@ -190,12 +189,12 @@ class Campaign:
             left_out = [(ids[task], worker, reason, self.round) for task, reason in skips]
             counted, skipped = self.store.accept(made, left_out, self.settings.annotators == "people")
             for one, counts in zip(made, counted, strict=True):
-                self.in_hand.pop((self.code[one.task], worker), None)
+                self._release(self.code[one.task], worker)
                 if counts:
                     self._apply(one)
             for (task, _), counts in zip(skips, skipped, strict=True):
-                self.in_hand.pop((task, worker), None)
-                self._worker(worker).tasks.add(task)
+                self._release(task, worker)
+                self._met(worker, task)
                 self.skips[task] += counts
                 self.this_round += counts
             self.changed.notify_all()
@@ -273,10 +272,8 @@ class Campaign:
     def _count(self, one: Answer) -> None:
         self.answers.append(one)
         self.cost += one.cost
-        worker, task = self._worker(one.worker), self.code[one.task]
-        if task not in worker.tasks:
-            worker.tasks.add(task)
-            worker.golden += self.items.golden[task] != UNKNOWN
+        task = self.code[one.task]
+        worker = self._met(one.worker, task)
         worker.answers += 1
         if (right := self.items.golden[task]) != UNKNOWN:
             worker.tried += 1
@@ -303,21 +300,35 @@ class Campaign:
     def _worker(self, name: str) -> Worker:
         return self.workers.setdefault(name, Worker())
 
-    def _take(self, worker: str, task: int, until: float) -> None:
-        mine = self._worker(worker)
-        self.in_hand[task, worker] = until
+    def _met(self, name: str, task: int) -> Worker:
+        """A worker who was given an item, or has said something of it, and is not given it again."""
+        mine = self._worker(name)
         if task not in mine.tasks:
             mine.tasks.add(task)
-            mine.golden += self.items.golden[task] != UNKNOWN
+            mine.golden += int(self.items.golden[task] != UNKNOWN)
+        return mine
+
+    def _take(self, worker: str, task: int, until: float) -> None:
+        self._met(worker, task)
+        self.under_way[task] += (task, worker) not in self.in_hand
+        self.in_hand[task, worker] = until
+        self._soonest = min(self._soonest, until)
+
+    def _release(self, task: int, worker: str) -> None:
+        self.under_way[task] -= (task, worker) in self.in_hand
+        self.in_hand.pop((task, worker), None)
 
     def _expire(self) -> None:
         """What was not answered in time may be given to another, or to the same again."""
         now = self.store.clock()
+        if now < self._soonest:
+            return
         for task, worker in [key for key, until in self.in_hand.items() if until <= now]:
-            del self.in_hand[task, worker]
+            self._release(task, worker)
             mine = self._worker(worker)
             mine.tasks.discard(task)
-            mine.golden -= self.items.golden[task] != UNKNOWN
+            mine.golden -= int(self.items.golden[task] != UNKNOWN)
+        self._soonest = min(self.in_hand.values(), default=math.inf)
 
 
 @contextmanager
