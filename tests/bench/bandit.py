@@ -117,6 +117,8 @@ def summary(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -
 
 def earlier(found: Found, chosen: Sequence[Cell], options: argparse.Namespace) -> str:
     """What the default has after each smaller budget, minus what the nearest clusters have after the largest."""
+    if not options.budgets:
+        return ""
     *fewer, most = sorted(options.budgets)
     measures = (transport, loss, loss_with_reference)
     rows = []
