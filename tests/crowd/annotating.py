@@ -66,11 +66,11 @@ class Killed(BaseException):
     """As a kill would: nothing may catch it."""
 
 
-def dying(at: int) -> Callable[..., list[bool]]:
+def dying(at: int) -> Callable[..., list[bool | None]]:
     """A Campaign.accept that is killed when it is called the `at`th time."""
     accept, called = Campaign.accept, itertools.count(1)
 
-    def dies(self: Campaign, *arguments: Any, **more: Any) -> list[bool]:
+    def dies(self: Campaign, *arguments: Any, **more: Any) -> list[bool | None]:
         if next(called) == at:
             raise Killed
         return accept(self, *arguments, **more)

@@ -116,6 +116,50 @@ def tabs(tmp_path: Path) -> Iterator[list[Tab]]:
         process.wait()
 
 
+def test_a_late_answer_is_taken_when_the_budget_has_room_for_it_again(tmp_path, tabs):
+    now = [0.0]
+    settings = settings_of(tmp_path, 6, port=0, queue=1, budget=1, lease_minutes=1.0)
+    ann, bob = tabs
+    with (
+        campaign_of(tmp_path, settings, clock=lambda: now[0]) as campaign,
+        serving(Desk(settings, campaign)) as address,
+    ):
+        ann.begin(address, "ann")
+        now[0] = 61.0
+        bob.begin(address, "bob")
+        ann.press("1")
+        ann.until("document.getElementById('trouble').innerText.includes('1 of your answers is not taken')")
+        now[0] = 122.0  # bob has gone
+        ann.until("document.getElementById('progress').innerText.includes('1 answer by you')")
+        assert ann.value("document.getElementById('trouble').hidden") is True
+        assert [one.worker for one in campaign.answers] == ["ann"]
+
+
+def test_a_late_answer_that_the_budget_does_not_pay_is_kept_for_a_larger_one(tmp_path, tabs):
+    now = [0.0]
+    settings = settings_of(tmp_path, 6, port=0, queue=1, budget=1, lease_minutes=1.0)
+    ann, bob = tabs
+    clock = {"clock": lambda: now[0]}
+    with campaign_of(tmp_path, settings, **clock) as campaign, serving(Desk(settings, campaign)) as address:
+        ann.begin(address, "ann")
+        now[0] = 61.0
+        bob.begin(address, "bob")
+        ann.press("1")
+        ann.until("document.getElementById('trouble').innerText.includes('1 of your answers is not taken')")
+        bob.press("2")
+        bob.until("document.getElementById('progress').innerText.includes('1 answer by you')")
+        ann.until("document.getElementById('headline').innerText.startsWith('That is all')")
+        assert ann.value("document.getElementById('trouble').hidden") is False
+        assert [one.worker for one in campaign.answers] == ["bob"]
+    more = settings.model_copy(update={"budget": 2})
+    with campaign_of(tmp_path, more, **clock) as campaign, serving(Desk(more, campaign)):
+        ann.call("Page.reload")
+        ann.until("document.getElementById('progress')?.innerText.includes('1 answer by you')")
+        ann.until("document.getElementById('trouble').hidden")
+        assert [one.worker for one in campaign.answers] == ["bob", "ann"]
+        assert ann.value("Object.keys(localStorage).some((k) => localStorage[k].includes('label'))") is False
+
+
 def test_two_people_answer_by_keys_over_a_restart(tmp_path, tabs):
     rows = [[f"i{n}", f"<img src=x onerror=\"document.title='owned'\"> item {n} & more"] for n in range(6)]
     items = write_rows(tmp_path / "marked.csv", ["id", "text"], rows)

@@ -86,6 +86,33 @@ def test_nothing_is_handed_out_beyond_the_budget(tmp_path, limits):
         assert campaign.needs().any()
 
 
+@pytest.mark.parametrize("limits", [{"budget": 3}, {"max_cost": 0.6, "answer_price": 0.2}])
+def test_late_answers_are_taken_while_the_budget_pays_them(tmp_path, limits):
+    now = [0.0]
+    settings = settings_of(tmp_path, **limits)
+    with campaign_of(tmp_path, settings, clock=lambda: now[0]) as campaign:
+        late = campaign.offer("ann", 3, seconds=60)
+        now[0] = 61.0
+        (held,) = campaign.offer("bob", 1, seconds=60)
+        told = [(task, 0) for task in late]
+        assert campaign.accept("ann", told) == [True, True, None]  # one is bob's
+        assert campaign.accept("ann", told) == [False, False, None]  # the same once more
+        assert campaign.accept("bob", [(held, 0)]) == [True]
+        assert campaign.finished
+        assert len(campaign.answers) == len(campaign.store.answers()) == 3
+        assert campaign.cost == pytest.approx(settings.max_cost or 0.0)
+    more = settings.model_copy(update={name: 2 * limits[name] for name in limits if name != "answer_price"})
+    with campaign_of(tmp_path, more, clock=lambda: now[0]) as campaign:
+        assert campaign.accept("ann", told) == [False, False, True]
+
+
+def test_answers_in_hand_are_taken_up_to_a_budget_that_was_lowered(tmp_path):
+    with campaign_of(tmp_path, settings_of(tmp_path)) as campaign:
+        held = [(name, campaign.offer(name, 1)[0]) for name in ("ann", "bob", "eve")]
+    with campaign_of(tmp_path, settings_of(tmp_path, budget=2)) as campaign:
+        assert [campaign.accept(name, [(task, 0)]) for name, task in held] == [[True], [True], [None]]
+
+
 def test_a_budget_that_was_lowered_ends_a_campaign_though_items_are_in_hand(tmp_path):
     with campaign_of(tmp_path, settings_of(tmp_path)) as campaign:
         answer(campaign, "ann", campaign.offer("ann", 3))

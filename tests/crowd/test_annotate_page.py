@@ -88,6 +88,23 @@ def test_who_has_nothing_to_do_waits_and_is_told_when_all_is_done(campaign):
     assert not desk.waiting()
 
 
+def test_a_late_answer_that_the_budget_does_not_pay_is_told_and_another_is_taken(tmp_path):
+    now = [0.0]
+    settings = settings_of(tmp_path, 6, budget=1, queue=1, lease_minutes=1.0)
+    with campaign_of(tmp_path, settings, clock=lambda: now[0]) as campaign:
+        desk, me = desk_of(campaign)
+        said = {**me, "task": desk.queue(me)["items"][0]["task"], "label": "cat"}
+        now[0] = 61.0
+        other = {**me, "worker": "bob"}
+        (item,) = desk.queue(other)["items"]
+        told = desk.answer(said)
+        assert (told["counted"], told["own"], told["over"]) == (None, 0, False)
+        told = desk.answer({**other, "task": item["task"], "label": "dog"})
+        assert (told["counted"], told["own"], told["over"]) == (True, 1, True)
+        assert desk.answer(said)["counted"] is None
+        assert len(campaign.answers) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tasks.crowd.annotate import files, replay, rounds
 from tasks.crowd.annotate.campaign import Campaign
 from tasks.records import BadInput, Stopped
+from tasks.run import terminal
 from tests.crowd.annotating import (
     LABELS,
     Killed,
@@ -170,6 +172,37 @@ def test_a_file_of_answers_may_grow(tmp_path):
     assert rounds.next_round(tmp_path, settings) is None
     line = json.loads((tmp_path / "costs.jsonl").read_text())
     assert (line["pairs"], line["cost_paid"]) == (8, 4.0)
+
+
+@pytest.mark.parametrize("limits", [{"budget": 10}, {"max_cost": 5.0, "answer_price": 0.5}])
+def test_answers_beyond_the_budget_stay_in_their_files_for_a_larger_one(tmp_path, limits):
+    given = tmp_path / "given.csv"
+    rows = [[f"i{n}", worker, truth_of(n)] for n in range(8) for worker in ("ann", "bob")]
+    write_rows(given, ["task", "worker", "label"], rows)
+    settings = settings_of(tmp_path, 12, annotators="file", answers=[str(given)], rounds=1, **limits)
+    lines = io.StringIO()
+    with terminal.shown_on(terminal.Plain(lines)):
+        (last,) = run_all(tmp_path, settings)
+    assert last["answers"] == 10
+    assert "6 answers in files are left out" in lines.getvalue()
+    assert run_all(tmp_path, settings) == [last]  # the same budget ends at once
+    more = settings.model_copy(update={name: 3 * limits[name] for name in limits if name != "answer_price"})
+    with pytest.raises(Stopped, match="are wanted"):
+        run_all(tmp_path, more)
+    assert len(state_of(tmp_path, more)[0]) == 16
+
+
+def test_what_was_filled_in_is_kept_when_the_budget_was_lowered_meanwhile(tmp_path):
+    settings = settings_of(tmp_path, 8, annotators="file", rounds=1, min_answers=1, max_answers=1)
+    with pytest.raises(Stopped):
+        run_all(tmp_path, settings)
+    fill(tmp_path / files.WANTED)
+    filled = (tmp_path / files.WANTED).read_bytes()
+    (last,) = run_all(tmp_path, settings.model_copy(update={"budget": 3}))
+    assert last["answers"] == 3
+    assert (tmp_path / files.WANTED).read_bytes() == filled
+    assert run_all(tmp_path, settings)[-1]["answers"] == 8
+    assert not (tmp_path / files.WANTED).exists()
 
 
 @pytest.mark.parametrize(

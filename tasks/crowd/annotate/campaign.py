@@ -50,6 +50,7 @@ class Campaign:
         self.workers: dict[str, Worker] = {}
         self.eliminated: set[str] = set()
         self.answers: list[Answer] = []
+        self.answered: set[tuple[int, str]] = set()  # items and who has answered them
         self.counts = np.zeros(len(items), dtype=np.int64)  # answers that count
         self.skips = np.zeros(len(items), dtype=np.int64)
         self.in_hand: dict[tuple[int, str], float] = {}  # when the lease runs out
@@ -168,8 +169,10 @@ class Campaign:
         answers: Sequence[tuple[int, int]],
         skips: Sequence[tuple[int, str]] = (),
         costs: Sequence[float] | None = None,
-    ) -> list[bool]:
-        """Keep a worker's answers, all or none; they are on disk when this returns.
+    ) -> list[bool | None]:
+        """Keep a worker's answers, all that are paid or none; they are on disk when this returns.
+
+        The budgets pay for what is in hand. An answer to anything else, as one that comes late, is paid of what is left besides.
 
         Args:
             answers: (code of the item, code of the label).
@@ -177,14 +180,17 @@ class Campaign:
             costs: US dollars of each answer; by default the price of a person's.
 
         Returns:
-            Of each answer whether it counts: of a worker's answers to an item the first does.
+            Of each answer whether it counts: of a worker's answers to an item the first does; None of one that is not kept, for the
+            budgets do not pay it.
         """
         paid = costs or [self.settings.answer_price] * len(answers)
         ids, labels = self.items.ids, self.settings.labels
         with self.changed:
+            are_paid = self._are_paid(worker, [task for task, _ in answers])
             made = [
                 Answer(ids[task], worker, labels[label], self.round, cost)
-                for (task, label), cost in zip(answers, paid, strict=True)
+                for (task, label), cost, is_paid in zip(answers, paid, are_paid, strict=True)
+                if is_paid
             ]
             left_out = [(ids[task], worker, reason, self.round) for task, reason in skips]
             counted, skipped = self.store.accept(made, left_out, self.settings.annotators == "people")
@@ -198,7 +204,8 @@ class Campaign:
                 self.skips[task] += counts
                 self.this_round += counts
             self.changed.notify_all()
-        return counted
+        found = iter(counted)
+        return [next(found) if is_paid else None for is_paid in are_paid]
 
     def refresh(self) -> None:
         """Infer what is right anew, from the answers of all who are not eliminated."""
@@ -230,6 +237,18 @@ class Campaign:
         if settings.answer_price and settings.max_cost is not None and settings.annotators != "llm":
             left = min(left, math.floor((settings.max_cost - self.cost) / settings.answer_price + 1e-9))
         return left
+
+    def _are_paid(self, worker: str, tasks: Sequence[int]) -> list[bool]:
+        """Of each item whether the budgets pay this worker's answer to it, or have paid one already."""
+        self._expire()
+        payable, left, found = self._payable(), self.left(), []
+        for task in tasks:
+            again, in_hand = (task, worker) in self.answered, (task, worker) in self.in_hand
+            is_paid = again or (payable if in_hand else left) > 0
+            payable -= is_paid and not again
+            left -= is_paid and not again and not in_hand
+            found.append(is_paid)
+        return found
 
     def _free(self, worker: str, among: np.ndarray | None) -> np.ndarray:
         """Items that a worker may be given, bool (items,)."""
@@ -270,9 +289,10 @@ class Campaign:
             self.belief.see(task, one.worker, label)
 
     def _count(self, one: Answer) -> None:
-        self.answers.append(one)
-        self.cost += one.cost
         task = self.code[one.task]
+        self.answers.append(one)
+        self.answered.add((task, one.worker))
+        self.cost += one.cost
         worker = self._met(one.worker, task)
         worker.answers += 1
         if (right := self.items.golden[task]) != UNKNOWN:

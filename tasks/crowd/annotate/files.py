@@ -14,6 +14,7 @@ from tasks.crowd.answers import LABEL, TASK, WORKER
 from tasks.crowd.assign import choose
 from tasks.crowd.truth.inferred import UNKNOWN
 from tasks.records import Stopped
+from tasks.run import terminal
 from tasks.run.seeds import generator
 from tasks.storage.sheets import as_text, csv_of
 from tasks.storage.tables import write_text
@@ -23,7 +24,7 @@ NOT_BY = "not_by"  # who has answered already
 
 
 def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: int) -> None:
-    """Take the answers that are there.
+    """Take the answers that are there, as far as the budgets pay them: those beyond stay in their files.
 
     Raises:
         Stopped: more are wanted: wanted.csv says of which items.
@@ -33,9 +34,15 @@ def collect(run: Path, settings: AnnotateSettings, campaign: Campaign, quota: in
     new: dict[str, dict[int, int]] = {}
     for one in _given(run, settings, campaign):
         new.setdefault(one.worker, {}).setdefault(campaign.code[one.task], campaign.label_code[one.label])
-    for worker, answers in new.items():
-        campaign.accept(worker, list(answers.items()))
-    if campaign.finished or campaign.this_round >= quota:
+    left_out = sum(
+        campaign.accept(worker, list(answers.items())).count(None) for worker, answers in new.items()
+    )
+    if left_out:  # some may stand in wanted.csv alone, which is therefore left as it is
+        terminal.current().note(
+            f"{left_out:,} answers in files are left out, for the budget does not pay them; they stay there, and a larger --budget or "
+            f"--max-cost with --resume {settings.run} takes them as long as items want answers"
+        )
+    elif campaign.finished or campaign.this_round >= quota:
         wanted.unlink(missing_ok=True)
     else:
         rows = _wanted(campaign, quota - campaign.this_round)

@@ -5,6 +5,7 @@ const POLL = 2000, RETRY = 1000, PATIENCE = 3000; // milliseconds
 const at = (id) => document.getElementById(id);
 const state = { campaign: "", labels: [], worker: "", queue: [], over: false, sending: false, failing: 0 };
 let outbox = [];
+let unpaid = []; // answers that came too late for the budget: it may have room again, when others skip or a run goes on
 const said = new Set(); // items that were answered or skipped here
 
 const key = (name) => `sluice ${state.campaign} ${name}`;
@@ -21,7 +22,7 @@ async function post(path, body) {
 }
 
 function keep() {
-  localStorage.setItem(key("outbox"), JSON.stringify(outbox));
+  localStorage.setItem(key("outbox"), JSON.stringify([...unpaid, ...outbox]));
 }
 
 async function begin() {
@@ -50,6 +51,9 @@ function enter(name) {
 }
 
 async function refill() {
+  const mine = (one) => one.worker === state.worker;
+  outbox.push(...unpaid.filter(mine));
+  unpaid = unpaid.filter((one) => !mine(one));
   if (outbox.length) return send();
   try {
     take(await post("/queue", { campaign: state.campaign, worker: state.worker }), state.worker);
@@ -60,7 +64,8 @@ async function refill() {
 
 function take(told, worker) {
   state.failing = 0;
-  trouble("");
+  const [are, they] = unpaid.length === 1 ? ["is", "It is"] : ["are", "They are"];
+  trouble(unpaid.length ? `The budget is used up: ${unpaid.length} of your answers ${are} not taken. ${they} kept here; load this page again when there is a larger budget.` : "");
   at("bar").style.width = `${told.items_in_all ? (100 * told.done) / told.items_in_all : 0}%`;
   at("progress").textContent = `${told.done} of ${told.items_in_all} items done, ${told.own} ${told.own === 1 ? "answer" : "answers"} by you`;
   if (worker !== state.worker) return;
@@ -110,6 +115,7 @@ async function send() {
         trouble(error.message);
       }
       outbox.shift();
+      if (told?.counted === null) unpaid.push(one);
       keep();
       if (told) take(told, one.worker);
     }

@@ -1,8 +1,9 @@
 """A page on this machine where people answer: each has a queue of items, a key for each label, and may skip.
 
 An answer needs nothing of the process that handed its item out: a page that stays open while the run is stopped and continued
-sends what it holds when there is somebody to take it. Only pages of this very address are listened to: a request whose Host
-or Origin is another is refused, so that neither another site nor a name that is made to point here can answer in somebody's name.
+sends what it holds when there is somebody to take it. An answer that the budget does not pay waits in the page for a larger one.
+Only pages of this very address are listened to: a request whose Host or Origin is another is refused, so that neither another
+site nor a name that is made to point here can answer in somebody's name.
 """
 
 from __future__ import annotations
@@ -118,7 +119,10 @@ class Desk:
         return told
 
     def answer(self, said: Facts) -> Facts:
-        """Take an answer, whoever handed the item out and when; the same once more is no second one."""
+        """Take an answer, whoever handed the item out and when; the same once more is no second one.
+
+        One that comes so late that the budget has gone to others is not taken: `counted` is null, and the page keeps it.
+        """
         worker, task = self._worker(said), self._task(said)
         label = self.campaign.label_code.get(str(said.get("label")))
         if label is None:

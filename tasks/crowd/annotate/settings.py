@@ -104,7 +104,8 @@ class AnnotateSettings(ModelSettings):
     """Answers to an item, at most."""
 
     budget: Annotated[int | None, Field(ge=1, json_schema_extra=_ASSIGN)] = None
-    """Answers in all, at most. A continued run may be given more, or fewer, to end it now."""
+    """Answers in all, at most. A continued run may be given more, or fewer, to end it now. What people have answered beyond it (or
+    beyond --max-cost) is not taken and not lost: it stays in its file, or in the page of who answered, for a larger budget."""
 
     rounds: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ASSIGN)] = 10
     """Rounds that the answers are collected in, about; truth is inferred anew after each."""
@@ -130,7 +131,8 @@ class AnnotateSettings(ModelSettings):
     """people: items that an annotator is given at once."""
 
     lease_minutes: Annotated[float, Field(gt=0, le=10_080, json_schema_extra=_PAGE)] = 15.0
-    """people: after so long an item that was not answered is given to another. A late answer counts all the same."""
+    """people: after so long an item that was not answered is given to another. A late answer counts all the same,
+    unless the budget has gone to others."""
 
     @property
     def title(self) -> str:

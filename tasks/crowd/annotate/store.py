@@ -1,7 +1,8 @@
 """What was asked and answered in a campaign, in one SQLite file: an answer that was accepted is on disk, and counts once.
 
 An assignment is leased: nobody else is given the item's place until it is answered, given back, or the lease has run out. An
-answer needs no lease: it counts also when it comes late, or after the process that handed the item out was killed.
+answer needs no lease: it is kept also when it comes late, or after the process that handed the item out was killed, if the
+campaign's budgets pay it.
 """
 
 from __future__ import annotations
