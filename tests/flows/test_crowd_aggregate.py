@@ -169,3 +169,11 @@ def test_answers_that_cannot_be_used_leave_no_run(prefect_server, make, tmp_path
         with pytest.raises(BadInput, match=said):
             aggregate(make(name, **changes))
         assert not (tmp_path / "runs/crowd-aggregate" / name).exists()
+
+
+def test_output_does_not_overwrite_what_is_read(answers, tmp_path, capfd):
+    before = answers.read_bytes()
+    words = ["--runs-dir", str(tmp_path / "runs"), "--answers", str(answers), "--output", str(answers)]
+    assert main(["crowd", "aggregate", *words]) == 2
+    assert "is read, and would be overwritten; choose another" in capfd.readouterr().err
+    assert answers.read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tasks.corpus.read import fingerprint
@@ -52,3 +53,11 @@ def check_inputs(settings: AggregateSettings) -> None:
             raise BadInput(f"--output {settings.output}: no such folder: {folder}")
         if Path(settings.output).name == "workers.csv":
             raise BadInput("--output workers.csv: this name is taken by the workers; choose another")
+        if not os.access(folder, os.W_OK):
+            raise BadInput(f"--output {settings.output}: {folder} is not a folder that can be written to")
+        given = {Path(one).resolve() for one in (settings.answers, settings.golden, settings.truth) if one}
+        written = (Path(settings.output), Path(settings.output).with_name("workers.csv"))
+        if taken := [str(one) for one in written if one.resolve() in given]:
+            raise BadInput(
+                f"--output {settings.output}: {taken[0]} is read, and would be overwritten; choose another"
+            )
