@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import flow, runtime
 
 from tasks.loop import (
+    adjudicate,
     alignment,
     asking,
     clean,
@@ -60,7 +61,7 @@ reward = Stage(rounds.reward, "reward in round {number}")
 train = Stage(students.train_round, "train in round {number}")
 
 judge_pairs = Stage(judging.judge, "judge pairs")
-decide_pairs = Stage(judging.decide, "decide on pairs")
+decide_pairs = Stage(adjudicate.decide, "decide on pairs")
 clean_pairs = Stage(clean.clean, "clean pairs")
 train_at_end = Stage(students.train_at_end, "train at the end")
 judge = Stage(students.judge, "judge students", works=_trains)
@@ -127,7 +128,7 @@ def equal(settings: EqualSettings) -> Facts:
         judged = None
         if settings.judges:
             said = judge_pairs(run, settings, rounds=count, rewarded=last)
-            decided = judging.adjudicated(run, settings, count, said)
+            decided = adjudicate.adjudicated(run, settings, count, said)
             judged = decide_pairs(run, settings, rounds=count, judged=said, decided=decided)
             last = {**last, "judged": judged}
             terminal.current().note(

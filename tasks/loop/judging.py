@@ -2,7 +2,7 @@
 
 A judge is a model, or the same model asked again with another seed. Each says of each pair whether it is answerable, correct and
 useful. What several judges say is merged for each of the three by IBCC (tasks/crowd/truth), which finds out whom to believe; the
-probability that all three hold is the pair's `p_good`. The disputed few may be sent to a person (`--adjudicate N`).
+probability that all three hold is the pair's `p_good`. What becomes of the pairs: tasks/loop/adjudicate.py.
 """
 
 from __future__ import annotations
@@ -25,22 +25,19 @@ from tasks.llm.ladder import Answered, Ladder
 from tasks.llm.request import Usage
 from tasks.llm.settings import asked_model, asking, in_turn, requests_path
 from tasks.llm.store import RequestStore
-from tasks.loop.keep import JUDGED, KEPT, P_GOOD, kept_mask
+from tasks.loop.keep import KEPT, kept_mask
 from tasks.loop.pulls import round_folder
 from tasks.loop.rating import CRITERIA, Rating, form, shown
 from tasks.loop.settings import EqualSettings
 from tasks.prepare.documents import CORPUS
-from tasks.records import BadInput, Stopped
 from tasks.run import terminal
 from tasks.run.costs import Ledger
 from tasks.run.folder import payer_of
-from tasks.storage.arrays import save_array
-from tasks.storage.sheets import as_text, from_text, read_sheet, write_csv
-from tasks.storage.tables import iterate_rows, read_rows, write_table
+from tasks.storage.tables import iterate_rows, write_table
 
 Facts = dict[str, Any]
 
-TABLE, DISPUTED, JUDGEMENTS = "judged.parquet", "disputed.csv", "judgements.parquet"
+TABLE, JUDGEMENTS = "judged.parquet", "judgements.parquet"
 STAGE = "judge pairs"
 GOOD = 0.5  # probability from which a pair stays
 DIFFERENT = 0.7  # temperature of a model that is several judges
@@ -49,7 +46,6 @@ _TOKENS, _ANSWER_TOKENS = (
     _PASSAGE // 4 + 100,
     20,
 )  # of a pair with its passage, and of a rating, for the estimate
-_YES = {"1": True, "yes": True, "y": True, "true": True, "0": False, "no": False, "n": False, "false": False}
 _SCORES = [(name, pa.float64()) for name in (*CRITERIA, "p_good")]
 _TABLE = pa.schema([("id", pa.string()), *_SCORES, ("judges", pa.int32()), ("disputed", pa.bool_())])
 _JUDGEMENTS = pa.schema(
@@ -97,7 +93,7 @@ def judge(run: Path, settings: EqualSettings, rounds: int, rewarded: Facts) -> F
 
     Writes judgements.parquet (an answer in a row) and judged.parquet (a pair in a row).
     """
-    pairs = _kept(run, rounds)
+    pairs = kept_pairs(run, rounds)
     judges = judges_of(settings, _examples(run))
     rows = _ask_all(run, settings, judges, pairs)
     write_table(run / JUDGEMENTS, rows, _JUDGEMENTS)
@@ -159,65 +155,6 @@ def merge(ids: Sequence[str], judgements: Sequence[Facts]) -> list[Facts]:
         }
         for id_, row, own in zip(ids, probabilities, good, strict=True)
     ]
-
-
-def adjudicated(run: Path, settings: EqualSettings, rounds: int, judged: Facts) -> dict[str, bool]:
-    """What a person says of the pairs that are disputed the most.
-
-    Raises:
-        Stopped: it has not been said yet; they are written to disputed.csv.
-        BadInput: something in that file is no answer.
-    """
-    wanted = most_disputed(read_rows(run / TABLE), settings.adjudicate)
-    if not wanted:
-        return {}
-    path = run / DISPUTED
-    if not path.exists():
-        texts = {pair["id"]: pair for pair in _kept(run, rounds)}
-        rows = (
-            [
-                as_text(row["id"]),
-                "",
-                f"{row['p_good']:.3f}",
-                as_text(texts[row["id"]]["question"]),
-                as_text(texts[row["id"]]["answer"]),
-            ]
-            for row in wanted
-        )
-        write_csv(path, ["id", "good", "p_good", "question", "answer"], rows)
-    given = _read(path, settings.run)
-    if missing := [row["id"] for row in wanted if row["id"] not in given]:
-        raise Stopped(
-            f"{len(missing):,} of {len(wanted):,} disputed pairs are not decided: write 1 (good) or 0 into the column good of "
-            f"{path}, then continue with --resume {settings.run}"
-        )
-    return {row["id"]: given[row["id"]] for row in wanted}
-
-
-def most_disputed(scores: Sequence[Facts], count: int) -> list[Facts]:
-    """The pairs over which judges differ, the least certain first."""
-    disputed = [row for row in scores if row["disputed"]]
-    return sorted(disputed, key=lambda row: (abs(row["p_good"] - GOOD), row["id"]))[:count]
-
-
-def decide(run: Path, settings: EqualSettings, rounds: int, judged: Facts, decided: dict[str, bool]) -> Facts:
-    """Leave out what is likely not good; a person's word counts more than the judges'.
-
-    Writes judged.npy in the last round's folder, a mark for every pair of all rounds, in order, and p_good.npy.
-    """
-    here = round_folder(run, rounds)
-    scores = {row["id"]: row["p_good"] for row in read_rows(run / TABLE) if row["p_good"] is not None}
-    scores |= {id_: float(good) for id_, good in decided.items()}
-    p_good = np.array([scores.get(row["id"], np.nan) for row in _all(run, rounds)])
-    bad = p_good < GOOD
-    save_array(here / JUDGED, (~bad).astype(np.uint8))
-    save_array(here / P_GOOD, p_good)
-    return {
-        "files": [str((here / name).relative_to(run)) for name in (JUDGED, P_GOOD)],
-        "left_out": int(bad.sum()),
-        "by_person": len(decided),
-        "cost": judged["cost"],
-    }
 
 
 def told(judged: Facts | None) -> Facts | None:
@@ -331,14 +268,15 @@ def _passage(text: str, start: int, end: int) -> str:
     return text[first : max(end, first + _PASSAGE)]
 
 
-def _kept(run: Path, rounds: int) -> list[Facts]:
+def kept_pairs(run: Path, rounds: int) -> list[Facts]:
     """The pairs that are kept after the last round."""
     mask = kept_mask(run, rounds, (KEPT,))
-    pairs = _all(run, rounds)
+    pairs = read_pairs(run, rounds)
     return pairs if mask is None else [pair for pair, kept in zip(pairs, mask, strict=True) if kept]
 
 
-def _all(run: Path, rounds: int) -> list[Facts]:
+def read_pairs(run: Path, rounds: int) -> list[Facts]:
+    """All pairs that were read, in order."""
     columns = ["id", "document_id", "start", "end", "question", "answer"]
     return [
         row
@@ -349,18 +287,6 @@ def _all(run: Path, rounds: int) -> list[Facts]:
 
 def _examples(run: Path) -> list[tuple[str, str]]:
     return [(one.question, one.answer) for one in Target.load(run / "target").reference[:_EXAMPLES]]
-
-
-def _read(path: Path, run: str) -> dict[str, bool]:
-    """The answers that are filled in."""
-    found: dict[str, bool] = {}
-    for number, line in read_sheet(path, ("id", "good"), f"--resume {run}"):
-        text = line["good"].casefold()
-        if text and text not in _YES:
-            raise BadInput(f"{path}:{number}: good is {text[:40]}; write 1 for good and 0 for not")
-        if text:
-            found[from_text(line["id"])] = _YES[text]
-    return found
 
 
 def _number(value: Any) -> float | None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tasks.loop import judging
-from tasks.loop.judging import _passage, _read, judges_of, merge, most_disputed
+from tasks.loop.adjudicate import _read, most_disputed
+from tasks.loop.judging import _passage, judges_of, merge
 from tasks.loop.rating import CRITERIA, Rating, form, rating_from_text
 from tasks.loop.settings import EqualSettings
 from tasks.records import BadInput
