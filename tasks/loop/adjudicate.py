@@ -12,15 +12,14 @@ from tasks.loop.judging import GOOD, TABLE, kept_pairs, read_pairs
 from tasks.loop.keep import JUDGED, P_GOOD
 from tasks.loop.pulls import round_folder
 from tasks.loop.settings import EqualSettings
-from tasks.records import BadInput, Stopped
+from tasks.records import Stopped
 from tasks.storage.arrays import save_array
-from tasks.storage.sheets import as_text, from_text, read_sheet, write_csv
+from tasks.storage.sheets import as_text, read_verdicts, write_csv
 from tasks.storage.tables import read_rows
 
 Facts = dict[str, Any]
 
 DISPUTED = "disputed.csv"
-_YES = {"1": True, "yes": True, "y": True, "true": True, "0": False, "no": False, "n": False, "false": False}
 
 
 def adjudicated(run: Path, settings: EqualSettings, rounds: int, judged: Facts) -> dict[str, bool]:
@@ -47,7 +46,9 @@ def adjudicated(run: Path, settings: EqualSettings, rounds: int, judged: Facts) 
             for row in wanted
         )
         write_csv(path, ["id", "good", "p_good", "question", "answer"], rows)
-    given = _read(path, settings.run)
+    given = {
+        id_: good for (id_,), good in read_verdicts(path, ["id"], "good", f"--resume {settings.run}").items()
+    }
     if missing := [row["id"] for row in wanted if row["id"] not in given]:
         raise Stopped(
             f"{len(missing):,} of {len(wanted):,} disputed pairs are not decided: write 1 (good) or 0 into the column good of "
@@ -80,15 +81,3 @@ def decide(run: Path, settings: EqualSettings, rounds: int, judged: Facts, decid
         "by_person": len(decided),
         "cost": judged["cost"],
     }
-
-
-def _read(path: Path, run: str) -> dict[str, bool]:
-    """The answers that are filled in."""
-    found: dict[str, bool] = {}
-    for number, line in read_sheet(path, ("id", "good"), f"--resume {run}"):
-        text = line["good"].casefold()
-        if text and text not in _YES:
-            raise BadInput(f"{path}:{number}: good is {text[:40]}; write 1 for good and 0 for not")
-        if text:
-            found[from_text(line["id"])] = _YES[text]
-    return found

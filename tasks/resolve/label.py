@@ -10,18 +10,17 @@ import numpy as np
 
 from tasks.match.read import LABEL, LEFT, RIGHT
 from tasks.match.serialise import record_text
-from tasks.records import BadInput, Stopped
+from tasks.records import Stopped
 from tasks.resolve.prepare import POOL, load_pairs, load_selection
 from tasks.resolve.records import records_of
 from tasks.resolve.settings import BatcherSettings
-from tasks.storage.sheets import as_text, from_text, read_sheet, write_csv
+from tasks.storage.sheets import as_text, read_verdicts, write_csv
 from tasks.storage.tables import read_json, write_json
 
 Facts = dict[str, Any]
 
 TO_LABEL = "to_label.csv"
 LABELS = "stages/labels.json"
-_YES = {"1": 1, "yes": 1, "y": 1, "true": 1, "0": 0, "no": 0, "n": 0, "false": 0}
 
 
 def wanted_rows(run: Path) -> list[int]:
@@ -73,28 +72,11 @@ def _from_file(run: Path, settings: BatcherSettings, rows: list[int]) -> dict[st
             )
             lines.append([as_text(left), as_text(right), "", *map(as_text, texts)])
         write_csv(path, [LEFT, RIGHT, LABEL, "left", "right"], lines)
-    given = _read(path, settings.run)
+    given = read_verdicts(path, (LEFT, RIGHT), LABEL, f"--resume {settings.run}")
     missing = [name for name in names if name not in given]
     if missing:
         raise Stopped(
             f"{len(missing):,} of {len(names):,} pairs are not labelled: write 1 (the same) or 0 into the column {LABEL} "
             f"of {path}, then continue with --resume {settings.run}"
         )
-    return {str(row): given[name] for row, name in zip(rows, names, strict=True)}
-
-
-def _read(path: Path, run: str) -> dict[tuple[str, str], int]:
-    """The labels that are filled in."""
-    found: dict[tuple[str, str], int] = {}
-    for number, line in read_sheet(path, (LEFT, RIGHT, LABEL), f"--resume {run}"):
-        text = line[LABEL].casefold()
-        if not text:
-            continue
-        if text not in _YES:
-            raise BadInput(f"{path}:{number}: the {LABEL} is {text[:40]}; write 1 for the same and 0 for not")
-        pair = from_text(line[LEFT]), from_text(line[RIGHT])
-        if found.setdefault(pair, _YES[text]) != _YES[text]:
-            raise BadInput(
-                f"{path}:{number}: this pair is labelled twice, and otherwise before; keep one of the two"
-            )
-    return found
+    return {str(row): int(given[name]) for row, name in zip(rows, names, strict=True)}

@@ -16,6 +16,7 @@ Line = tuple[int, dict[str, str]]
 
 _LONGEST_CELL = 1 << 24  # characters
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
+_YES = {"1": True, "yes": True, "y": True, "true": True, "0": False, "no": False, "n": False, "false": False}
 _DELIMITERS = ",;\t"  # a spreadsheet takes the one of its country
 
 
@@ -81,6 +82,31 @@ def read_sheet(path: Path, columns: Iterable[str], again: str) -> list[Line]:
         raise BadInput(
             f"{path}:{reader.line_num}: broken CSV: {error}; mend the quotes around this line"
         ) from None
+
+
+def read_verdicts(path: Path, keys: Sequence[str], column: str, again: str) -> dict[tuple[str, ...], bool]:
+    """What people wrote into a column, 1 or 0, by the cells of other columns as `as_text` made them; empty ones are left out.
+
+    Args:
+        keys: columns that say what is asked.
+        again: as for `read_sheet`.
+
+    Raises:
+        BadInput: as `read_sheet`, an answer that is neither, or two that differ.
+    """
+    found: dict[tuple[str, ...], bool] = {}
+    for number, line in read_sheet(path, (*keys, column), again):
+        text = line[column].casefold()
+        if not text:
+            continue
+        if text not in _YES:
+            raise BadInput(f"{path}:{number}: {column} is {text[:40]}; write 1 for yes and 0 for no")
+        asked = tuple(from_text(line[name]) for name in keys)
+        if found.setdefault(asked, _YES[text]) != _YES[text]:
+            raise BadInput(
+                f"{path}:{number}: the same was asked before, and answered otherwise; keep one of the two"
+            )
+    return found
 
 
 def _text(path: Path) -> str:

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from tasks.loop import judging
-from tasks.loop.adjudicate import _read, most_disputed
+from tasks.loop.adjudicate import most_disputed
 from tasks.loop.judging import _passage, judges_of, merge
 from tasks.loop.rating import CRITERIA, Rating, form, rating_from_text
 from tasks.loop.settings import EqualSettings
-from tasks.records import BadInput
 
 
 def said(id_: str, judge: str, correct: bool | None) -> dict[str, object]:
@@ -49,18 +48,6 @@ def test_pairs_without_an_answer_have_no_probability_and_are_not_disputed() -> N
     assert not found["c"]["disputed"]
     assert found["a"]["p_good"] == pytest.approx(np.prod([found["a"][name] for name in CRITERIA]))
     assert [row["id"] for row in most_disputed([*found.values()], 5)] == ["a"]
-
-
-def test_what_a_person_writes_wrongly_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "disputed.csv"
-    path.write_text("\ufeffid,good\na,1\nb,\nc,No\n", encoding="utf-8")
-    assert _read(path, "r") == {"a": True, "c": False}
-    path.write_text("id,good\na,perhaps\n")
-    with pytest.raises(BadInput, match=r"disputed\.csv:2: good is perhaps"):
-        _read(path, "r")
-    path.write_text("id\na\n")
-    with pytest.raises(BadInput, match="no column good"):
-        _read(path, "r")
 
 
 def test_nobody_answered_at_all() -> None:

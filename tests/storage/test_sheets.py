@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.records import BadInput
-from tasks.storage.sheets import as_text, csv_of, from_text, read_sheet, write_csv
+from tasks.storage.sheets import as_text, csv_of, from_text, read_sheet, read_verdicts, write_csv
 
 ROWS = [["d#0", "1", "crème brûlée"], ["d#1", "", 'a "quoted", long\nanswer']]
 HEAD = ["id", "good", "answer"]
@@ -98,3 +98,18 @@ def test_a_csv_file_has_a_heading_and_quotes_what_needs_it(tmp_path: Path) -> No
 def test_every_cell_is_read_as_it_was_written(rows: list[list[str]]) -> None:
     text = csv_of(["a", "b"], rows)
     assert list(csv.reader(io.StringIO(text, newline=""))) == [["a", "b"], *rows]
+
+
+def test_what_a_person_writes_wrongly_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "disputed.csv"
+    path.write_text("\ufeffid,good\na,1\nb,\nc,No\n", encoding="utf-8")
+    assert read_verdicts(path, ["id"], "good", "--resume r") == {("a",): True, ("c",): False}
+    path.write_text("id,good\na,perhaps\n")
+    with pytest.raises(BadInput, match=r"disputed\.csv:2: good is perhaps"):
+        read_verdicts(path, ["id"], "good", "--resume r")
+    path.write_text("id\na\n")
+    with pytest.raises(BadInput, match="no column good"):
+        read_verdicts(path, ["id"], "good", "--resume r")
+    path.write_text("id,good\na,1\na,0\n")
+    with pytest.raises(BadInput, match=r"disputed\.csv:3: the same was asked before, and answered otherwise"):
+        read_verdicts(path, ["id"], "good", "--resume r")
