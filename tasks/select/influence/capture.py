@@ -29,6 +29,8 @@ def hooked(layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
     def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             given = inputs[0].detach()
+            if not output.requires_grad:  # all weights before it are frozen: gradients are taken back to here and no further
+                output.requires_grad_(True)
             output.register_hook(  # type: ignore[no-untyped-call]
                 lambda gradient: use(name, layer.inputs(given), layer.gradients(gradient))
             )
@@ -48,7 +50,6 @@ def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterato
     """As `hooked`, with all weights frozen and without dropout; the model's state comes back."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     was_training = model.training
-    embedded = model.get_input_embeddings().register_forward_hook(_starts_graph)
     for parameter in trained:
         parameter.requires_grad_(False)
     model.eval()
@@ -56,15 +57,9 @@ def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterato
         with hooked(layers, use):
             yield
     finally:
-        embedded.remove()
         for parameter in trained:
             parameter.requires_grad_(True)
         model.train(was_training)
-
-
-def _starts_graph(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-    """With all weights frozen nothing asks for a gradient; the embedded tokens do."""
-    return output.requires_grad_(True)
 
 
 def passes(

@@ -217,7 +217,7 @@ def stream_products(
     parts: list[torch.Tensor] = []
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        products = (gradients * (inputs @ matrices[name].T)).flatten(1).sum(1, dtype=torch.float64)
+        products = torch.linalg.vecdot(gradients, inputs @ matrices[name].T).sum(1, dtype=torch.float64)
         squares = squared_norms(inputs, gradients).double() if lengths else torch.zeros_like(products)
         parts.append(torch.stack([products, squares]))
 
