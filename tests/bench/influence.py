@@ -18,7 +18,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +34,11 @@ DAMPING = 1e-4
 WIDTH, DEPTH, VOCABULARY, TOKENS = 256, 4, 1024, 256
 CANDIDATES, REFERENCES, FITTED, ROUNDS = 2_000, 64, 200, 10
 BATCH = 16  # sequences
+READY = "ready for a round"
 CONTENDERS = ("floor", "sluice", "kronfluence", "kronfluence, references summed")
+
+Score = Callable[[list[np.ndarray]], list[float]]
+"""Scores of a round's candidates."""
 
 
 def make_model(kind: str, width: int, depth: int, vocabulary: int) -> Any:
@@ -208,15 +213,11 @@ def agreement() -> bool:
     return sound
 
 
-def contender(name: str, folder: Path) -> dict[str, Any]:
-    """Fit, then score in rounds; CPU seconds of each, and the most memory of this process."""
+def contender(name: str, folder: Path) -> None:
+    """Fit, then score a round whenever a line comes in; CPU seconds of each, and the most memory of this process, as JSON."""
     import torch
 
-    from tasks.select.influence.factors import fit_factors
-    from tasks.select.influence.layers import linear_layers
-    from tasks.select.influence.scores import Curvature, reference_direction, stream_scores
-    from tasks.train.finetune import answer_losses
-    from tasks.train.format import from_sequences, pad
+    from tasks.train.format import from_sequences
 
     torch.set_num_threads(1)
     model = make_model("llama", WIDTH, DEPTH, VOCABULARY)
@@ -224,72 +225,116 @@ def contender(name: str, folder: Path) -> dict[str, Any]:
         make_sequences(count, seed, VOCABULARY, TOKENS, TOKENS)
         for count, seed in ((CANDIDATES, 1), (REFERENCES, 2), (FITTED, 3))
     )
-    rounds = [
-        candidates[first : first + CANDIDATES // ROUNDS]
-        for first in range(0, CANDIDATES, CANDIDATES // ROUNDS)
-    ]
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
+    if name == "floor":
+        score = floor_rounds(model)
+    elif name == "sluice":
+        score = own_rounds(model, from_sequences(references, [0] * REFERENCES), fitted)
+    else:
+        score = peer_rounds(model, references, fitted, folder, name.endswith("summed"))
+    fitting = time.process_time() - began
     seconds: list[float] = []
     scores: list[float] = []
-    if name == "floor":
-        fitting = 0.0
-        for part in rounds:
-            began = time.process_time()
-            examples = from_sequences(part, [0] * len(part))
-            for first in range(0, len(part), BATCH):
-                batch = pad(examples, np.arange(first, min(first + BATCH, len(part))), 0)
-                answer_losses(model, *batch, torch.device("cpu"))[0].sum().backward()  # type: ignore[no-untyped-call]
-            seconds.append(time.process_time() - began)
-    elif name == "sluice":
-        tokens = BATCH * TOKENS
-        factors = fit_factors(model, from_sequences(fitted, [0] * FITTED), batch_tokens=tokens)
-        fitting = time.process_time() - began
-        for number, part in enumerate(rounds):
-            began = time.process_time()
-            if number == 0:
-                direction = reference_direction(
-                    model,
-                    from_sequences(references, [0] * REFERENCES),
-                    Curvature(damping=DAMPING),
-                    factors,
-                    batch_tokens=tokens,
-                )
-            found = stream_scores(
-                model, direction, from_sequences(part, [0] * len(part)), batch_tokens=tokens
-            )
-            scores += found.tolist()
-            seconds.append(time.process_time() - began)
-    else:
-        analyzer = peer_analyzer(model, list(linear_layers(model)), folder)
-        peer_fit(analyzer, peer_data(fitted))
-        fitting = time.process_time() - began
-        for part in rounds:
-            began = time.process_time()
-            scores += peer_scores(
-                analyzer, peer_data(references), peer_data(part), name.endswith("summed"), DAMPING
-            ).tolist()
-            seconds.append(time.process_time() - began)
+    for first in range(0, CANDIDATES, CANDIDATES // ROUNDS):
+        print(READY, flush=True)
+        sys.stdin.readline()
+        began = time.process_time()
+        scores += score(candidates[first : first + CANDIDATES // ROUNDS])
+        seconds.append(time.process_time() - began)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"fitting": fitting, "rounds": seconds, "scores": scores, "memory": (most - loaded) / 1024}
+    told = {"fitting": fitting, "rounds": seconds, "scores": scores, "memory": (most - loaded) / 1024}
+    print(f"{READY}\n{json.dumps(told)}")
+
+
+def floor_rounds(model: Any) -> Score:
+    """One forward and backward pass: what training on the candidates would cost."""
+    import torch
+
+    from tasks.train.finetune import answer_losses
+    from tasks.train.format import from_sequences, pad
+
+    def score(part: list[np.ndarray]) -> list[float]:
+        examples = from_sequences(part, [0] * len(part))
+        for first in range(0, len(part), BATCH):
+            batch = pad(examples, np.arange(first, min(first + BATCH, len(part))), 0)
+            answer_losses(model, *batch, torch.device("cpu"))[0].sum().backward()  # type: ignore[no-untyped-call]
+        return []
+
+    return score
+
+
+def own_rounds(model: Any, references: Any, fitted: list[np.ndarray]) -> Score:
+    """Ours: the references' direction is made in the first round and kept."""
+    from tasks.select.influence.factors import fit_factors
+    from tasks.select.influence.scores import Curvature, Direction, reference_direction, stream_scores
+    from tasks.train.format import from_sequences
+
+    tokens = BATCH * TOKENS
+    factors = fit_factors(model, from_sequences(fitted, [0] * len(fitted)), batch_tokens=tokens)
+    made: list[Direction] = []
+
+    def score(part: list[np.ndarray]) -> list[float]:
+        if not made:
+            curvature = Curvature(damping=DAMPING)
+            made.append(reference_direction(model, references, curvature, factors, batch_tokens=tokens))
+        examples = from_sequences(part, [0] * len(part))
+        return list(map(float, stream_scores(model, made[0], examples, batch_tokens=tokens)))
+
+    return score
+
+
+def peer_rounds(
+    model: Any, references: list[np.ndarray], fitted: list[np.ndarray], folder: Path, summed: bool
+) -> Score:
+    """kronfluence's, all references against every round's candidates."""
+    from tasks.select.influence.layers import linear_layers
+
+    analyzer = peer_analyzer(model, list(linear_layers(model)), folder)
+    peer_fit(analyzer, peer_data(fitted))
+
+    def score(part: list[np.ndarray]) -> list[float]:
+        found = peer_scores(analyzer, peer_data(references), peer_data(part), summed, DAMPING)
+        return list(map(float, found))
+
+    return score
 
 
 def speed(peer: str) -> bool:
-    """Rounds of scoring of every contender, one thread each, one after the other.
+    """Rounds of scoring of every contender, one thread each.
 
-    CPU seconds: on a machine that does other things as well, those of the clock are the others' too.
+    They take turns, a round each, so that what else the machine does slows all of them alike. CPU seconds: those of the clock
+    would be the others' too.
     """
     found: dict[str, Any] = {}
-    with TemporaryDirectory() as folder:
-        for name in CONTENDERS:
-            command = [sys.executable, "-m", "tests.bench.influence", "--peer", peer, "one", name, folder]
-            output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-            found[name] = json.loads(output.splitlines()[-1])
+    with TemporaryDirectory() as folder, ExitStack() as ended:
+        running: dict[str, subprocess.Popen[str]] = {}
+        for number, name in enumerate(CONTENDERS):
+            own = f"{folder}/{number}"
+            command = [sys.executable, "-m", "tests.bench.influence", "--peer", peer, "one", name, own]
+            running[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            ended.callback(running[name].kill)
+            until_ready(running[name])
+        for _ in range(ROUNDS):
+            for process in running.values():
+                assert process.stdin
+                process.stdin.write("\n")
+                process.stdin.flush()
+                until_ready(process)
+        for name, process in running.items():
+            assert process.stdout
+            found[name] = json.loads(process.stdout.readlines()[-1])
     floor, ours = sum(found["floor"]["rounds"]), found["sluice"]
     rows = [
         [
             name,
-            f"{own['fitting']:.1f}" if own["fitting"] else "",
+            f"{own['fitting']:.1f}" if own["fitting"] > 0.05 else "",
             f"{own['rounds'][0]:.1f}",
             f"{sum(own['rounds']):.1f}",
             f"{sum(own['rounds']) / floor:.2f}",
@@ -319,6 +364,15 @@ def speed(peer: str) -> bool:
     return sum(theirs["rounds"]) >= 5 * sum(ours["rounds"]) and ours["rounds"][0] <= theirs["rounds"][0]
 
 
+def until_ready(process: subprocess.Popen[str]) -> None:
+    """Wait until a contender waits; what its library prints meanwhile is passed over."""
+    assert process.stdout
+    for line in process.stdout:
+        if line.strip() == READY:
+            return
+    raise RuntimeError(f"a contender ended with {process.wait()}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.influence", description=(__doc__ or "").split("\n")[0]
@@ -330,7 +384,7 @@ def main() -> int:
     sys.path.append(peer)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if given.what[:1] == ["one"]:
-        print(json.dumps(contender(given.what[1], Path(given.what[2]))))
+        contender(given.what[1], Path(given.what[2]))
         return 0
     sound = [
         part()
