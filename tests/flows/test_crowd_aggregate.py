@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from flows.__main__ import main
+from tasks.crowd.aggregate import judge, stages
+from tasks.crowd.aggregate.check import check_inputs
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.run.folder import digest
 from tasks.storage.tables import read_rows
@@ -177,3 +179,32 @@ def test_output_does_not_overwrite_what_is_read(answers, tmp_path, capfd):
     assert main(["crowd", "aggregate", *words]) == 2
     assert "is read, and would be overwritten; choose another" in capfd.readouterr().err
     assert answers.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("labels.csv", "my,notes\n"), ("workers.csv", "worker,answers\n")]
+)
+def test_output_does_not_overwrite_a_file_of_somebody_else(answers, tmp_path, capfd, name, text):
+    other = tmp_path / name
+    other.write_text(text)
+    words = ["--runs-dir", str(tmp_path / "runs"), "--answers", str(answers)]
+    assert main(["crowd", "aggregate", *words, "--output", str(tmp_path / "labels.csv")]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"{other} would be overwritten, and is not of crowd aggregate" in err
+    assert other.read_text() == text
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"method": "mean"}])
+def test_output_may_stand_there_from_an_earlier_run(make, tmp_path, changes):
+    rows = [[task, worker, "12"[worker == "w"]] for task in "abc" for worker in "vw"]
+    data = write_rows(tmp_path / "given.csv", ["task", "worker", "label"], rows)
+    settings = make("r", answers=str(data), output=str(tmp_path / "labels.csv"), **changes)
+    run = tmp_path / "run"
+    run.mkdir()
+    stages.infer(run, settings, stages.read(run, settings, {}))
+    for _ in (1, 2):
+        judge.publish(run, settings)
+        check_inputs(settings)
+        assert len(read_rows_of(tmp_path / "labels.csv")) == 3

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tasks.corpus.read import fingerprint
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.aggregate.tables import (
+    LABEL_HEAD,
+    NUMBER_HEAD,
+    NUMBER_WORKER_HEAD,
+    WORKER_HEAD,
+    WORKERS,
+)
 from tasks.crowd.read import check_table, label_column
 from tasks.records import BadInput
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.storage.sheets import csv_of
 
 FLOW = "crowd-aggregate"
 
@@ -46,18 +55,37 @@ def check_inputs(settings: AggregateSettings) -> None:
             check_table(path, {"--task": settings.task}, flag)
             label_column(path, flag)
     if settings.output:
-        folder = Path(settings.output).parent
-        if Path(settings.output).is_dir():
-            raise BadInput(f"--output {settings.output}: this is a folder; name a file in it")
-        if not folder.is_dir():
-            raise BadInput(f"--output {settings.output}: no such folder: {folder}")
-        if Path(settings.output).name == "workers.csv":
-            raise BadInput("--output workers.csv: this name is taken by the workers; choose another")
-        if not os.access(folder, os.W_OK):
-            raise BadInput(f"--output {settings.output}: {folder} is not a folder that can be written to")
-        given = {Path(one).resolve() for one in (settings.answers, settings.golden, settings.truth) if one}
-        written = (Path(settings.output), Path(settings.output).with_name("workers.csv"))
-        if taken := [str(one) for one in written if one.resolve() in given]:
+        _check_output(settings)
+
+
+def _check_output(settings: AggregateSettings) -> None:
+    """Whether both tables can be written, and nothing but what an earlier run wrote there is lost."""
+    output, flag = Path(settings.output), f"--output {settings.output}"
+    if output.is_dir():
+        raise BadInput(f"{flag}: this is a folder; name a file in it")
+    if not output.parent.is_dir():
+        raise BadInput(f"{flag}: no such folder: {output.parent}")
+    if output.name == WORKERS:
+        raise BadInput(f"{flag}: this name is taken by the workers; choose another")
+    if not os.access(output.parent, os.W_OK):
+        raise BadInput(f"{flag}: {output.parent} is not a folder that can be written to")
+    given = {Path(one).resolve() for one in (settings.answers, settings.golden, settings.truth) if one}
+    written = (
+        (output, (LABEL_HEAD, NUMBER_HEAD)),
+        (output.with_name(WORKERS), (WORKER_HEAD, NUMBER_WORKER_HEAD)),
+    )
+    for path, heads in written:
+        if path.resolve() in given:
+            raise BadInput(f"{flag}: {path} is read, and would be overwritten; choose another")
+        if path.exists() and not _written_here(path, heads):
             raise BadInput(
-                f"--output {settings.output}: {taken[0]} is read, and would be overwritten; choose another"
+                f"{flag}: {path} would be overwritten, and is not of crowd aggregate; move it, or choose another folder"
             )
+
+
+def _written_here(path: Path, heads: Iterable[Sequence[str]]) -> bool:
+    """Whether a file begins as a table of this flow does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline(1000) in {csv_of(head, []).encode() for head in heads}

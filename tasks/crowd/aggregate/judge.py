@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from tasks.crowd.aggregate.settings import AggregateSettings
-from tasks.crowd.aggregate.stages import LABELS, NAMES, OTHERS, WORKERS
+from tasks.crowd.aggregate.stages import NAMES, OTHERS
+from tasks.crowd.aggregate.tables import LABELS, WORKERS
 from tasks.crowd.read import known_labels
 from tasks.records import BadInput
 from tasks.run.expectations import frame_of, validate

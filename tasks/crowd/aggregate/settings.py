@@ -55,7 +55,8 @@ class AggregateSettings(AnswersSettings):
 
     # --- output
     output: Annotated[str, Field(json_schema_extra=_OUTPUT)] = ""
-    """File for the labels besides the run's own; workers.csv is written into the same folder."""
+    """File for the labels besides the run's own; workers.csv is written into the same folder. Both may be there from an earlier run, and
+    are then written anew; no other file is overwritten."""
 
     @property
     def of_numbers(self) -> bool:

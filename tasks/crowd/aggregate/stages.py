@@ -10,6 +10,14 @@ from typing import Any
 import numpy as np
 
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.crowd.aggregate.tables import (
+    LABEL_HEAD,
+    LABELS,
+    NUMBER_HEAD,
+    NUMBER_WORKER_HEAD,
+    WORKER_HEAD,
+    WORKERS,
+)
 from tasks.crowd.answers import Answers, Numbers, answers_of, in_order, numbers_of
 from tasks.crowd.read import known_labels, read_table
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
@@ -37,7 +45,7 @@ Facts = dict[str, Any]
 
 CODES, NAMES = "stages/answers.npy", "stages/names.json"
 POSTERIOR = "stages/posterior.npy"
-LABELS, WORKERS, PAIRS = "labels.csv", "workers.csv", "pairs.csv"
+PAIRS = "pairs.csv"
 OTHERS, REJECTS = "stages/others.json", "rejected.parquet"
 
 QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "cvb", "pm", "catd")
@@ -130,14 +138,8 @@ def _infer_labels(run: Path, settings: AggregateSettings) -> Facts:
         found = _inferred(settings.method, settings, answers.take(~left_out[answers.worker]), golden)
     best, confidence = found.best, found.confidence
     names = np.asarray(answers.labels, dtype=object)
-    write_csv(
-        run / LABELS, ["task", "label", "confidence"], _label_rows(answers.tasks, names[best], confidence)
-    )
-    write_csv(
-        run / WORKERS,
-        ["worker", "answers", "quality", "agreement", "spammer", "right", "of", "upper_bound", "left_out"],
-        _worker_rows(answers, found, record, left_out),
-    )
+    write_csv(run / LABELS, LABEL_HEAD, _label_rows(answers.tasks, names[best], confidence))
+    write_csv(run / WORKERS, WORKER_HEAD, _worker_rows(answers, found, record, left_out))
     save_array(run / POSTERIOR, found.posterior)
     _write_pairs(run / PAIRS, answers)
     files = [LABELS, WORKERS, PAIRS, POSTERIOR]
@@ -165,7 +167,7 @@ def _infer_numbers(run: Path, settings: AggregateSettings) -> Facts:
     spread = float(np.sqrt(np.mean((answers.value - found.value[answers.task]) ** 2)))
     write_csv(
         run / LABELS,
-        ["task", "label", "confidence", "standard_error"],
+        NUMBER_HEAD,
         (
             [task, f"{value:.10g}", f"{within(error, spread):.6f}", "" if np.isnan(error) else f"{error:.6g}"]
             for task, value, error in zip(
@@ -175,7 +177,7 @@ def _infer_numbers(run: Path, settings: AggregateSettings) -> Facts:
     )
     write_csv(
         run / WORKERS,
-        ["worker", "answers", "error", "weight"],
+        NUMBER_WORKER_HEAD,
         (
             [worker, given, f"{error:.6g}", f"{weight:.6g}"]
             for worker, given, error, weight in zip(
