@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from upath import UPath
 
+from tasks.corpus.formats_csv import HEAD, form_of
 from tasks.records import BadInput
 
 Record = dict[str, Any]
@@ -191,36 +192,46 @@ def _json_line(line: bytes) -> Record | Broken:
 
 def _delimited(path: UPath) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
-    delimiter = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    is_tsv = path.name.lower().removesuffix(".gz").endswith(".tsv")
     with opened(path) as file:
-        # Undecodable bytes survive as surrogates, so that one bad row costs that row and not the file.
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        header: list[str] = []
-        while True:
-            began = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                # Beyond its own line a row has swallowed others, nobody knows how many.
-                if not header or reader.line_num > began or "end of data" in str(error):
-                    raise BadInput(
-                        f"{path}:{began}: broken CSV: {error} (by line {reader.line_num}); "
-                        "mend the quotes of the row that begins here"
-                    ) from None
-                yield began, Broken("broken CSV", str(error))
-                continue
-            if cells is None:
-                return
-            if not header:
-                header = cells
-            elif len(cells) > len(header):
-                detail = f"more cells than the {len(header)} of the header"
-                yield reader.line_num, Broken("broken CSV", detail)
-            elif any(_UNDECODABLE.search(cell) for cell in cells):
-                yield reader.line_num, Broken("binary", "not UTF-8")
-            elif cells:
-                yield reader.line_num, dict(zip(header, cells, strict=False))
+        form = form_of(file.read(HEAD), "\t" if is_tsv else "")
+    with opened(path) as file:
+        text = io.TextIOWrapper(file, encoding=form.encoding, errors=form.errors, newline="")
+        try:
+            yield from _cells(path, csv.reader(text, delimiter=form.delimiter, strict=True))
+        except UnicodeDecodeError:
+            raise BadInput(f"{path}: damaged UTF-16; save it as “CSV UTF-8”") from None
+
+
+def _cells(path: UPath, reader: Any) -> Iterator[Row]:
+    """The rows of a `csv.reader` by the heading that is its first one."""
+    header: list[str] = []
+    while True:
+        began = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            # Beyond its own line a row has swallowed others, nobody knows how many.
+            if not header or reader.line_num > began or "end of data" in str(error):
+                raise BadInput(
+                    f"{path}:{began}: broken CSV: {error} (by line {reader.line_num}); "
+                    "mend the quotes of the row that begins here"
+                ) from None
+            yield began, Broken("broken CSV", str(error))
+            continue
+        if cells is None:
+            return
+        if not header:
+            if any("\0" in cell for cell in cells):
+                raise BadInput(f"{path}: not UTF-8; save it as “CSV UTF-8”")
+            header = cells
+        elif len(cells) > len(header):
+            detail = f"more cells than the {len(header)} of the header"
+            yield reader.line_num, Broken("broken CSV", detail)
+        elif any(_UNDECODABLE.search(cell) for cell in cells):
+            yield reader.line_num, Broken("binary", "not UTF-8; save the file as “CSV UTF-8”")
+        elif cells:
+            yield reader.line_num, dict(zip(header, cells, strict=False))
 
 
 def _parquet(path: UPath) -> Iterator[Row]:
