@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ class Labelled:
 
     Args:
         rows: their places in the file, from 0, int64 (n,).
+        places: the same for messages, as name:line.
         labels: given.
         texts: of each row; empty where there are numbers.
         values: numbers of each row, float64 (n, d); d = 0 where there are texts.
@@ -57,6 +58,7 @@ class Labelled:
     """
 
     rows: np.ndarray
+    places: list[str]
     labels: list[str]
     texts: list[str]
     values: np.ndarray
@@ -69,10 +71,11 @@ class Labelled:
         """What tells a row from others, its label left out."""
         return self.texts or [value.tobytes() for value in self.values]
 
-    def take(self, places: Sequence[int]) -> Labelled:
-        texts = [self.texts[place] for place in places] if self.texts else []
-        labels = [self.labels[place] for place in places]
-        return Labelled(self.rows[places], labels, texts, self.values[places], self.rejected)
+    def take(self, chosen: Sequence[int]) -> Labelled:
+        """Some of the rows, by their numbers."""
+        texts = [self.texts[row] for row in chosen] if self.texts else []
+        places, labels = ([column[row] for row in chosen] for column in (self.places, self.labels))
+        return Labelled(self.rows[chosen], places, labels, texts, self.values[chosen], self.rejected)
 
 
 def columns_of(
@@ -126,11 +129,12 @@ def read_labelled(name: str, columns: Columns, flag: str) -> Labelled:
         BadInput: none can be used.
     """
     rows: list[int] = []
+    places: list[str] = []
     labels: list[str] = []
     texts: list[str] = []
     values: list[list[float]] = []
     rejected: list[Reject] = []
-    for place, number, record in _records(name):
+    for row, (number, record) in enumerate(read_records(path_of(name))):
         try:
             label, text, value = _parts(record, columns)
             if values and len(value) != len(values[0]):
@@ -139,7 +143,8 @@ def read_labelled(name: str, columns: Columns, flag: str) -> Labelled:
             reason, _, detail = str(error).partition(": ")
             rejected.append(Reject(f"read {flag.lstrip('-')}", reason, f"{name}:{number}", detail))
             continue
-        rows.append(place)
+        rows.append(row)
+        places.append(f"{name}:{number}")
         labels.append(label)
         texts += [text] if columns.text else []
         values.append(value)
@@ -148,12 +153,7 @@ def read_labelled(name: str, columns: Columns, flag: str) -> Labelled:
         said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
         raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
     numbers = np.array(values, np.float64).reshape(len(rows), len(values[0]))
-    return Labelled(np.array(rows, np.int64), labels, texts, numbers, rejected)
-
-
-def _records(name: str) -> Iterator[tuple[int, int, Record | Broken]]:
-    for place, (number, record) in enumerate(read_records(path_of(name))):
-        yield place, number, record
+    return Labelled(np.array(rows, np.int64), places, labels, texts, numbers, rejected)
 
 
 def _parts(record: Record | Broken, columns: Columns) -> tuple[str, str, list[float]]:

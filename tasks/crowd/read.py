@@ -26,14 +26,21 @@ class Table:
 
     Args:
         columns: of equal length, in the order that they were asked for.
+        lines: where each row stands in the file, from 1.
         rejected: the other rows, with the reason.
     """
 
+    name: str
     columns: list[list[str]]
+    lines: list[int]
     rejected: list[Reject]
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self.lines)
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages."""
+        return f"{self.name}:{self.lines[row]}"
 
 
 def check_table(name: str, columns: Mapping[str, str], flag: str) -> None:
@@ -75,6 +82,7 @@ def read_table(name: str, columns: Sequence[str], flag: str, optional: Sequence[
         BadInput: the file is damaged as a whole, or no row has all columns.
     """
     found: list[list[str]] = [[] for _ in (*columns, *optional)]
+    lines: list[int] = []
     rejected: list[Reject] = []
     known: dict[str, str] = {}  # one string for each name, however many rows have it
     stage = f"read {flag.lstrip('-')}"
@@ -89,11 +97,12 @@ def read_table(name: str, columns: Sequence[str], flag: str, optional: Sequence[
         cells += [cell_text(record.get(column)) for column in optional]
         for column, cell in zip(found, cells, strict=True):
             column.append(known.setdefault(cell, cell))
-    if not found[0]:
+        lines.append(number)
+    if not lines:
         reasons = Counter(reject.reason for reject in rejected).most_common(1)
         said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
         raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
-    return Table(found, rejected)
+    return Table(name, found, lines, rejected)
 
 
 def known_labels(name: str, task: str, flag: str) -> dict[str, str]:

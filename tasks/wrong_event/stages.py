@@ -202,8 +202,8 @@ def _unseen(test: Labelled, data: Labelled, classes: list[str], name: str) -> tu
             f"--test {name}: every row stands in the data too, or has a label that the data do not have"
         )
     dropped = [
-        Reject("read test", reason, f"{name}, row {row}")
-        for row, reason in zip(test.rows.tolist(), reasons, strict=True)
+        Reject("read test", reason, place)
+        for place, reason in zip(test.places, reasons, strict=True)
         if reason
     ]
     return test.take(kept), dropped

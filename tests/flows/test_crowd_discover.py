@@ -47,7 +47,12 @@ def test_answers_are_folded_counted_and_estimated(prefect_server, make, answers,
     assert sum(int(row["workers"]) for row in rows) == summary["answers"]
     gold = next(row for row in rows if "gold" in row["entity"].casefold())
     assert (gold["times"], gold["workers"], gold["spellings"]) == ("2", "1", "2")
-    assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["no letter in it"]
+    (rejected,) = read_rows(run / "rejected.parquet")
+    lines = Path(answers).read_text().splitlines()
+    assert (rejected["reason"], rejected["id"]) == (
+        "no letter in it",
+        f"{answers}:{lines.index('w1,?!') + 1}",
+    )
     assert 55 < summary["number"] < 75
     assert summary["coverage"] == pytest.approx(1 - summary["named_once"] / summary["answers"], abs=0.01)
     curve = read_rows_of(run / "curve.csv")
@@ -95,12 +100,15 @@ def test_people_fill_in_rounds_until_enough_is_known(prefect_server, make, tmp_p
         for at, row in enumerate(rows):
             row.update(worker=f"w{number}{at // 3}", entity=colours[(at + number) % 5])
         rows.append({**rows[0], "worker": f"w{number}9", "entity": "blue"})  # somebody had more to say
+        rows.append({**rows[0], "worker": f"w{number}9", "entity": "?"})
         written(path, list(rows[0]), [list(row.values()) for row in rows])
         if number == 1:
             with pytest.raises(Stopped, match="rounds/002"):
                 discover(again)
     summary = discover(again)
-    assert (summary["asked"], summary["entities"]) == (26, 4)
+    assert (summary["asked"], summary["entities"]) == (28, 4)
+    rejected = [row["id"] for row in read_rows(tmp_path / "crowd-discover/r/rejected.parquet")]
+    assert rejected == ["rounds/001/answers.csv:15", "rounds/002/answers.csv:15"]
     assert summary["stopped_because"] == "60% of the answers are surely known"
 
 

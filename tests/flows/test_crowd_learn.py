@@ -63,8 +63,11 @@ def test_a_model_is_learnt_and_predicts_what_nobody_answered(prefect_server, giv
     assert not list(run.rglob("*.pkl"))
     workers = {row["worker"]: float(row["quality"]) for row in finish.read_csv(run / "workers.csv")}
     assert min(workers, key=lambda name: workers[name]) == "w0"
-    reasons = [row["reason"] for row in read_rows(run / "rejected.parquet")]
-    assert reasons == ["task was there before", "no such item"]
+    rejected = [(row["reason"], row["id"]) for row in read_rows(run / "rejected.parquet")]
+    assert rejected == [
+        ("task was there before", f"{given['items']}:72"),
+        ("no such item", f"{given['answers']}:152"),
+    ]
     page = (run / "report.html").read_text()
     assert "<script>x" not in page
     assert "<i>0</i>" not in page

@@ -192,7 +192,10 @@ def test_rows_that_cannot_be_used_are_rejected_with_the_reason(prefect_server, m
         ("not a number", "124"),
         ("not a number", "125"),
     ]
-    assert [row["reason"] for row in rejected[4:]] == ["stands in the data too", "no class of the data"]
+    assert [(row["reason"], row["id"]) for row in rejected[4:]] == [
+        ("stands in the data too", f"{test}:2"),
+        ("no class of the data", f"{test}:3"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ ENTITIES, CURVE, SIMILAR, REJECTS = "entities.csv", "curve.csv", "similar.csv", 
 PAGES = "expectations"
 
 _POINTS = 60  # of the curve
+_Said = tuple[str, str, str]  # worker, what they name, where it stands
 _HEAD = (QUESTION, "ask", "worker", "entity")
 _CURVE_HEAD = (
     "answers",
@@ -193,11 +195,11 @@ def shown(summary: Facts) -> list[list[str]]:
 
 
 def _ask(
-    run: Path, settings: DiscoverSettings, folding: Folding, rows: list[tuple[str, str]]
-) -> tuple[list[tuple[str, str]], str]:
-    given = len(rows)
-    rows = rows + [(row["worker"], _plain(row["entity"])) for _, filled in rounds_done(run) for row in filled]
+    run: Path, settings: DiscoverSettings, folding: Folding, given: list[_Said]
+) -> tuple[list[_Said], str]:
+    rounds = [filled for _, filled in rounds_done(run)]
     while True:
+        rows = [*given, *chain.from_iterable(map(_said, rounds, count(1)))]
         why = ""
         if rows:
             workers, keys, _ = _folded(rows, folding, [])
@@ -207,21 +209,28 @@ def _ask(
             why = settings.stop.why(found)
             said = f"{len(rows):,} answers, {found.entities:,} entities, coverage {found.coverage:.3f}"
             terminal.current().note(f"{said} ({found.coverage_low:.3f} to {found.coverage_high:.3f})")
-        if why or len(rows) - given >= settings.most_answers:
+        left = settings.most_answers - (len(rows) - len(given))
+        if why or left <= 0:
             return rows, why or "as many answers as may be asked for"
-        count = min(settings.batch, settings.most_answers - (len(rows) - given))
-        rows += _round(run, settings, count)
+        rounds.append(_round(run, settings, min(settings.batch, left)))
 
 
-def _round(run: Path, settings: DiscoverSettings, count: int) -> list[tuple[str, str]]:
+def _round(run: Path, settings: DiscoverSettings, size: int) -> list[Row]:
     ask = f"Name one of the {settings.topic}" if settings.topic else "Name one"
 
     def make() -> tuple[Any, Iterable[list[Any]]]:
-        return {"rows": count}, ([number, ask, "", ""] for number in range(1, count + 1))
+        return {"rows": size}, ([number, ask, "", ""] for number in range(1, size + 1))
 
     how = "write who answers (worker) and what they name (entity), and add rows if there are more"
-    _, rows = round_of(run, _HEAD, make, _is_answered, how)
-    return [(row["worker"], _plain(row["entity"])) for row in rows]
+    return round_of(run, _HEAD, make, _is_answered, how)[1]
+
+
+def _said(filled: Iterable[Row], number: int) -> list[_Said]:
+    """The answers of a round, which stand below a heading."""
+    return [
+        (row["worker"], _plain(row["entity"]), f"rounds/{number:03d}/answers.csv:{line}")
+        for line, row in enumerate(filled, start=2)
+    ]
 
 
 def _is_answered(row: Row, place: str) -> bool:
@@ -234,9 +243,9 @@ def _plain(name: str) -> str:
     return name.removeprefix("'")
 
 
-def _given(settings: DiscoverSettings) -> tuple[list[tuple[str, str]], list[Reject]]:
+def _given(settings: DiscoverSettings) -> tuple[list[_Said], list[Reject]]:
     table = read_table(settings.answers, [settings.worker, settings.entity], "--answers")
-    return list(zip(*table.columns, strict=True)), list(table.rejected)
+    return list(zip(*table.columns, map(table.place, range(len(table))), strict=True)), list(table.rejected)
 
 
 def _folding(settings: DiscoverSettings) -> Folding:
@@ -246,13 +255,13 @@ def _folding(settings: DiscoverSettings) -> Folding:
 
 
 def _folded(
-    rows: Iterable[tuple[str, str]], folding: Folding, rejected: list[Reject]
+    rows: Iterable[_Said], folding: Folding, rejected: list[Reject]
 ) -> tuple[list[str], list[str], list[str]]:
     workers, keys, names = [], [], []
-    for number, (worker, name) in enumerate(rows, start=1):
+    for worker, name, place in rows:
         key = folding(name)
         if not key:
-            rejected.append(Reject("fold names", "no letter in it", f"answer {number}", name[:200]))
+            rejected.append(Reject("fold names", "no letter in it", place, name[:200]))
             continue
         workers.append(worker)
         keys.append(key)

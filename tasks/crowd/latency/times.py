@@ -46,7 +46,7 @@ def read_times(name: str) -> Times:
         Reject(
             "read times",
             "no time" if np.isnan(finished[row] - started[row]) else "does not end after it begins",
-            worker[row],
+            table.place(row),
             f"{begun[row]} to {ended[row]}",
         )
         for row in np.flatnonzero(~good).tolist()

@@ -21,7 +21,7 @@ from tasks.crowd.learn.network import training_for
 from tasks.crowd.learn.prior import read_prior
 from tasks.crowd.learn.problem import Learned, Problem
 from tasks.crowd.learn.settings import CrowdLearningSettings, LearnSettings
-from tasks.crowd.read import read_table
+from tasks.crowd.read import Table, read_table
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
@@ -45,9 +45,9 @@ def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
     """Items and the answers to them, as codes; what cannot be used is rejected."""
     columns = item_columns(settings)
     items = read_labelled(settings.items, columns, "--items")
-    items, twice = _once(items, settings.items)
+    items, twice = _once(items)
     table = read_table(settings.answers, [settings.task, settings.worker, settings.label], "--answers")
-    answers, place, unknown = _of_items(table.columns, items.labels, settings)
+    answers, place, unknown = _of_items(table, items.labels, settings)
     texts: list[str] | list[None] = items.texts or [None] * len(items)
     rows = zip(items.labels, texts, strict=True)
     write_table(run / ITEMS, ({"task": task, "text": text} for task, text in rows), _ITEMS)
@@ -149,29 +149,31 @@ def _training(settings: CrowdLearningSettings, rows: int) -> Training:
     return training_for(rows, settings.epochs, settings.learning_rate, settings.batch)
 
 
-def _once(items: Labelled, name: str) -> tuple[Labelled, list[Reject]]:
+def _once(items: Labelled) -> tuple[Labelled, list[Reject]]:
     """Items whose task has not come before, and what became of the others."""
     first = np.sort(np.unique(np.array(items.labels, dtype=object), return_index=True)[1])
     repeated = np.setdiff1d(np.arange(len(items)), first).tolist()
     rejected = [
-        Reject("read items", "task was there before", f"{name}, row {items.rows[at]}") for at in repeated
+        Reject("read items", "task was there before", items.places[at], items.labels[at][:200])
+        for at in repeated
     ]
     return items.take(first.tolist()), rejected
 
 
 def _of_items(
-    columns: list[list[str]], items: list[str], settings: CrowdLearningSettings
+    table: Table, items: list[str], settings: CrowdLearningSettings
 ) -> tuple[Answers, np.ndarray, list[Reject]]:
     """The answers to these items, the place of each answered one, and what became of the other answers."""
-    task, worker, label = columns
+    task, worker, label = table.columns
     known = codes_of(task, items) >= 0
     if not known.any():
         raise BadInput(f"--answers {settings.answers}: none is of an item in {settings.items}; check --task")
     rejected = [
-        Reject("read answers", "no such item", task[row][:200]) for row in np.flatnonzero(~known).tolist()
+        Reject("read answers", "no such item", table.place(row), task[row][:200])
+        for row in np.flatnonzero(~known).tolist()
     ]
     task, worker, label = (
-        [one for one, used in zip(column, known, strict=True) if used] for column in columns
+        [one for one, used in zip(column, known, strict=True) if used] for column in table.columns
     )
     labels = in_order(list(dict.fromkeys(label)))
     if len(labels) < 2:

@@ -27,10 +27,10 @@ def test_rows_that_are_no_times_are_left_out_with_a_reason(tmp_path: Path) -> No
     times = read_times(str(path))
     assert times.worker == ["a", "a"]
     assert times.seconds.tolist() == [10, 5]
-    assert sorted(one.reason for one in times.rejected) == [
-        "does not end after it begins",
-        "no time",
-        "no worker",
+    assert sorted((one.id, one.reason) for one in times.rejected) == [
+        (f"{path}:3", "does not end after it begins"),
+        (f"{path}:4", "no time"),
+        (f"{path}:5", "no worker"),
     ]
     path.write_text("worker,started,finished\na,soon,later\n", encoding="utf-8")
     with pytest.raises(BadInput, match="no row has a time"):
