@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from tasks.corpus.formats import (
     reader_of,
 )
 from tasks.records import BadInput, Reject
+
+Shapes = tuple[tuple[int, ...], ...]
+"""Of each column of numbers; () of one that holds single numbers."""
 
 _MISSING = frozenset({"", "nan"})  # "none" may be a class, and an answer
 
@@ -54,6 +57,7 @@ class Labelled:
         labels: given.
         texts: of each row; empty where there are numbers.
         values: numbers of each row, float64 (n, d); d = 0 where there are texts.
+        shapes: of the columns that they are from.
         rejected: rows that cannot be used, with the reason.
     """
 
@@ -62,6 +66,7 @@ class Labelled:
     labels: list[str]
     texts: list[str]
     values: np.ndarray
+    shapes: Shapes
     rejected: list[Reject]
 
     def __len__(self) -> int:
@@ -75,7 +80,14 @@ class Labelled:
         """Some of the rows, by their numbers."""
         texts = [self.texts[row] for row in chosen] if self.texts else []
         places, labels = ([column[row] for row in chosen] for column in (self.places, self.labels))
-        return Labelled(self.rows[chosen], places, labels, texts, self.values[chosen], self.rejected)
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            places=places,
+            labels=labels,
+            texts=texts,
+            values=self.values[chosen],
+        )
 
 
 def columns_of(
@@ -122,41 +134,58 @@ def columns_of(
     return found
 
 
-def read_labelled(name: str, columns: Columns, flag: str) -> Labelled:
+def read_labelled(name: str, columns: Columns, flag: str, shapes: Shapes | None = None) -> Labelled:
     """The rows of a file that have a label and all of what they are classified by.
+
+    Args:
+        shapes: that the columns of numbers must have; by default those of most rows.
 
     Raises:
         BadInput: none can be used.
     """
-    rows: list[int] = []
-    places: list[str] = []
-    labels: list[str] = []
-    texts: list[str] = []
-    values: list[list[float]] = []
-    rejected: list[Reject] = []
+    found: list[tuple[int, str, _Parts]] = []
+    rejected: dict[int, Reject] = {}
+    stage = f"read {flag.lstrip('-')}"
     for row, (number, record) in enumerate(read_records(path_of(name))):
+        place = f"{name}:{number}"
         try:
-            label, text, value = _parts(record, columns)
-            if values and len(value) != len(values[0]):
-                raise ValueError(f"another size: {len(value)} numbers, {len(values[0])} in the rows before")
+            found.append((row, place, _parts(record, columns)))
         except ValueError as error:
             reason, _, detail = str(error).partition(": ")
-            rejected.append(Reject(f"read {flag.lstrip('-')}", reason, f"{name}:{number}", detail))
-            continue
-        rows.append(row)
-        places.append(f"{name}:{number}")
-        labels.append(label)
-        texts += [text] if columns.text else []
-        values.append(value)
-    if not rows:
-        reasons = Counter(reject.reason for reject in rejected).most_common(1)
+            rejected[row] = Reject(stage, reason, place, detail)
+    if shapes is None and found:
+        shapes = Counter(parts.shapes for _, _, parts in found).most_common(1)[0][0]
+    for row, place, parts in found:
+        for column, own, usual in zip(columns.features, parts.shapes, shapes or (), strict=True):
+            if own != usual:
+                detail = f"{column} is {_size(own)}, not {_size(usual)}"
+                rejected[row] = Reject(stage, "another shape", place, detail)
+    kept = [one for one in found if one[0] not in rejected]
+    if not kept:
+        reasons = Counter(reject.reason for reject in rejected.values()).most_common(1)
         said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
         raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
-    numbers = np.array(values, np.float64).reshape(len(rows), len(values[0]))
-    return Labelled(np.array(rows, np.int64), places, labels, texts, numbers, rejected)
+    rows, places, parts_of = zip(*kept, strict=True)
+    return Labelled(
+        np.array(rows, np.int64),
+        list(places),
+        [parts.label for parts in parts_of],
+        [parts.text for parts in parts_of] if columns.text else [],
+        np.array([parts.numbers for parts in parts_of], np.float64).reshape(len(kept), -1),
+        shapes or (),
+        [rejected[row] for row in sorted(rejected)],
+    )
 
 
-def _parts(record: Record | Broken, columns: Columns) -> tuple[str, str, list[float]]:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    label: str
+    text: str
+    numbers: list[float]
+    shapes: Shapes
+
+
+def _parts(record: Record | Broken, columns: Columns) -> _Parts:
     """Label, text and numbers of a record.
 
     Raises:
@@ -167,16 +196,12 @@ def _parts(record: Record | Broken, columns: Columns) -> tuple[str, str, list[fl
     label = _text(record.get(columns.label))
     if not label:
         raise ValueError(f"no {columns.what}: {columns.label} is empty")
-    if columns.text:
-        text = _text(record.get(columns.text))
-        if not text:
-            raise ValueError(f"no text: {columns.text} is empty")
-        return label, text, []
-    return (
-        label,
-        "",
-        [number for column in columns.features for number in _numbers(record.get(column), column)],
-    )
+    text = _text(record.get(columns.text)) if columns.text else ""
+    if columns.text and not text:
+        raise ValueError(f"no text: {columns.text} is empty")
+    cells = [(record.get(column), column) for column in columns.features]
+    numbers = [number for cell in cells for number in _numbers(*cell)]
+    return _Parts(label, text, numbers, tuple(_shape(*cell) for cell in cells))
 
 
 def _text(value: Any) -> str:
@@ -190,6 +215,23 @@ def _numbers(value: Any, column: str) -> list[float]:
     if isinstance(value, list):
         return [number for inner in value for number in _numbers(inner, column)]
     return [_number(value, column)]
+
+
+def _shape(value: Any, column: str) -> tuple[int, ...]:
+    """Of an array; () of a single number."""
+    if not isinstance(value, list):
+        return ()
+    try:
+        shape = np.shape(value)
+    except ValueError:
+        raise ValueError(f"not an array: parts of {column} differ in length") from None
+    if 0 in shape:
+        raise ValueError(f"not a number: {column} is (empty)")
+    return shape
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"an array of {' x '.join(map(str, shape))}" if shape else "a number"
 
 
 def _number(value: Any, column: str) -> float:

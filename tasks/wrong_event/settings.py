@@ -30,7 +30,7 @@ class WrongEventSettings(TinyStudentSettings):
 
     features: Annotated[list[str], Field(json_schema_extra=_DATA)] = []
     """Columns of numbers to classify by, A,B,...; without a text, by default all but the label. A cell may hold an array, as of
-    an image's pixels (Parquet, JSON)."""
+    an image's pixels (Parquet, JSON); rows of another shape than most are rejected."""
 
     test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Rows with right labels that judge the result; those that stand in the data too are left out."""

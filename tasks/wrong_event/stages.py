@@ -63,7 +63,7 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     write_json(run / CLASSES, classes)
     judging = 0
     if settings.test:
-        test = read_labelled(settings.test, columns, "--test")
+        test = read_labelled(settings.test, columns, "--test", data.shapes)
         test, dropped = _unseen(test, data, classes, settings.test)
         rejected += [*test.rejected, *dropped]
         _save(run / TEST, run / TEST_VALUES, test, classes)

@@ -242,6 +242,20 @@ def test_labels_that_are_all_alike_or_all_different_leave_no_run(prefect_server,
 
 
 @pytest.mark.server
+def test_a_test_of_another_shape_leaves_no_run(prefect_server, make, tmp_path):
+    from flows.wrong_event import wrong_event
+    from tasks.records import BadInput
+
+    for name, size in (("data", 3), ("test", 2)):
+        rows = [{"e": [row % 2] * size, "colour": "ab"[row % 2]} for row in range(10)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {name: str(tmp_path / f"{name}.jsonl") for name in ("data", "test")}
+    with pytest.raises(BadInput, match=r"--test .*no row can be used: 10 of 10 another shape"):
+        wrong_event(make("r", **given))
+    assert not (tmp_path / "wrong_event/r").exists()
+
+
+@pytest.mark.server
 def test_pairs_whose_answers_are_doubted_are_left_out_of_the_clean_ones(prefect_server, make, tmp_path):
     from flows.wrong_event import shown, wrong_event
 

@@ -12,13 +12,18 @@ from tasks.classify.table import columns_of, read_labelled
 from tasks.records import BadInput
 
 
-def test_arrays_are_flattened_and_those_of_another_size_rejected(tmp_path: Path) -> None:
+def test_arrays_are_flattened_and_those_of_another_shape_rejected(tmp_path: Path) -> None:
+    """Also where the first row is one of them, and where the numbers are as many."""
     image = [[0, 1], [2, 3]]
     rows = [
+        {"image": [0, 1, 2, 3], "weight": 4, "kind": "a"},
         {"image": image, "weight": 5, "kind": "a"},
         {"image": image, "weight": "6.5", "kind": 1.0},
         {"image": [[1]], "weight": 1, "kind": "a"},
         {"image": [[0, 1], [2, "x"]], "weight": 1, "kind": "a"},
+        {"image": [[0, 1], [2]], "weight": 1, "kind": "a"},
+        {"image": [], "weight": 1, "kind": "a"},
+        {"image": 7, "weight": 1, "kind": "a"},
     ]
     path = tmp_path / "images.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -27,9 +32,14 @@ def test_arrays_are_flattened_and_those_of_another_size_rejected(tmp_path: Path)
     found = read_labelled(str(path), columns, "--data")
     assert found.labels == ["a", "1"]
     assert found.values.tolist() == [[0, 1, 2, 3, 5], [0, 1, 2, 3, 6.5]]
-    assert [(reject.reason, reject.detail) for reject in found.rejected] == [
-        ("another size", "2 numbers, 5 in the rows before"),
-        ("not a number", "image is x"),
+    assert found.rows.tolist() == [1, 2]
+    assert [(reject.reason, reject.id, reject.detail) for reject in found.rejected] == [
+        ("another shape", f"{path}:1", "image is an array of 4, not an array of 2 x 2"),
+        ("another shape", f"{path}:4", "image is an array of 1 x 1, not an array of 2 x 2"),
+        ("not a number", f"{path}:5", "image is x"),
+        ("not an array", f"{path}:6", "parts of image differ in length"),
+        ("not a number", f"{path}:7", "image is (empty)"),
+        ("another shape", f"{path}:8", "image is a number, not an array of 2 x 2"),
     ]
 
 

@@ -31,7 +31,7 @@ class CrowdLearningSettings(AnswersSettings):
 
     features: Annotated[list[str], Field(json_schema_extra=_ITEMS)] = []
     """Columns of numbers to classify by, A,B,...; without a text, by default all but the task. A cell may hold an array, as an
-    embedding does (Parquet, JSON)."""
+    embedding does (Parquet, JSON); rows of another shape than most are rejected."""
 
     # --- answers
     worker_prior: Annotated[str, Field(json_schema_extra=ANSWERS)] = ""
