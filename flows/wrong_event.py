@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
+from tasks.corpus.rows import tell_rejected
 from tasks.run import artifacts, terminal
 from tasks.run.folder import named, open_run
 from tasks.run.stages import Facts, Stage, run_label, timed
@@ -49,6 +50,7 @@ def wrong_event(settings: WrongEventSettings) -> Facts:
         write_report(run, settings, summary)
         artifacts.figures_table("wrong-event-result", shown(summary), "What is doubted")
         shutil.rmtree(run / stages.CHECKPOINTS, ignore_errors=True)
+        tell_rejected(run)
         return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
+from tasks.corpus.rows import tell_rejected
 from tasks.crowd.aggregate import judge, report, stages
 from tasks.crowd.aggregate.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.aggregate.settings import AggregateSettings
@@ -40,6 +41,7 @@ def aggregate(settings: AggregateSettings) -> Facts:
         report.write_report(run, settings, summary)
         judge.publish(run, settings)
         artifacts.figures_table(f"{FLOW}-result", shown(summary), "What was inferred")
+        tell_rejected(run)
         return summary
 
 

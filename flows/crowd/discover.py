@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
+from tasks.corpus.rows import tell_rejected
 from tasks.crowd.discover import report, stages
 from tasks.crowd.discover.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.discover.settings import DiscoverSettings
@@ -37,6 +38,7 @@ def discover(settings: DiscoverSettings) -> Facts:
         write_json(run / "summary.json", summary)
         report.write_report(run, settings, summary)
         artifacts.figures_table(f"{FLOW}-result", shown(summary), "What was collected")
+        tell_rejected(run)
         return summary
 
 

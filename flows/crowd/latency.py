@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
+from tasks.corpus.rows import tell_rejected
 from tasks.crowd.latency import report, stages
 from tasks.crowd.latency.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.latency.settings import LatencySettings
@@ -34,6 +35,7 @@ def latency(settings: LatencySettings) -> Facts:
         write_json(run / "summary.json", summary)
         report.write_report(run, settings, summary)
         artifacts.figures_table(f"{FLOW}-result", shown(summary), "When it will be done")
+        tell_rejected(run)
         return summary
 
 

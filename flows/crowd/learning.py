@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import runtime
 
+from tasks.corpus.rows import tell_rejected
 from tasks.crowd.learn import finish, report, stages
 from tasks.crowd.learn.check import check_inputs, input_fingerprints
 from tasks.crowd.learn.settings import CrowdLearningSettings
@@ -42,4 +43,5 @@ def from_answers(settings: CrowdLearningSettings, described: str) -> Facts:
         write_json(run / "summary.json", summary)
         report.write_report(run, settings, summary)
         artifacts.figures_table(f"{flow}-result", finish.shown(summary), described)
+        tell_rejected(run)
         return summary

@@ -14,12 +14,11 @@ from tasks.corpus.formats import (
     Broken,
     Record,
     cell_text,
-    first_records,
     listed,
     path_of,
     read_records,
-    reader_of,
 )
+from tasks.corpus.rows import check_usable, column_names
 from tasks.records import BadInput, Reject
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -109,17 +108,9 @@ def columns_of(
     Raises:
         BadInput: no such file or column, or nothing to classify by.
     """
-    path = path_of(name)
-    if not path.exists():
-        raise BadInput(f"{flag} {name}: no such file")
-    if path.is_dir() or reader_of(path) is None:
-        raise BadInput(f"{flag} {name}: give a file of JSON lines, CSV or Parquet")
-    first = next(first_records(path, 1), None)
-    if first is None:
-        raise BadInput(f"{flag} {name}: no rows in it")
+    known = column_names(name, flag)
     if text and features:
         raise BadInput("--text and --features: give one of them")
-    known = [str(column) for column in first]
     numbers = () if text else tuple(features or [one for one in known if one != label])
     found = Columns(label, text, numbers, what)
     wanted_by = zip((*options, "--features"), ([label], [text] if text else [], features), strict=True)
@@ -134,14 +125,17 @@ def columns_of(
     return found
 
 
-def read_labelled(name: str, columns: Columns, flag: str, shapes: Shapes | None = None) -> Labelled:
+def read_labelled(
+    name: str, columns: Columns, flag: str, shapes: Shapes | None = None, max_broken: float = 1.0
+) -> Labelled:
     """The rows of a file that have a label and all of what they are classified by.
 
     Args:
         shapes: that the columns of numbers must have; by default those of most rows.
+        max_broken: share of the rows that may be unusable.
 
     Raises:
-        BadInput: none can be used.
+        BadInput: none can be used, or more than `max_broken` cannot.
     """
     found: list[tuple[int, str, _Parts]] = []
     rejected: dict[int, Reject] = {}
@@ -161,10 +155,8 @@ def read_labelled(name: str, columns: Columns, flag: str, shapes: Shapes | None 
                 detail = f"{column} is {_size(own)}, not {_size(usual)}"
                 rejected[row] = Reject(stage, "another shape", place, detail)
     kept = [one for one in found if one[0] not in rejected]
-    if not kept:
-        reasons = Counter(reject.reason for reject in rejected.values()).most_common(1)
-        said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
-        raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
+    in_order = [rejected[row] for row in sorted(rejected)]
+    check_usable(in_order, len(kept), max_broken, flag, name)
     rows, places, parts_of = zip(*kept, strict=True)
     return Labelled(
         np.array(rows, np.int64),
@@ -173,7 +165,7 @@ def read_labelled(name: str, columns: Columns, flag: str, shapes: Shapes | None 
         [parts.text for parts in parts_of] if columns.text else [],
         np.array([parts.numbers for parts in parts_of], np.float64).reshape(len(kept), -1),
         shapes or (),
-        [rejected[row] for row in sorted(rejected)],
+        in_order,
     )
 
 

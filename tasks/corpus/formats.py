@@ -301,7 +301,7 @@ def whole_records(name: str) -> Iterator[tuple[int, Record]]:
 
 def cell_text(value: Any) -> str:
     """A cell as a text, "" if it holds nothing. Whole numbers have no ".0", however they were stored."""
-    if value is None:
+    if value is None or value != value:  # NaN, as pandas has it
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

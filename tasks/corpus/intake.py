@@ -11,8 +11,9 @@ from xxhash import xxh3_64_intdigest
 
 from tasks.corpus.duplicates import exact_key
 from tasks.corpus.normalise import normalise
+from tasks.corpus.rows import check_broken
 from tasks.corpus.split import split_document
-from tasks.records import BadInput, Document, Reject
+from tasks.records import Document, Reject
 from tasks.storage.tables import TableWriter
 
 _BROKEN = frozenset(
@@ -54,12 +55,7 @@ class RejectLog:
         Raises:
             BadInput: more than that; names the first one.
         """
-        broken = sum(self.counts[reason] for reason in _BROKEN)
-        if broken > max_broken * (read + broken):
-            raise BadInput(
-                f"{broken} of {read + broken} records cannot be read, first {self.first_broken}; "
-                f"mend them, or allow more with --max-broken (now {max_broken:g})"
-            )
+        check_broken(sum(self.counts[reason] for reason in _BROKEN), read, self.first_broken, max_broken)
 
 
 @dataclass

@@ -137,10 +137,24 @@ def numbers_of(task: Any, worker: Any, value: Any) -> Numbers:
     """
     codes, tasks, workers, kept, repeated = _coded(task, worker)
     given = pd.Series(value)
-    found = pd.to_numeric(given, errors="coerce").to_numpy(float)
-    if not np.isfinite(found).all():
-        raise BadInput(f"answer {given[~np.isfinite(found)].iloc[0]!r}: not a number")
+    found = finite(given)
+    if np.isnan(found).any():
+        raise BadInput(f"answer {given[np.isnan(found)].iloc[0]!r}: not a number")
     return Numbers(codes[0], codes[1], found[kept], tasks, workers, repeated)
+
+
+def finite(values: Any) -> np.ndarray:
+    """A column as finite numbers, float64 (n,); nan of what is none."""
+    found = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(float)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def not_numbers(columns: Sequence[Sequence[str]]) -> dict[int, tuple[str, str]]:
+    """Rows whose last cell is no finite number, each with a reason and the cell; for `tasks.crowd.read.read_table`."""
+    cells = columns[-1]
+    return {
+        row: ("not a number", cells[row][:40]) for row in np.flatnonzero(np.isnan(finite(cells))).tolist()
+    }
 
 
 def in_order(labels: Sequence[str]) -> list[str]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.corpus.formats import (
     Broken,
     cell_text,
-    first_records,
     given_with,
     listed,
     path_of,
     read_records,
-    reader_of,
 )
 from tasks.corpus.read import fingerprint
+from tasks.corpus.rows import check_usable, column_names
 from tasks.records import BadInput, Reject
+
+Unusable = Mapping[int, tuple[str, str]]
+"""Rows that cannot be used, by number: reason and detail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,23 @@ def label_column(name: str, flag: str) -> str:
     raise BadInput(f"{flag} {name}: no column truth or label; it has: {listed(known)}")
 
 
-def read_table(name: str, columns: Sequence[str], flag: str, optional: Sequence[str] = ()) -> Table:
+def read_table(
+    name: str,
+    columns: Sequence[str],
+    flag: str,
+    optional: Sequence[str] = (),
+    max_broken: float = 1.0,
+    unusable: Callable[[list[list[str]]], Unusable] | None = None,
+) -> Table:
     """These columns of a file.
 
     Args:
         optional: columns after them that may be empty, or not there at all.
+        max_broken: share of the rows that may be unusable.
+        unusable: says of the columns which rows cannot be used though they have all cells.
 
     Raises:
-        BadInput: the file is damaged as a whole, or no row has all columns.
+        BadInput: the file is damaged as a whole, no row can be used, or more than `max_broken` cannot.
     """
     found: list[list[str]] = [[] for _ in (*columns, *optional)]
     lines: list[int] = []
@@ -98,10 +108,14 @@ def read_table(name: str, columns: Sequence[str], flag: str, optional: Sequence[
         for column, cell in zip(found, cells, strict=True):
             column.append(known.setdefault(cell, cell))
         lines.append(number)
-    if not lines:
-        reasons = Counter(reject.reason for reject in rejected).most_common(1)
-        said = f": {reasons[0][1]} of {len(rejected)} {reasons[0][0]}" if reasons else ""
-        raise BadInput(f"{flag} {name}: no row can be used{said}; check the columns")
+    if unusable and (without := unusable(found)):
+        rejected += [
+            Reject(stage, reason, f"{name}:{lines[row]}", detail) for row, (reason, detail) in without.items()
+        ]
+        kept = [row for row in range(len(lines)) if row not in without]
+        found = [[column[row] for row in kept] for column in found]
+        lines = [lines[row] for row in kept]
+    check_usable(rejected, len(lines), max_broken, flag, name)
     return Table(name, found, lines, rejected)
 
 
@@ -111,13 +125,41 @@ def known_labels(name: str, task: str, flag: str) -> dict[str, str]:
     Raises:
         BadInput: the file cannot be used, or a task has two labels.
     """
+    return read_known(name, task, flag).labels
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Right labels by task, and the rows that have none."""
+
+    labels: dict[str, str]
+    rejected: list[Reject]
+
+
+def read_known(
+    name: str,
+    task: str,
+    flag: str,
+    max_broken: float = 1.0,
+    unusable: Callable[[list[list[str]]], Unusable] | None = None,
+) -> Known:
+    """Right labels.
+
+    Args:
+        max_broken, unusable: as for `read_table`.
+
+    Raises:
+        BadInput: the file cannot be used, or a task has two labels.
+    """
+    columns = [task, label_column(name, flag)]
+    table = read_table(name, columns, flag, max_broken=max_broken, unusable=unusable)
     found: dict[str, str] = {}
-    for key, label in zip(*read_table(name, [task, label_column(name, flag)], flag).columns, strict=True):
+    for row, (key, label) in enumerate(zip(*table.columns, strict=True)):
         if found.setdefault(key, label) != label:
             raise BadInput(
-                f"{flag} {name}: task {key[:80]} has two labels, {found[key][:40]} and {label[:40]}"
+                f"{flag} {table.place(row)}: task {key[:80]} has two labels, {found[key][:40]} and {label[:40]}"
             )
-    return found
+    return Known(found, table.rejected)
 
 
 def mark_of(given: Iterable[tuple[str, str]]) -> str:
@@ -134,20 +176,3 @@ def mark_of(given: Iterable[tuple[str, str]]) -> str:
         with given_with(flag):
             marks.append(fingerprint([name]))
     return "".join(marks)
-
-
-def column_names(name: str, flag: str) -> list[str]:
-    """The columns of a file.
-
-    Raises:
-        BadInput: it cannot be read, or has no rows.
-    """
-    path = path_of(name)
-    if not path.exists():
-        raise BadInput(f"{flag} {name}: no such file")
-    if path.is_dir() or reader_of(path) is None:
-        raise BadInput(f"{flag} {name}: give a file of JSON lines, CSV or Parquet")
-    first = next(first_records(path, 1), None)
-    if first is None:
-        raise BadInput(f"{flag} {name}: no rows in it")
-    return [str(column) for column in first]

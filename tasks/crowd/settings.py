@@ -6,12 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks.run.settings import RunSettings, group
+from tasks.corpus.settings import RowsSettings
+from tasks.run.settings import group
 
 ANSWERS = group("Answers")
 
 
-class AnswersSettings(RunSettings):
+class AnswersSettings(RowsSettings):
     """Answers of workers to tasks, and what judges the result."""
 
     answers: Annotated[str, Field(min_length=1, json_schema_extra=ANSWERS)]

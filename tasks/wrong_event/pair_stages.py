@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.classify.table import read_labelled
+from tasks.corpus.rows import REJECTS
 from tasks.prepare.student import BASE, make_base
 from tasks.records import BadInput
 from tasks.run.folder import versions
@@ -21,7 +22,7 @@ from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.stages import CHECKPOINTS, REJECTED_ROWS, told
+from tasks.wrong_event.stages import CHECKPOINTS, told
 
 Facts = dict[str, Any]
 
@@ -35,7 +36,7 @@ _SCHEMA = pa.schema([("row", pa.int64()), ("question", pa.string()), ("answer", 
 
 def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     """The pairs; what has no question or no answer is rejected."""
-    data = read_labelled(settings.data, data_columns(settings), "--data")
+    data = read_labelled(settings.data, data_columns(settings), "--data", max_broken=settings.max_broken)
     if len(data) < FEWEST:
         raise BadInput(
             f"--data {settings.data}: {len(data)} pairs; give {FEWEST} at least, or there are no peers"
@@ -44,8 +45,8 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     write_table(
         run / PAIRS, ({"row": row, "question": asked, "answer": said} for row, asked, said in rows), _SCHEMA
     )
-    write_table(run / REJECTED_ROWS, (reject.row for reject in data.rejected), REJECTED)
-    return {"files": [PAIRS, REJECTED_ROWS], "rows": len(data), "rejected": len(data.rejected)}
+    write_table(run / REJECTS, (reject.row for reject in data.rejected), REJECTED)
+    return {"files": [PAIRS, REJECTS], "rows": len(data), "rejected": len(data.rejected)}
 
 
 def student(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from tasks.corpus.settings import RowsSettings
 from tasks.run.settings import group
 from tasks.train.settings import TinyStudentSettings
 
@@ -15,7 +16,7 @@ _TRAIN = group("Train")
 _RESULT = group("Result")
 
 
-class WrongEventSettings(TinyStudentSettings):
+class WrongEventSettings(TinyStudentSettings, RowsSettings):
     """Train on labels that are partly wrong: count how often each label is contradicted, trust it accordingly, say which are wrong."""
 
     # --- data

@@ -14,6 +14,7 @@ from tasks.classify.classifier import Classifier, embedded_classifier
 from tasks.classify.networks import encoder_network
 from tasks.classify.table import Labelled, read_labelled
 from tasks.classify.training import Training
+from tasks.corpus.rows import REJECTS
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.run.seeds import integer
@@ -32,7 +33,7 @@ ROWS, TEST, VALUES, TEST_VALUES = (
     "stages/values.npy",
     "stages/test.npy",
 )
-CLASSES, REJECTED_ROWS = "stages/classes.json", "rejected.parquet"
+CLASSES = "stages/classes.json"
 COUNTS, BASE = "stages/counts.npy", "stages/base.safetensors"
 EVENTS, CLEAN, PREDICTED, MIXTURES = (
     "stages/events.npy",
@@ -48,7 +49,7 @@ CHECKPOINTS = "checkpoints"
 def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     """The rows of the data and of the test, their labels as numbers; what cannot be used is rejected."""
     columns = data_columns(settings)
-    data = read_labelled(settings.data, columns, "--data")
+    data = read_labelled(settings.data, columns, "--data", max_broken=settings.max_broken)
     classes = sorted(set(data.labels))
     if len(classes) < 2:
         raise BadInput(
@@ -59,16 +60,16 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
             f"--label {settings.label}: {len(classes)} different labels in {len(data)} rows; name the column of the class"
         )
     _save(run / ROWS, run / VALUES, data, classes)
-    files, rejected = [ROWS, VALUES, CLASSES, REJECTED_ROWS], list(data.rejected)
+    files, rejected = [ROWS, VALUES, CLASSES, REJECTS], list(data.rejected)
     write_json(run / CLASSES, classes)
     judging = 0
     if settings.test:
-        test = read_labelled(settings.test, columns, "--test", data.shapes)
+        test = read_labelled(settings.test, columns, "--test", data.shapes, settings.max_broken)
         test, dropped = _unseen(test, data, classes, settings.test)
         rejected += [*test.rejected, *dropped]
         _save(run / TEST, run / TEST_VALUES, test, classes)
         files, judging = [*files, TEST, TEST_VALUES], len(test)
-    write_table(run / REJECTED_ROWS, (reject.row for reject in rejected), REJECTED)
+    write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
     return {
         "files": files,
         "rows": len(data),

@@ -213,7 +213,7 @@ def test_near_duplicates_can_be_kept(tmp_path: Path) -> None:
 def test_too_many_broken_records_stop_the_run_and_leave_nothing(tmp_path: Path) -> None:
     records = [{"id": f"d{n}", "text": text(n)} for n in range(98)] + ["{", "["]
     with pytest.raises(
-        BadInput, match=r"2 of 100 records cannot be read, first .*c\.jsonl:99: .*broken JSON"
+        BadInput, match=r"2 of 100 records cannot be used, first .*c\.jsonl:99: .*broken JSON"
     ):
         prepare(tmp_path, records, max_broken=0.01)
     assert list((tmp_path / "out").iterdir()) == []

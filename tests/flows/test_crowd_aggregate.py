@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from flows.__main__ import main
 from tasks.crowd.aggregate import judge, stages
 from tasks.crowd.aggregate.check import check_inputs
 from tasks.crowd.aggregate.settings import AggregateSettings
+from tasks.records import BadInput
+from tasks.run import terminal
 from tasks.run.folder import digest
 from tasks.storage.tables import read_rows
 from tests.csv_files import read_rows_of, write_rows
@@ -157,15 +160,25 @@ def test_what_cannot_work_is_one_line(answers, tmp_path, capfd, flags, said):
 @pytest.mark.server
 def test_answers_that_cannot_be_used_leave_no_run(prefect_server, make, tmp_path):
     from flows.crowd.aggregate import aggregate
-    from tasks.records import BadInput
 
     head = ["task", "worker", "label"]
     alike = write_rows(tmp_path / "alike.csv", head, [["a", "v", "x"], ["b", "w", "x"]])
     words = write_rows(tmp_path / "words.csv", head, [["a", "v", "x"], ["b", "w", "3"]])
+    known = write_rows(tmp_path / "known.csv", ["task", "label"], [["t0", "dog"], ["t1", ""]])
     two = write_rows(tmp_path / "two.csv", ["task", "label"], [["t0", "dog"], ["t0", "cat"]])
     for name, changes, said in (
         ("alike", {"answers": str(alike)}, "all answers are x"),
-        ("words", {"answers": str(words), "method": "mean"}, "'x': not a number"),
+        (
+            "words",
+            {"answers": str(words), "method": "mean"},
+            r"--answers: 1 of 2 records cannot be used, first .*words\.csv:2 \(not a number, x\)",
+        ),
+        (
+            "known",
+            {"golden": str(known)},
+            r"--golden: 1 of 2 records cannot be used, first .*known\.csv:3 \(no label",
+        ),
+        ("wrong", {"truth": str(known)}, r"--truth: 1 of 2 records"),
         ("two", {"golden": str(two)}, "task t0 has two labels"),
     ):
         with pytest.raises(BadInput, match=said):
@@ -208,3 +221,35 @@ def test_output_may_stand_there_from_an_earlier_run(make, tmp_path, changes):
         judge.publish(run, settings)
         check_inputs(settings)
         assert len(read_rows_of(tmp_path / "labels.csv")) == 3
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("latin-1", "Zoë"), ("utf-8", "")])
+def test_an_input_of_which_much_cannot_be_used_is_refused(make, tmp_path, encoding, name):
+    rows = [[f"t{row}", name if row % 4 else "v", "ab"[row % 3 == 0]] for row in range(40)]
+    lines = [",".join(row) for row in (["task", "worker", "label"], *rows)]
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding=encoding)
+    settings = make("r", answers=str(tmp_path / "a.csv"))
+    check_inputs(settings)
+    with pytest.raises(BadInput, match=r"--answers: 30 of 40 records cannot be used, first .*a\.csv:3 \("):
+        stages.read(tmp_path, settings, {})
+    assert stages.read(tmp_path, make("r", answers=settings.answers, max_broken=0.8), {})["rejected"] == 30
+
+
+@pytest.mark.server
+def test_the_terminal_says_how_many_rows_are_rejected_and_where_they_are(prefect_server, make, tmp_path):
+    from flows.crowd.aggregate import aggregate
+
+    stream = io.StringIO()
+    with terminal.shown_on(terminal.Plain(stream)):
+        aggregate(make("r"))
+    rejected = tmp_path / "runs/crowd-aggregate/r/rejected.parquet"
+    assert f"1 row rejected (1 no worker): see {rejected}\n" in stream.getvalue()
+
+
+def test_a_label_that_is_nan_is_none(make, tmp_path):
+    import pandas as pd
+
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"task": [1, 2, 3], "worker": 7, "label": [0.0, 1.0, float("nan")]}).to_parquet(path)
+    data = stages.read(tmp_path, make("r", answers=str(path), max_broken=0.5), {})
+    assert (data["labels"], data["rejected"]) == (["0", "1"], 1)

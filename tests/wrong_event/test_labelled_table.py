@@ -67,5 +67,26 @@ def test_a_file_of_which_nothing_can_be_used_says_why(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("a,label\nx,1\ny,2\n3,\n")
     columns = columns_of(str(path), "label", "", [], "--data")
-    with pytest.raises(BadInput, match=r"no row can be used: 2 of 3 not a number; check the columns"):
+    with pytest.raises(
+        BadInput, match=r"--data: no row can be used: 2 of 3 not a number \(first .*rows\.csv:2, a is x"
+    ):
         read_labelled(str(path), columns, "--data")
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"n/a,x\n", r"not a number, a is n/a"),
+        (b"1,\n", r"no label, label is empty"),
+        ("1,\xe4\n".encode("latin-1"), r"binary, not UTF-8; save the file as “CSV UTF-8”"),
+        (b"1,x,y\n", r"broken CSV, more cells than the 2 of the header"),
+    ],
+)
+def test_rows_that_cannot_be_used_may_be_few(tmp_path: Path, bad: bytes, why: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a,label\n" + bad + b"1,x\n1,x\n1,y\n")  # the first row need not be a whole one
+    columns = columns_of(str(path), "label", "", [], "--data")
+    assert len(read_labelled(str(path), columns, "--data", max_broken=0.25)) == 3
+    said = rf"--data: 1 of 4 records cannot be used, first .*rows\.csv:2 \({why}\); mend them, or allow more with --max-broken"
+    with pytest.raises(BadInput, match=said):
+        read_labelled(str(path), columns, "--data", max_broken=0.2)

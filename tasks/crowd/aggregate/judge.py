@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.aggregate.stages import NAMES, OTHERS
 from tasks.crowd.aggregate.tables import LABELS, WORKERS
-from tasks.crowd.read import known_labels
+from tasks.crowd.answers import not_numbers
+from tasks.crowd.read import read_known
 from tasks.records import BadInput
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
@@ -32,7 +33,8 @@ def judge(run: Path, settings: AggregateSettings, inferred: Facts) -> Facts:
     if not settings.truth:
         return {"files": []}
     names = read_json(run / NAMES)
-    truth = known_labels(settings.truth, settings.task, "--truth")
+    unusable = not_numbers if settings.of_numbers else None
+    truth = read_known(settings.truth, settings.task, "--truth", unusable=unusable).labels
     found = {row["task"]: row["label"] for row in read_labels(run)}
     tasks = [task for task in truth if task in found and task not in names["golden"]]
     if not tasks:
@@ -40,10 +42,7 @@ def judge(run: Path, settings: AggregateSettings, inferred: Facts) -> Facts:
     right = [truth[task] for task in tasks]
     counts = {"judged": len(tasks), "without_answers": sum(task not in found for task in truth)}
     if settings.of_numbers:
-        try:
-            away = np.array([float(found[task]) for task in tasks]) - np.array([float(one) for one in right])
-        except ValueError:
-            raise BadInput(f"--truth {settings.truth}: holds labels that are not numbers") from None
+        away = np.array([float(found[task]) for task in tasks]) - np.array([float(one) for one in right])
         errors = {"mae": float(np.abs(away).mean()), "rmse": float(np.sqrt((away**2).mean()))}
         return {"files": [], **counts, **errors}
     said: Facts = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.rows import REJECTS
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.aggregate.tables import (
     LABEL_HEAD,
@@ -18,8 +19,8 @@ from tasks.crowd.aggregate.tables import (
     WORKER_HEAD,
     WORKERS,
 )
-from tasks.crowd.answers import Answers, Numbers, answers_of, in_order, numbers_of
-from tasks.crowd.read import known_labels, read_table
+from tasks.crowd.answers import Answers, Numbers, answers_of, in_order, not_numbers, numbers_of
+from tasks.crowd.read import Known, read_known, read_table
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.crowd.truth.agreement import (
     agreement_with_others,
@@ -45,8 +46,7 @@ Facts = dict[str, Any]
 
 CODES, NAMES = "stages/answers.npy", "stages/names.json"
 POSTERIOR = "stages/posterior.npy"
-PAIRS = "pairs.csv"
-OTHERS, REJECTS = "stages/others.json", "rejected.parquet"
+PAIRS, OTHERS = "pairs.csv", "stages/others.json"
 
 QUICK = ("mv", "zc", "ds", "lfc", "ibcc", "cvb", "pm", "catd")
 _LEAST_COMMON, _MOST_PAIRS = 5, 10_000  # of pairs of workers in the table
@@ -55,15 +55,24 @@ _LARGEST_CONFUSION = 20_000_000  # numbers
 
 def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
     """Answers as codes, and what is known of the truth."""
-    table = read_table(settings.answers, [settings.task, settings.worker, settings.label], "--answers")
-    golden = known_labels(settings.golden, settings.task, "--golden") if settings.golden else {}
+    columns = [settings.task, settings.worker, settings.label]
+    unusable = not_numbers if settings.of_numbers else None
+    table = read_table(
+        settings.answers, columns, "--answers", max_broken=settings.max_broken, unusable=unusable
+    )
+    golden, truth = (
+        read_known(path, settings.task, flag, settings.max_broken, unusable) if path else Known({}, [])
+        for flag, path in (("--golden", settings.golden), ("--truth", settings.truth))
+    )
+    rejected = [*table.rejected, *golden.rejected, *truth.rejected]
     task, worker, label = table.columns
     answers: Answers | Numbers
     if settings.of_numbers:
         answers = numbers_of(task, worker, label)
-        _numbers_of(golden, "--golden")
     else:
-        answers = answers_of(task, worker, label, in_order([*dict.fromkeys([*label, *golden.values()])]))
+        answers = answers_of(
+            task, worker, label, in_order([*dict.fromkeys([*label, *golden.labels.values()])])
+        )
         if len(answers.labels) < 2:
             raise BadInput(
                 f"--answers {settings.answers}: all answers are {answers.labels[0][:80]}; nothing to infer"
@@ -71,8 +80,8 @@ def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
     save_array(run / CODES, np.stack([answers.task, answers.worker, _given(answers)]))
     labels = [] if isinstance(answers, Numbers) else list(answers.labels)
     names = {"tasks": list(answers.tasks), "workers": list(answers.workers), "labels": labels}
-    write_json(run / NAMES, {**names, "golden": golden, "repeated": answers.repeated})
-    write_table(run / REJECTS, (reject.row for reject in table.rejected), REJECTED)
+    write_json(run / NAMES, {**names, "golden": golden.labels, "repeated": answers.repeated})
+    write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
     return {
         "files": [CODES, NAMES, REJECTS],
         "answers": len(answers),
@@ -80,8 +89,8 @@ def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
         "workers": len(answers.workers),
         "labels": labels,
         "repeated": answers.repeated,
-        "rejected": len(table.rejected),
-        "golden": sum(task in golden for task in answers.tasks),
+        "rejected": len(rejected),
+        "golden": sum(task in golden.labels for task in answers.tasks),
         "most_per_task": int(answers.per_task.max()),
         "least_per_task": int(answers.per_task.min()),
     }
@@ -162,7 +171,7 @@ def _infer_labels(run: Path, settings: AggregateSettings) -> Facts:
 
 def _infer_numbers(run: Path, settings: AggregateSettings) -> Facts:
     answers = load_numbers(run)
-    known = _numbers_of(read_json(run / NAMES)["golden"], "--golden")
+    known = {task: float(label) for task, label in read_json(run / NAMES)["golden"].items()}
     found = NUMBER_METHODS[settings.method]().infer(answers, golden_values(answers, known))
     spread = float(np.sqrt(np.mean((answers.value - found.value[answers.task]) ** 2)))
     write_csv(
@@ -276,16 +285,6 @@ def _confusion_rows(answers: Answers, posterior: np.ndarray) -> Iterator[Facts]:
                 "probability": float(confusion[worker, truth, label]),
                 "answers": float(seen[worker, truth]),
             }
-
-
-def _numbers_of(labels: Facts, flag: str) -> dict[str, float]:
-    found = {}
-    for task, label in labels.items():
-        try:
-            found[task] = float(label)
-        except ValueError:
-            raise BadInput(f"{flag}: {label[:40]}, the label of task {task[:40]}, is not a number") from None
-    return found
 
 
 def _finite(value: float) -> float | None:

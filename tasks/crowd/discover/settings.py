@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tasks.corpus.settings import RowsSettings
 from tasks.crowd.discover.collect import Stop
-from tasks.run.settings import RunSettings, group
+from tasks.run.settings import group
 
 _ANSWERS = group("Answers")
 _STOP = group("When to stop")
 
 
-class DiscoverSettings(RunSettings):
+class DiscoverSettings(RowsSettings):
     """Collect things of a kind by asking people to name some, and know how many nobody has named yet."""
 
     # --- answers

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.rows import REJECTS
 from tasks.crowd.discover.collect import collect, curve
 from tasks.crowd.discover.entities import Folding, alike, mapping_of, shown_names
 from tasks.crowd.discover.estimate import Estimate, by_coverage, chao84, counts_of
@@ -26,7 +27,7 @@ from tasks.storage.tables import REJECTED, read_json, write_json, write_table
 Facts = dict[str, Any]
 
 NAMED = "stages/named.json"
-ENTITIES, CURVE, SIMILAR, REJECTS = "entities.csv", "curve.csv", "similar.csv", "rejected.parquet"
+ENTITIES, CURVE, SIMILAR = "entities.csv", "curve.csv", "similar.csv"
 PAGES = "expectations"
 
 _POINTS = 60  # of the curve
@@ -50,8 +51,13 @@ def read(run: Path, settings: DiscoverSettings, source: Facts) -> Facts:
     Raises:
         Stopped: people have to answer first.
     """
-    folding = _folding(settings)
-    rows, rejected = _given(settings) if settings.answers else ([], [])
+    folding, rejected = _folding(settings)
+    rows: list[_Said] = []
+    if settings.answers:
+        columns = [settings.worker, settings.entity]
+        table = read_table(settings.answers, columns, "--answers", max_broken=settings.max_broken)
+        rows = list(zip(*table.columns, map(table.place, range(len(table))), strict=True))
+        rejected += table.rejected
     given, why = len(rows), ""
     if settings.asks:
         rows, why = _ask(run, settings, folding, rows)
@@ -243,15 +249,12 @@ def _plain(name: str) -> str:
     return name.removeprefix("'")
 
 
-def _given(settings: DiscoverSettings) -> tuple[list[_Said], list[Reject]]:
-    table = read_table(settings.answers, [settings.worker, settings.entity], "--answers")
-    return list(zip(*table.columns, map(table.place, range(len(table))), strict=True)), list(table.rejected)
-
-
-def _folding(settings: DiscoverSettings) -> Folding:
+def _folding(settings: DiscoverSettings) -> tuple[Folding, list[Reject]]:
+    """Which names are the same, and the rows of --mapping that say nothing."""
     if not settings.mapping:
-        return Folding({})
-    return mapping_of(*read_table(settings.mapping, ["name", "entity"], "--mapping").columns)
+        return Folding({}), []
+    table = read_table(settings.mapping, ["name", "entity"], "--mapping", max_broken=settings.max_broken)
+    return mapping_of(*table.columns), table.rejected
 
 
 def _folded(

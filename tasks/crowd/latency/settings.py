@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from tasks.run.settings import RunSettings, group
+from tasks.corpus.settings import RowsSettings
+from tasks.run.settings import group
 
 _WORKERS = group("Workers")
 _CAMPAIGN = group("Campaign")
@@ -14,7 +15,7 @@ _SHORTER = group("What shortens it")
 _RETAINER = group("Retainer")
 
 
-class LatencySettings(RunSettings):
+class LatencySettings(RowsSettings):
     """Say when a crowd will be done, what it will be paid, and how many workers to keep waiting."""
 
     # --- workers

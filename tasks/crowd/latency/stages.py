@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.rows import REJECTS
 from tasks.crowd.latency.forecast import Forecast, forecast
 from tasks.crowd.latency.retainer import erlang_loss, pool_for
 from tasks.crowd.latency.settings import LatencySettings
@@ -26,7 +27,7 @@ Facts = dict[str, Any]
 
 _ASSUMED = ServiceModel(median=30.0, between=0.7, within=0.5)
 
-COMPLETION, COURSES, REJECTS = "completion.csv", "campaigns.csv", "rejected.parquet"
+COMPLETION, COURSES = "completion.csv", "campaigns.csv"
 _LARGEST_LOAD = 1e6  # workers; Erlang's recursion takes as many steps
 
 
@@ -38,7 +39,7 @@ def model(run: Path, settings: LatencySettings, source: Facts) -> Facts:
             **_shown_model(settings, _assumed(settings)),
             "rejected": 0,
         }
-    times = read_times(settings.times)
+    times = read_times(settings.times, settings.max_broken)
     found = fit(np.asarray(times.worker, dtype=object), times.seconds, times.started)
     write_table(run / REJECTS, (reject.row for reject in times.rejected), REJECTED)
     return {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.crowd.read import read_table
-from tasks.records import BadInput, Reject
+from tasks.records import Reject
 
 COLUMNS = ("worker", "started", "finished")
 
@@ -31,38 +31,32 @@ class Times:
     rejected: list[Reject]
 
 
-def read_times(name: str) -> Times:
+def read_times(name: str, max_broken: float = 1.0) -> Times:
     """Times of a file with the columns worker, started, finished.
 
+    Args:
+        max_broken: share of the rows that may be unusable.
+
     Raises:
-        BadInput: no row can be used.
+        BadInput: no row can be used, or more than `max_broken` cannot.
     """
-    table = read_table(name, COLUMNS, "--times")
+    table = read_table(name, COLUMNS, "--times", max_broken=max_broken, unusable=_no_times)
     worker, begun, ended = table.columns
-    started, finished = seconds_of(begun), seconds_of(ended)
-    with np.errstate(invalid="ignore"):
-        good = finished > started  # never of what is no time
-    rejected = [
-        Reject(
-            "read times",
-            "no time" if np.isnan(finished[row] - started[row]) else "does not end after it begins",
-            table.place(row),
-            f"{begun[row]} to {ended[row]}",
-        )
-        for row in np.flatnonzero(~good).tolist()
-    ]
-    if not good.any():
-        raise BadInput(
-            f"--times {name}: no row has a time: give started and finished in seconds or as dates, "
-            f"as 2026-03-01T12:00:00 (found: {begun[0][:40]}, {ended[0][:40]})"
-        )
-    kept = np.flatnonzero(good)
-    return Times(
-        [worker[row] for row in kept.tolist()],
-        started[kept],
-        (finished - started)[kept],
-        [*table.rejected, *rejected],
-    )
+    started = seconds_of(begun)
+    return Times(worker, started, seconds_of(ended) - started, table.rejected)
+
+
+def _no_times(columns: list[list[str]]) -> dict[int, tuple[str, str]]:
+    _, begun, ended = columns
+    seconds = seconds_of(ended) - seconds_of(begun)
+    found = {}
+    for row in np.flatnonzero(~(seconds > 0)).tolist():
+        said = f"{begun[row][:40]} to {ended[row][:40]}"
+        if np.isnan(seconds[row]):
+            found[row] = "no time", f"{said}; give seconds, or dates as 2026-03-01T12:00:00"
+        else:
+            found[row] = "does not end after it begins", f"{said}; are started and finished swapped?"
+    return found
 
 
 def seconds_of(texts: Sequence[str]) -> np.ndarray:

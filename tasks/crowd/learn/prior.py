@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from tasks.corpus.formats import Broken, cell_text, path_of, read_records
+from tasks.corpus.rows import column_names
 from tasks.crowd.answers import Answers, codes_of
-from tasks.crowd.read import check_table, column_names
+from tasks.crowd.read import check_table
 from tasks.records import BadInput
 
 _MATRIX = ("worker", "truth", "label", "probability", "answers")

@@ -13,6 +13,7 @@ from tasks.classify.classifier import Classifier, embedded_classifier
 from tasks.classify.inputs import WEAK
 from tasks.classify.table import Labelled, read_labelled
 from tasks.classify.training import Training
+from tasks.corpus.rows import REJECTS
 from tasks.crowd.answers import Answers, answers_of, codes_of, in_order
 from tasks.crowd.learn.check import item_columns
 from tasks.crowd.learn.joint import expected_counts, prior_of, shrunk
@@ -21,7 +22,7 @@ from tasks.crowd.learn.network import training_for
 from tasks.crowd.learn.prior import read_prior
 from tasks.crowd.learn.problem import Learned, Problem
 from tasks.crowd.learn.settings import CrowdLearningSettings, LearnSettings
-from tasks.crowd.read import Table, read_table
+from tasks.crowd.read import Known, Table, read_known, read_table
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
@@ -32,7 +33,7 @@ from tasks.train.threads import one_thread
 Facts = dict[str, Any]
 
 ITEMS, VALUES = "stages/items.parquet", "stages/values.npy"
-CODES, NAMES, REJECTS = "stages/answers.npy", "stages/names.json", "rejected.parquet"
+CODES, NAMES = "stages/answers.npy", "stages/names.json"
 POSTERIOR, PROBABILITIES, MODEL = "stages/posterior.npy", "stages/probabilities.npy", "model"
 BASELINES = ("mv", "ds-hard", "ds")
 
@@ -44,9 +45,13 @@ _ITEMS = pa.schema([("task", pa.string()), ("text", pa.string())])
 def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
     """Items and the answers to them, as codes; what cannot be used is rejected."""
     columns = item_columns(settings)
-    items = read_labelled(settings.items, columns, "--items")
+    items = read_labelled(settings.items, columns, "--items", max_broken=settings.max_broken)
     items, twice = _once(items)
-    table = read_table(settings.answers, [settings.task, settings.worker, settings.label], "--answers")
+    wanted = [settings.task, settings.worker, settings.label]
+    table = read_table(settings.answers, wanted, "--answers", max_broken=settings.max_broken)
+    truth = Known({}, [])
+    if settings.truth:
+        truth = read_known(settings.truth, settings.task, "--truth", settings.max_broken)
     answers, place, unknown = _of_items(table, items.labels, settings)
     texts: list[str] | list[None] = items.texts or [None] * len(items)
     rows = zip(items.labels, texts, strict=True)
@@ -55,7 +60,7 @@ def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
     save_array(run / CODES, np.stack([answers.task, answers.worker, answers.label]))
     names = {"tasks": list(answers.tasks), "workers": list(answers.workers), "labels": list(answers.labels)}
     write_json(run / NAMES, {**names, "place": place.tolist(), "repeated": answers.repeated})
-    rejected = [*items.rejected, *twice, *table.rejected, *unknown]
+    rejected = [*items.rejected, *twice, *table.rejected, *unknown, *truth.rejected]
     write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
     return {
         "files": [ITEMS, VALUES, CODES, NAMES, REJECTS],

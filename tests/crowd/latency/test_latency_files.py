@@ -32,8 +32,26 @@ def test_rows_that_are_no_times_are_left_out_with_a_reason(tmp_path: Path) -> No
         (f"{path}:4", "no time"),
         (f"{path}:5", "no worker"),
     ]
-    path.write_text("worker,started,finished\na,soon,later\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="no row has a time"):
+    with pytest.raises(
+        BadInput, match=r"--times: 3 of 5 records cannot be used, .*--max-broken \(now 0\.5\)"
+    ):
+        read_times(str(path), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a,soon,later", r"1 of 1 no time \(first .*times\.csv:2, soon to later; give seconds, or dates"),
+        (
+            "a,20,10",
+            r"1 of 1 does not end after it begins \(.*:2, 20 to 10; are started and finished swapped\?",
+        ),
+    ],
+)
+def test_a_file_without_any_time_says_what_it_has(tmp_path: Path, row: str, said: str) -> None:
+    path = tmp_path / "times.csv"
+    path.write_text(f"worker,started,finished\n{row}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=said):
         read_times(str(path))
 
 
