@@ -53,8 +53,11 @@ def test_the_quality_of_a_worker_is_spread_over_the_labels(tmp_path):
     ("columns", "said"),
     [
         ({"worker": ["gone"], "answers": [2], "quality": [0.5]}, "nobody in it"),
-        ({"worker": ["x"], "answers": ["many"], "quality": [0.5]}, "many is not a number"),
-        ({"worker": ["x"], "answers": [2], "quality": [1.5]}, "1.5 is not a number"),
+        (
+            {"worker": ["x"], "answers": ["many"], "quality": [0.5]},
+            r"--worker-prior .*workers\.csv:2: answers: many is not a number",
+        ),
+        ({"worker": ["x"], "answers": [2], "quality": [1.5]}, r"csv:2: quality: 1\.5 is not a number"),
         ({"worker": ["x"], "answers": [-2], "quality": [0.5]}, "-2 is not a number"),
     ],
 )

@@ -144,6 +144,7 @@ def test_numbers(prefect_server, make, tmp_path):
         (["--method", "ds", "--numbers"], "not with --method ds"),
         (["--output", "nowhere/labels.csv"], "no such folder"),
         (["--confidence", "2"], "--confidence"),
+        (["--positive", "dog"], "--positive: it is F1 of labels that needs it, with --truth"),
     ],
 )
 def test_what_cannot_work_is_one_line(answers, tmp_path, capfd, flags, said):
@@ -179,7 +180,7 @@ def test_answers_that_cannot_be_used_leave_no_run(prefect_server, make, tmp_path
             r"--golden: 1 of 2 records cannot be used, first .*known\.csv:3 \(no label",
         ),
         ("wrong", {"truth": str(known)}, r"--truth: 1 of 2 records"),
-        ("two", {"golden": str(two)}, "task t0 has two labels"),
+        ("two", {"golden": str(two)}, r"--golden .*two\.csv:3: task t0 has two labels"),
     ):
         with pytest.raises(BadInput, match=said):
             aggregate(make(name, **changes))
@@ -253,3 +254,38 @@ def test_a_label_that_is_nan_is_none(make, tmp_path):
     pd.DataFrame({"task": [1, 2, 3], "worker": 7, "label": [0.0, 1.0, float("nan")]}).to_parquet(path)
     data = stages.read(tmp_path, make("r", answers=str(path), max_broken=0.5), {})
     assert (data["labels"], data["rejected"]) == (["0", "1"], 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"positive": "zebra", "truth": [["t0", "dog"]]},
+            "--positive zebra: not one of the labels: <b>cat</b>, dog",
+        ),
+        (
+            {"positive": "dog", "truth": [["t0", "dog"]], "golden": [["t1", "zebra"]]},
+            "--positive dog: F1 is of two labels; there are <b>cat</b>, dog, zebra",
+        ),
+        ({"golden": [["t99", "dog"]]}, "--golden .*: none of its tasks is among the answers"),
+        ({"truth": [["t99", "dog"]]}, "--truth .*: none of its tasks is among those to be inferred"),
+        ({"truth": [["t1", "dog"]], "golden": [["t1", "dog"]]}, "--truth .*: none of its tasks"),
+    ],
+)
+def test_what_would_have_no_effect_is_found_out_before_the_work(make, tmp_path, changes, said):
+    given = {
+        name: value
+        if isinstance(value, str)
+        else str(write_rows(tmp_path / f"{name}.csv", ["task", "label"], value))
+        for name, value in changes.items()
+    }
+    with pytest.raises(BadInput, match=said):
+        stages.read(tmp_path, make("r", **given), {})
+
+
+def test_a_known_label_that_nobody_gave_is_told(make, tmp_path):
+    golden = write_rows(tmp_path / "golden.csv", ["task", "label"], [["t0", "Dog"], ["t1", "dog"]])
+    stream = io.StringIO()
+    with terminal.shown_on(terminal.Plain(stream)):
+        stages.read(tmp_path, make("r", golden=str(golden)), {})
+    assert stream.getvalue() == "--golden: nobody gave Dog; is the spelling right?\n"

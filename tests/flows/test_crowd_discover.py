@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flows.__main__ import main
+from tasks.crowd.discover import stages
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.records import BadInput, Stopped
 from tasks.storage.tables import read_rows
@@ -117,6 +118,7 @@ def test_people_fill_in_rounds_until_enough_is_known(prefect_server, make, tmp_p
     [
         (["--answers", "none.csv"], "--answers none.csv: no such file"),
         (["--answers", "a.csv"], "--entity entity: "),
+        (["--mapping", "a.csv"], "--mapping needs the column name: "),
         (["--price", "0.1"], "--price and --value: give both"),
         (["--replay"], "give the answers with --answers"),
         (["--coverage", "1"], "--coverage"),
@@ -130,3 +132,9 @@ def test_what_cannot_work_is_one_line(tmp_path, capfd, monkeypatch, flags, said)
     assert (out, err.count("\n")) == ("", 1)
     assert said in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_answers_that_name_nothing_are_shown(make, tmp_path):
+    path = written(tmp_path / "a.csv", ["worker", "entity"], [["v", "?"], ["w", "-"]])
+    with pytest.raises(BadInput, match=r"no answer names anything \(last .*a\.csv:3, -\); give --answers"):
+        stages.read(tmp_path, make("r", answers=path), {})

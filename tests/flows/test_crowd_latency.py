@@ -108,7 +108,10 @@ def test_what_only_the_times_show_leaves_no_run(prefect_server, make, tmp_path):
 
     alone = tmp_path / "alone.csv"
     alone.write_text("worker,started,finished\nv,0,10\nv,10,30\nv,30,40\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="two workers"):
+    with pytest.raises(
+        BadInput,
+        match=r"--times .*alone\.csv: 3 times of 1 workers; give three times at least, of two workers",
+    ):
         latency(make("alone", times=str(alone)))
     assert not (tmp_path / "runs/crowd-latency/alone").exists()
     assert (

@@ -14,6 +14,7 @@ from tasks.crowd.learn import finish, report, stages
 from tasks.crowd.learn.settings import ClassifySettings, LearnSettings
 from tasks.run.folder import digest
 from tasks.storage.tables import read_rows, write_json
+from tests.csv_files import write_rows
 
 WORDS = {"cook": "soup boil pan salt oven plate", "sail": "wind mast rope harbour wave anchor"}
 QUICK: dict[str, Any] = {"epochs": 8, "width": 16, "folds": 2, "learning_rate": 1e-2, "encoder_dimensions": 8}
@@ -127,6 +128,7 @@ def test_a_run_s_confusion_is_the_prior_of_another(given, tmp_path):
         (["--truth", "none.csv"], "--truth none.csv: no such file"),
         (["--worker-prior", "none.csv"], "--worker-prior none.csv: no such file"),
         (["--worker-prior", "p.csv", "--method", "mv"], "--worker-prior: --method mv has no use for it"),
+        (["--prior-share", "0.5"], "--prior-share: it is of --worker-prior"),
         (["--method", "oracle"], "--method"),
         (["--worker", "label"], "three different columns"),
     ],
@@ -160,3 +162,12 @@ def test_answers_that_nothing_can_be_learnt_from(tmp_path, rows, said):
     settings = ClassifySettings(items=str(items), answers=str(answers))
     with pytest.raises(BadInput, match=said):
         stages.read(tmp_path / "run", settings, {})
+
+
+def test_a_truth_of_other_items_is_found_out_before_the_work(given, tmp_path):
+    from tasks.records import BadInput
+
+    other = write_rows(tmp_path / "other.csv", ["task", "truth"], [["nowhere", "cook"]])
+    settings = ClassifySettings(**{**given, "truth": str(other)}, text="text")
+    with pytest.raises(BadInput, match=r"--truth .*: none of its tasks is among the items"):
+        stages.read(tmp_path, settings, {})

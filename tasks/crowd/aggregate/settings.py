@@ -25,7 +25,7 @@ class AggregateSettings(AnswersSettings):
     """Tasks whose right label is known (columns task, and label or truth): they are not inferred, and show how reliable workers are."""
 
     positive: Annotated[str, Field(json_schema_extra=ANSWERS)] = ""
-    """Of two labels the one that F1 is of; by default the second in order."""
+    """Of two labels the one that F1 is of; by default the second in order. Only with truth."""
 
     # --- inference
     method: Annotated[
@@ -73,6 +73,8 @@ class AggregateSettings(AnswersSettings):
             raise ValueError(
                 f"--numbers: not with --method {self.method}; take mean, median, lfc_n, pm or catd"
             )
+        if self.positive and (self.of_numbers or not self.truth):
+            raise ValueError("--positive: it is F1 of labels that needs it, with --truth; leave it out")
         if self.of_numbers and self.least_accuracy is not None:
             raise ValueError("--least-accuracy: numbers are not right or wrong; leave it out")
         if len({self.task, self.worker, self.label}) < 3:

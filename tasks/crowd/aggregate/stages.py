@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.formats import listed
 from tasks.corpus.rows import REJECTS
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.aggregate.tables import (
@@ -37,6 +38,7 @@ from tasks.crowd.truth.mace import Mace
 from tasks.crowd.truth.methods import METHODS
 from tasks.crowd.truth.numeric import NUMBER_METHODS, golden_values
 from tasks.records import BadInput
+from tasks.run import terminal
 from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.sheets import write_csv
@@ -77,8 +79,13 @@ def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
             raise BadInput(
                 f"--answers {settings.answers}: all answers are {answers.labels[0][:80]}; nothing to infer"
             )
+    _check_known(settings, set(answers.tasks), set(label), golden.labels, truth.labels)
     save_array(run / CODES, np.stack([answers.task, answers.worker, _given(answers)]))
     labels = [] if isinstance(answers, Numbers) else list(answers.labels)
+    if settings.positive and settings.positive not in labels:
+        raise BadInput(f"--positive {settings.positive}: not one of the labels: {listed(labels)}")
+    if settings.positive and len(labels) > 2:
+        raise BadInput(f"--positive {settings.positive}: F1 is of two labels; there are {listed(labels)}")
     names = {"tasks": list(answers.tasks), "workers": list(answers.workers), "labels": labels}
     write_json(run / NAMES, {**names, "golden": golden.labels, "repeated": answers.repeated})
     write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
@@ -94,6 +101,24 @@ def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
         "most_per_task": int(answers.per_task.max()),
         "least_per_task": int(answers.per_task.min()),
     }
+
+
+def _check_known(
+    settings: AggregateSettings,
+    tasks: set[str],
+    given: set[str],
+    golden: dict[str, str],
+    truth: dict[str, str],
+) -> None:
+    """Whether the labels that are known are of these tasks; labels that nobody gave may be misspelt."""
+    if settings.golden and tasks.isdisjoint(golden):
+        raise BadInput(f"--golden {settings.golden}: none of its tasks is among the answers")
+    if settings.truth and not (tasks & truth.keys()) - golden.keys():
+        raise BadInput(f"--truth {settings.truth}: none of its tasks is among those to be inferred")
+    for flag, known in (("--golden", golden), ("--truth", truth)):
+        unheard = sorted(set(known.values()) - given)
+        if unheard and not settings.of_numbers:
+            terminal.current().note(f"{flag}: nobody gave {listed(unheard)}; is the spelling right?")
 
 
 def infer(run: Path, settings: AggregateSettings, data: Facts) -> Facts:

@@ -39,4 +39,4 @@ def check_inputs(settings: DiscoverSettings) -> None:
         columns = {"--worker": settings.worker, "--entity": settings.entity}
         check_table(settings.answers, columns, "--answers")
     for column in ("name", "entity") if settings.mapping else ():
-        check_table(settings.mapping, {"--mapping": column}, "--mapping")
+        check_table(settings.mapping, {"--mapping needs the column": column}, "--mapping")

@@ -63,7 +63,10 @@ def read(run: Path, settings: DiscoverSettings, source: Facts) -> Facts:
         rows, why = _ask(run, settings, folding, rows)
     workers, keys, names = _folded(rows, folding, rejected)
     if not keys:
-        raise BadInput("no answer names anything")
+        said = f"{rejected[-1].id}, {rejected[-1].detail}"
+        raise BadInput(
+            f"no answer names anything (last {said}); give --answers or people's answers with names in them"
+        )
     worker, entity, _ = _codes(workers, keys)
     first = _first_mentions(worker, entity)
     if settings.replay:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.formats import given_with
 from tasks.corpus.rows import REJECTS
 from tasks.crowd.latency.forecast import Forecast, forecast
 from tasks.crowd.latency.retainer import erlang_loss, pool_for
@@ -40,7 +41,8 @@ def model(run: Path, settings: LatencySettings, source: Facts) -> Facts:
             "rejected": 0,
         }
     times = read_times(settings.times, settings.max_broken)
-    found = fit(np.asarray(times.worker, dtype=object), times.seconds, times.started)
+    with given_with(f"--times {settings.times}:"):
+        found = fit(np.asarray(times.worker, dtype=object), times.seconds, times.started)
     write_table(run / REJECTS, (reject.row for reject in times.rejected), REJECTED)
     return {
         "files": [REJECTS],

@@ -67,7 +67,9 @@ def fit(worker: np.ndarray, seconds: np.ndarray, started: np.ndarray | None = No
     """
     codes, names = pd.factorize(pd.Series(worker))
     if len(names) < 2 or len(seconds) < 3:
-        raise BadInput("times of two workers and three answers at least tell how long workers take")
+        raise BadInput(
+            f"{len(seconds)} times of {len(names)} workers; give three times at least, of two workers or more"
+        )
     logs = np.log(seconds)
     count = np.bincount(codes).astype(float)
     mean = np.bincount(codes, logs) / count

@@ -13,7 +13,6 @@ from tasks.crowd.learn.settings import CrowdLearningSettings
 from tasks.crowd.learn.stages import ITEMS, NAMES, POSTERIOR, PROBABILITIES, load_answers
 from tasks.crowd.read import known_labels
 from tasks.crowd.truth.inferred import quality_of
-from tasks.records import BadInput
 from tasks.run.expectations import frame_of, validate
 from tasks.run.folder import versions
 from tasks.storage.arrays import load_array
@@ -85,11 +84,7 @@ def gate(run: Path, settings: CrowdLearningSettings, written: Facts) -> Facts:
 
 
 def judge(run: Path, settings: CrowdLearningSettings, learned: Facts, compared: Facts) -> Facts:
-    """Accuracy where the truth is known, of items answered and of the others, beside the baselines.
-
-    Raises:
-        BadInput: the truth is of no item.
-    """
+    """Accuracy where the truth is known, of items answered and of the others, beside the baselines."""
     own = np.asarray(load_array(run / PROBABILITIES)).argmax(axis=1)
     found = {name: np.asarray(load_array(run / file)) for name, file in compared["of"].items()}
     found[settings.method] = own
@@ -105,8 +100,6 @@ def judge(run: Path, settings: CrowdLearningSettings, learned: Facts, compared: 
     right = np.array([truth.get(task, "") for task in tasks], dtype=object)
     labels = np.array(names["labels"], dtype=object)
     known = right != ""
-    if not known.any():
-        raise BadInput(f"--truth {settings.truth}: none of its tasks is among the items")
     answered = np.zeros(len(tasks), dtype=bool)
     answered[names["place"]] = True
     parts = {"answered": known & answered, "others": known & ~answered}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from tasks.corpus.formats import Broken, cell_text, path_of, read_records
+from tasks.corpus.formats import Record, cell_text, given_with, whole_records
 from tasks.corpus.rows import column_names
 from tasks.crowd.answers import Answers, codes_of
 from tasks.crowd.read import check_table
@@ -41,19 +42,19 @@ def read_prior(name: str, answers: Answers, share: float, flag: str) -> np.ndarr
     labels = len(answers.labels)
     counts = np.zeros((len(answers.workers), labels, labels))
     matrices = _of_matrices(name, flag)
-    rows = [record for _, record in read_records(path_of(name)) if not isinstance(record, Broken)]
-    worker = codes_of([cell_text(row.get("worker")) for row in rows], answers.workers)
-    given = np.array([_number(row.get("answers"), name, flag) for row in rows])
+    with given_with(flag):
+        rows = dict(whole_records(name))
+        given = _numbers(rows, "answers", name)
+        part = _numbers(rows, "probability" if matrices else "quality", name, most=1)
+    worker = codes_of([cell_text(row.get("worker")) for row in rows.values()], answers.workers)
     if matrices:
-        truth = codes_of([cell_text(row.get("truth")) for row in rows], answers.labels)
-        label = codes_of([cell_text(row.get("label")) for row in rows], answers.labels)
-        expected = given * [_number(row.get("probability"), name, flag, most=1) for row in rows]
+        truth = codes_of([cell_text(row.get("truth")) for row in rows.values()], answers.labels)
+        label = codes_of([cell_text(row.get("label")) for row in rows.values()], answers.labels)
         used = (worker >= 0) & (truth >= 0) & (label >= 0)
-        np.add.at(counts, (worker[used], truth[used], label[used]), expected[used])
+        np.add.at(counts, (worker[used], truth[used], label[used]), (given * part)[used])
     else:
-        quality = np.array([_number(row.get("quality"), name, flag, most=1) for row in rows])
         used = worker >= 0
-        right, each = quality[used, None, None], given[used, None, None] / labels
+        right, each = part[used, None, None], given[used, None, None] / labels
         eye = np.eye(labels)
         counts[worker[used]] = each * (right * eye + (1 - right) * (1 - eye) / max(1, labels - 1))
     if not counts.any():
@@ -66,11 +67,16 @@ def _of_matrices(name: str, flag: str) -> bool:
     return {"truth", "label"} <= set(column_names(name, flag))
 
 
-def _number(value: object, name: str, flag: str, most: float = math.inf) -> float:
-    try:
-        found = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        found = math.nan
-    if not (math.isfinite(found) and 0 <= found <= most):
-        raise BadInput(f"{flag} {name}: {str(value)[:40] or '(empty)'} is not a number that can stand there")
-    return found
+def _numbers(rows: Mapping[int, Record], column: str, name: str, most: float = math.inf) -> np.ndarray:
+    """A column, float64 (n,), of numbers from 0 to `most`."""
+    found = []
+    for number, row in rows.items():
+        try:
+            value = float(row.get(column))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            value = math.nan
+        if not (math.isfinite(value) and 0 <= value <= most):
+            said = cell_text(row.get(column))[:40] or "(empty)"
+            raise BadInput(f"{name}:{number}: {column}: {said} is not a number that can stand there")
+        found.append(value)
+    return np.array(found)

@@ -80,6 +80,8 @@ class CrowdLearningSettings(AnswersSettings):
             raise ValueError("--task, --worker and --label: name three different columns")
         if self.worker_prior and self.method not in ("ds", "ds-hard", "ds-pooled", "joint"):
             raise ValueError(f"--worker-prior: --method {self.method} has no use for it; leave it out")
+        if self.prior_share != 1 and not self.worker_prior:
+            raise ValueError("--prior-share: it is of --worker-prior; give that too, or leave this out")
         return self
 
 

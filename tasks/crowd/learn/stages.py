@@ -52,6 +52,8 @@ def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
     truth = Known({}, [])
     if settings.truth:
         truth = read_known(settings.truth, settings.task, "--truth", settings.max_broken)
+        if truth.labels.keys().isdisjoint(items.labels):
+            raise BadInput(f"--truth {settings.truth}: none of its tasks is among the items")
     answers, place, unknown = _of_items(table, items.labels, settings)
     texts: list[str] | list[None] = items.texts or [None] * len(items)
     rows = zip(items.labels, texts, strict=True)
