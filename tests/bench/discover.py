@@ -3,9 +3,9 @@
     python -m tests.bench.discover [--seeds 20] [--out runs/bench-discover.jsonl] [--page tests/bench/discover.md]
 
 Workers each list entities without repeating any, drawn by Zipf laws from 300 entities; in half of the crowds two further workers give 150 answers each in
-one go. The number is estimated after 200, 400, 800 and 1,600 answers by Chao92 (plain, and corrected for streakers, which is what `sluice crowd
-discover` takes), Chao84 and c / coverage (Good and Turing). Stop rules are asked after every 40 answers; what they leave is judged by the true shares
-of the population.
+one go. The number is estimated after 200, 400, 800 and 1,600 answers as `sluice crowd discover` does (Chao92, but no less than Chao84, both corrected for
+streakers), and by plain Chao92, Chao84 and c / coverage (Good and Turing). Stop rules are asked after every 40 answers; what they leave is judged by the
+true shares of the population.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ESTIMATES: dict[str, Callable[[Any], float]] = {
     "chao84": lambda counts: float(chao84(counts)),
     "c / coverage": lambda counts: float(by_coverage(counts)),
 }
-CORRECTED = "chao92, corrected"
+OURS = "sluice"
 STOPS = {
     "coverage, lower bound": Stop(coverage=0.9),
     "coverage, lower bound, uncorrected": Stop(coverage=0.9, for_streakers=False),
@@ -95,7 +95,7 @@ def estimates(crowd: Named, taken: int) -> Facts:
     whole = named(people, crowd.entity[:taken])
     counts = counts_of(np.asarray(whole.sum(axis=0)).ravel())
     found = estimate(whole)
-    said = {name: function(counts) for name, function in ESTIMATES.items()} | {CORRECTED: found.number}
+    said = {name: function(counts) for name, function in ESTIMATES.items()} | {OURS: found.number}
     return {
         "number": said,
         "number_held": bool(found.number_low <= ENTITIES <= found.number_high),
@@ -130,7 +130,7 @@ def _error_table(found: list[Facts]) -> str:
     """Signed errors; of those that are not finite the table says how many there are."""
     rows = []
     for exponent, streakers, group in _groups(found):
-        for name in (CORRECTED, *ESTIMATES):
+        for name in (OURS, *ESTIMATES):
             cells = []
             for taken in SAMPLES:
                 away = [100 * (row["samples"][str(taken)]["number"][name] / ENTITIES - 1) for row in group]

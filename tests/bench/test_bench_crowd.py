@@ -47,7 +47,7 @@ def test_entity_collection_is_measured_by_estimate_and_stop(monkeypatch: pytest.
         monkeypatch.setattr(discover, name, value)
     rows = [discover.measure(0.5, streakers, seed) for streakers in (0, 2) for seed in (0, 1)]
     assert all(row["stops"]["entities, lower bound"]["answers"] >= 40 for row in rows)
-    assert rows[0]["samples"]["100"]["number"].keys() == {discover.CORRECTED, *discover.ESTIMATES}
+    assert rows[0]["samples"]["100"]["number"].keys() == {discover.OURS, *discover.ESTIMATES}
     page = discover.page(rows)
     assert page.count("| chao84 |") == 2
     assert "2 seeds" in page

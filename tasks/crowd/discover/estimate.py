@@ -67,7 +67,8 @@ def chao92(counts: Counts) -> np.ndarray:
 
 
 def chao84(counts: Counts) -> np.ndarray:
-    """A lower bound of the number of entities (Chao 1984): c + f_1^2 / (2 f_2), bias-corrected where f_2 is 0."""
+    """A lower bound of the number of entities (Chao, Scandinavian Journal of Statistics 11, 1984): c + f_1^2 / (2 f_2),
+    bias-corrected where f_2 is 0."""
     corrected = counts.once * (counts.once - 1) / 2
     return np.asarray(
         counts.entities
@@ -81,6 +82,11 @@ def by_coverage(counts: Counts) -> np.ndarray:
     return np.where(known > 0, counts.entities / np.where(known > 0, known, 1), np.inf)
 
 
+def number_of(counts: Counts) -> np.ndarray:
+    """The number of entities: Chao92's, but no less than the lower bound, which it can fall below with few answers."""
+    return np.asarray(np.maximum(chao92(counts), chao84(counts)))
+
+
 def named(worker: np.ndarray, entity: np.ndarray) -> csr_array:
     """Who named what: 1 in (workers, entities), each pair once."""
     pairs = np.unique(np.stack([worker, entity]), axis=1)
@@ -91,7 +97,8 @@ def named(worker: np.ndarray, entity: np.ndarray) -> csr_array:
 def tolerant(own: np.ndarray) -> np.ndarray:
     """f_1 where no worker counts for more than two deviations above what the others contribute (Trushkowsky et al. 2013, section V).
 
-    A worker names each entity once, and so many answers of one look like many rare entities.
+    A worker names each entity once, and so many answers of one look like many rare entities. One entity is never too many: without
+    this, where the others contribute nothing nobody could, and all would seem to be known.
 
     Args:
         own: entities that a worker alone named, float64 (..., workers).
@@ -105,7 +112,8 @@ def tolerant(own: np.ndarray) -> np.ndarray:
     sums, squares = own.sum(axis=-1, keepdims=True), (own**2).sum(axis=-1, keepdims=True)
     mean = (sums - own) / (workers - 1)
     variance = (squares - own**2 - (workers - 1) * mean**2) / (workers - 2)
-    return np.asarray(np.minimum(own, mean + 2 * np.sqrt(np.maximum(variance, 0))).sum(axis=-1))
+    most = mean + 2 * np.sqrt(np.maximum(variance, 0))
+    return np.asarray(np.minimum(own, np.maximum(1.0, most)).sum(axis=-1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +123,9 @@ class Estimate:
     Args:
         answers, entities: n, c.
         coverage: estimated share of future answers that name a known entity; low and high of its interval.
-        number: estimated number of entities, infinite as long as nothing can be said; low and high of its interval.
-        new: entities that the next answer is expected to add.
+        number: estimated number of entities (`number_of`), infinite as long as nothing can be said; low and high of its interval.
+        once: f_1, corrected if that was wanted; all estimates are made of it.
+        chao84, by_coverage: two other estimates of the number.
     """
 
     answers: int
@@ -127,9 +136,13 @@ class Estimate:
     number: float
     number_low: float
     number_high: float
+    once: float
+    chao84: float
+    by_coverage: float
 
     @property
     def new(self) -> float:
+        """Entities that the next answer is expected to add."""
         return 1 - self.coverage
 
     @property
@@ -140,6 +153,11 @@ class Estimate:
     @property
     def completeness_low(self) -> float:
         return min(1.0, self.entities / self.number_high) if self.number_high else 0.0
+
+
+def rounded_down(share: float, digits: int) -> float:
+    """A share to show: what is not quite all is never said to be all."""
+    return float(np.floor(share * 10**digits + 1e-9) / 10**digits)
 
 
 def estimate(table: csr_array, sure: float = 0.95, for_streakers: bool = True) -> Estimate:
@@ -155,7 +173,7 @@ def estimate(table: csr_array, sure: float = 0.95, for_streakers: bool = True) -
     """
     times = np.asarray(table.sum(axis=0)).astype(np.int64).ravel()
     if not times.sum():
-        return Estimate(0, 0, 0.0, 0.0, 1.0, float("inf"), 0.0, float("inf"))
+        return Estimate(0, 0, 0.0, 0.0, 1.0, np.inf, 0.0, np.inf, 0.0, 0.0, np.inf)
     counts = counts_of(times)
     if for_streakers:
         counts = replace(counts, once=tolerant(_alone(table, times)))
@@ -164,15 +182,16 @@ def estimate(table: csr_array, sure: float = 0.95, for_streakers: bool = True) -
     else:
         less, alike = _without_each_answer(times)
     z = float(ndtri((1 + sure) / 2))
-    known, number, found = float(coverage(counts)), float(chao92(counts)), int(counts.entities)
+    known, number, found = float(coverage(counts)), float(number_of(counts)), int(counts.entities)
     error = z * np.sqrt(_jackknife(coverage(less), alike))
     low, high = float(found), float("inf")
-    variance, missing = _jackknife(chao92(less), alike), number - found
+    variance, missing = _jackknife(number_of(less), alike), number - found
     if np.isfinite(variance):
         factor = np.exp(z * np.sqrt(np.log1p(variance / missing**2))) if missing > 0 else 1.0
         low, high = found + missing / factor, found + missing * factor
     bounds = max(0.0, known - error), min(1.0, known + error)
-    return Estimate(int(counts.answers), found, known, *bounds, number, low, high)
+    others = float(counts.once), float(chao84(counts)), float(by_coverage(counts))
+    return Estimate(int(counts.answers), found, known, *bounds, number, low, high, *others)
 
 
 def _alone(table: csr_array, times: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from tasks.corpus.rows import REJECTS
 from tasks.crowd.discover.collect import collect, curve
 from tasks.crowd.discover.entities import Folding, alike, mapping_of, shown_names
-from tasks.crowd.discover.estimate import Estimate, by_coverage, chao84, counts_of
+from tasks.crowd.discover.estimate import Estimate, counts_of, rounded_down
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.crowd.read import read_table
 from tasks.crowd.wanted import QUESTION, Row, round_of, rounds_done, rows_of
@@ -122,8 +122,6 @@ def estimate(run: Path, settings: DiscoverSettings, data: Facts) -> Facts:
         "similar": len(pairs),
         "named_once": int(counts.once),
         "named_twice": int(counts.twice),
-        "chao84": float(chao84(counts)),
-        "by_coverage": _finite(float(by_coverage(counts))),
         **{name: _finite(value) for name, value in asdict(last).items()},
         "completeness": last.completeness,
         "enough": settings.stop.why(last),
@@ -191,16 +189,18 @@ def shown(summary: Facts) -> list[list[str]]:
         said += f" ({summary['number_low']:,.0f} to {high:,.0f})"
     columns = [
         ("entities", f"{summary['entities']:,}"),
-        ("answers", f"{summary['answers']:,}"),
+        ("answers that count", f"{summary['answers']:,}"),
         ("workers", f"{summary['workers']:,}"),
-        (
-            "coverage",
-            f"{summary['coverage']:.3f} ({summary['coverage_low']:.3f} to {summary['coverage_high']:.3f})",
-        ),
-        ("there are, by Chao92", said),
+        ("coverage", _range(*(summary[f"coverage{end}"] for end in ("", "_low", "_high")))),
+        ("there are, estimated", said),
         ("enough", "yes" if summary["enough"] else "no"),
     ]
     return [[name for name, _ in columns], [value for _, value in columns]]
+
+
+def _range(share: float, low: float, high: float) -> str:
+    share, low, high = (rounded_down(one, 3) for one in (share, low, high))
+    return f"{share:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _ask(
@@ -216,8 +216,10 @@ def _ask(
             first = _first_mentions(worker, entity)
             found = settings.stop.estimate(worker[first], entity[first])
             why = settings.stop.why(found)
-            said = f"{len(rows):,} answers, {found.entities:,} entities, coverage {found.coverage:.3f}"
-            terminal.current().note(f"{said} ({found.coverage_low:.3f} to {found.coverage_high:.3f})")
+            known = _range(found.coverage, found.coverage_low, found.coverage_high)
+            terminal.current().note(
+                f"{found.answers:,} answers that count, {found.entities:,} entities, coverage {known}"
+            )
         left = settings.most_answers - (len(rows) - len(given))
         if why or left <= 0:
             return rows, why or "as many answers as may be asked for"

@@ -17,6 +17,7 @@ from tasks.crowd.discover.estimate import (
     coverage,
     estimate,
     named,
+    rounded_down,
     tolerant,
     variation,
 )
@@ -112,6 +113,36 @@ def test_a_streaker_counts_for_no_more_than_others_and_two_deviations():
     cap = others.mean() + 2 * others.std(ddof=1)
     assert float(tolerant(own)) == pytest.approx(8 + cap)
     assert float(tolerant(np.array([3.0, 30.0]))) == 33  # of two nobody can be told to be the streaker
+
+
+def test_what_one_alone_named_leaves_coverage_below_all_of_it():
+    # All name the same two things, and one of them a third: f_1 is 1 of 11, not 0.
+    worker, entity = np.array([*np.repeat(range(5), 2), 4]), np.array([*np.tile([0, 1], 5), 2])
+    assert float(tolerant(np.array([0.0, 0, 0, 0, 1]))) == 1
+    found = estimate(named(worker, entity))
+    assert found.coverage == pytest.approx(10 / 11)
+    assert found.completeness < 1
+    assert found.number_high > found.number > 3
+
+
+@pytest.mark.parametrize("exponent", [0, 0.5, 1.1])
+def test_the_number_is_never_below_the_lower_bound_and_coverage_never_whole_with_singletons(exponent):
+    for seed in range(20):
+        for workers, each in ((4, 6), (10, 8), (40, 10)):
+            crowd = named_by_crowd(seed, 60, exponent, workers, each, streakers=seed % 3, streak=25)
+            table = named(np.unique(crowd.worker, return_inverse=True)[1], crowd.entity)
+            once = int((np.asarray(table.sum(axis=0)) == 1).sum())
+            for for_streakers in (False, True):
+                found = estimate(table, for_streakers=for_streakers)
+                assert (found.coverage < 1) == (once > 0)
+                assert found.entities <= found.number_low <= found.number <= found.number_high
+                assert found.chao84 <= found.number
+                assert found.once <= once
+
+
+def test_a_share_that_is_shown_is_all_only_if_it_is():
+    assert rounded_down(1 - 1 / 4000, 3) == 0.999
+    assert (rounded_down(1.0, 3), rounded_down(0.29, 2), rounded_down(0.57, 2)) == (1.0, 0.29, 0.57)
 
 
 def test_a_streaker_does_not_blow_up_the_number():
