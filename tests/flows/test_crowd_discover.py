@@ -62,6 +62,9 @@ def test_answers_are_folded_counted_and_estimated(prefect_server, make, answers,
     assert "<b>gold</b>" not in page
     assert "&lt;b&gt;gold" in page
     assert f"{summary['entities']} things" in page
+    assert summary["repeated"]
+    assert summary["taken"] - summary["repeated"] == summary["answers"]
+    assert f"gave {summary['taken']} answers. {summary['answers']} of them count: " in " ".join(page.split())
     assert shown(summary)[0][0] == "entities"
     pair = [row["entity"] for row in rows[:2]]
     mapped = discover(

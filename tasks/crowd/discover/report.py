@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from tasks.crowd.discover.estimate import rounded_down
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.crowd.discover.stages import ENTITIES, SIMILAR, load_named, read_curve
 from tasks.crowd.wanted import rows_of
@@ -37,6 +38,7 @@ def write_report(run: Path, settings: DiscoverSettings, summary: Facts) -> Path:
             of=settings.of,
             target=settings.coverage,
             sure=settings.sure,
+            percent=lambda share: f"{100 * rounded_down(share, 3):.1f}",
             coverage=_coverage(points, settings),
             number=_number(points),
             entities=[{**row, "entity": _short(row["entity"])} for row in entities[:_ROWS]],
@@ -70,7 +72,7 @@ def _coverage(points: list[dict[str, float]], settings: DiscoverSettings) -> Mar
     return line_chart(
         series,
         title="Coverage by answers",
-        x_label="answers",
+        x_label="answers that count",
         y_label="share of future answers that name a known entity",
         x_text="{:,.0f}".format,
         y_text="{:.2g}".format,
@@ -98,8 +100,8 @@ def _number(points: list[dict[str, float]]) -> Markup:
                 "high", [point["answers"] for point in bounded], [point["number_high"] for point in bounded]
             ),
         ],
-        title="Entities named, and estimated by Chao92, by answers",
-        x_label="answers",
+        title="Entities named, and estimated, by answers",
+        x_label="answers that count",
         y_label="entities",
         x_text="{:,.0f}".format,
         y_text="{:,.0f}".format,
