@@ -9,7 +9,7 @@ from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.patterns.transactions import Transactions, transactions_of
 from tasks.crowd.read import read_table
 from tasks.records import BadInput, Reject
-from tasks.storage.sheets import as_text
+from tasks.storage.sheets import as_text, from_text
 
 
 def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]], list[Reject]]:
@@ -22,7 +22,8 @@ def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]]
     table = read_table(settings.answers, names, "--answers", optional=["confidence", "kind"])
     found, rejected = [], list(table.rejected)
     for number, cells in enumerate(zip(*table.columns, strict=True), start=1):
-        worker, left, right, support, confidence, kind = cells
+        *texts, support, confidence, kind = cells
+        worker, left, right = map(from_text, texts)
         place = f"{settings.answers}: answer {number}"
         try:
             rule = rule_of(items_of(left, settings.separator), items_of(right, settings.separator))
@@ -42,7 +43,7 @@ def rules_given(settings: PatternsSettings) -> list[Rule]:
     """Rules that are known from the start."""
     columns = read_table(settings.rules, ["antecedent", "consequent"], "--rules").columns
     return [
-        rule_of(items_of(left, settings.separator), items_of(right, settings.separator))
+        rule_of(*(items_of(from_text(side), settings.separator) for side in (left, right)))
         for left, right in zip(*columns, strict=True)
     ]
 
