@@ -75,8 +75,9 @@ def test_given_answers_are_counted_and_bad_ones_rejected_with_the_reason(prefect
     assert float(first["support"]) == pytest.approx(0.6)
     assert summary["asked"] == 0
     assert summary["stopped_because"] == "nothing was to be asked"
-    assert [row["reason"] for row in read_rows(run / "rejected.parquet")] == ["no answer", "no answer"]
-    assert "is no share" in read_rows(run / "rejected.parquet")[1]["detail"]
+    rejected = read_rows(run / "rejected.parquet")
+    assert [row["reason"] for row in rejected] == ["answered before", "no answer", "no answer"]
+    assert "is no share" in rejected[-1]["detail"]
     replayed = patterns(make("p", answers=str(tmp_path / "a.csv"), replay=True, questions=5))
     assert replayed["asked"] == 5
 

@@ -13,14 +13,14 @@ from tasks.storage.sheets import as_text, from_text
 
 
 def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]], list[Reject]]:
-    """Recorded answers, each with whether it is to an open question; and rows that are none.
+    """Recorded answers, each with whether it is to an open question; and rows that are none, or a worker's second to a closed one.
 
     Raises:
         BadInput: no row is one.
     """
     names = ["worker", "antecedent", "consequent", "support"]
     table = read_table(settings.answers, names, "--answers", optional=["confidence", "kind"])
-    found, rejected = [], list(table.rejected)
+    found, rejected, said = [], list(table.rejected), set()
     for number, cells in enumerate(zip(*table.columns, strict=True), start=1):
         *texts, support, confidence, kind = cells
         worker, left, right = map(from_text, texts)
@@ -31,12 +31,24 @@ def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]]
         except BadInput as error:
             rejected.append(Reject("read answers", "no answer", place, str(error)))
             continue
-        found.append((answer, kind.casefold() == "open"))
+        is_open = kind.casefold() == "open"
+        if not is_open and (worker, rule) in said:
+            rejected.append(said_before(answer, place))
+            continue
+        if not is_open:
+            said.add((worker, rule))
+        found.append((answer, is_open))
     if not found:
         raise BadInput(
             f"--answers {settings.answers}: no row can be used: {rejected[0].detail or rejected[0].reason}"
         )
     return found, rejected
+
+
+def said_before(answer: Answer, place: str) -> Reject:
+    """What becomes of a worker's second answer to the same closed question."""
+    detail = f"{answer.worker} had answered {answer.rule} before; the first answer counts"
+    return Reject("read answers", "answered before", place, detail)
 
 
 def rules_given(settings: PatternsSettings) -> list[Rule]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tasks.crowd.patterns.crowd import Answer
-from tasks.crowd.patterns.given import texts_of
-from tasks.crowd.patterns.miner import Miner
+from tasks.crowd.patterns.given import said_before, texts_of
+from tasks.crowd.patterns.miner import Miner, Question
 from tasks.crowd.patterns.rules import Rule
 from tasks.crowd.patterns.settings import PatternsSettings
+from tasks.records import Reject
 from tasks.storage.sheets import as_text
 
 Facts = dict[str, Any]
@@ -48,17 +49,25 @@ class Log:
         self._points: list[list[float]] = []
         self._said: set[tuple[str, Rule]] = set()
         self.workers: set[str] = set()
-        self.asked = self.asked_open = self.repeated = 0
+        self.rejected: list[Reject] = []
+        self.asked = self.asked_open = 0
 
-    def count(self, answer: Answer, is_open: bool, gain: float | None) -> None:
-        """An answer that the miner has to be told; a worker's second one to the same closed question does not count."""
+    def count(self, answer: Answer, is_open: bool, gain: float | None, place: str = "") -> None:
+        """An answer that the miner has to be told; a worker's second one to the same closed question does not count.
+
+        Args:
+            place: where it stands, for those that do not count.
+        """
         if is_open:
             self._miner.tell(answer.rule)
         elif (answer.worker, answer.rule) not in self._said:
             self._said.add((answer.worker, answer.rule))
             self._miner.answer(answer.rule, answer.support, answer.confidence, asked=gain is not None)
         else:
-            self.repeated += 1
+            self.rejected.append(said_before(answer, place))
+            if gain is not None:
+                self.asked += 1
+                self._miner.drop(Question(answer.rule, gain), for_good=False)
             return
         self.note(answer, is_open, gain)
 

@@ -22,6 +22,7 @@ _OPEN = (
     "What do you do together? Name what you do (antecedent), what you often do with it (consequent), how often you do all of it "
     "(support), and how often the consequent when you do the antecedent (confidence)."
 )
+_SLACK = 1e-9  # 12.3% and 0.123 are not the same to the last bit
 _HOW = (
     "write who answers (worker), how often they do all of it (support) and how often the consequent when they do the antecedent "
     "(confidence, 0 to 1 or percentages), and for an open question the rule"
@@ -92,14 +93,20 @@ def shares_of(support: str, confidence: str, place: str) -> tuple[float, float]:
     """Support and confidence as somebody wrote them; who never does all of it need not say how often the consequent follows.
 
     Raises:
-        BadInput: one is no share.
+        BadInput: one is no share, or all of it is said to happen more often than the consequent with the antecedent.
     """
     often = share_of(support, place)
     if often > 0 and not confidence:
         raise BadInput(
             f"{place}: a support and no confidence; write how often the consequent with the antecedent"
         )
-    return often, share_of(confidence or "0", place)
+    follows = share_of(confidence or "0", place)
+    if often > follows + _SLACK:
+        raise BadInput(
+            f"{place}: a support of {support} is more than the confidence of {confidence}, which cannot be: support is a share of all "
+            "occasions, confidence the same of those with the antecedent; correct one of them"
+        )
+    return often, follows
 
 
 def _is_answered(row: Row, place: str, settings: PatternsSettings) -> bool:

@@ -20,8 +20,9 @@ class PatternsSettings(RunSettings):
     # --- answers
     answers: Annotated[str, Field(json_schema_extra=_ANSWERS)] = ""
     """Answers that are there: CSV, JSON lines or Parquet with worker, antecedent, consequent, support and confidence. Support is how
-    often this worker does all of it, confidence how often the consequent with the antecedent: 0 to 1, or percentages. A column kind
-    may say open of a rule that its worker told of themselves."""
+    often this worker does all of it, confidence how often the consequent with the antecedent: 0 to 1, or percentages, and support no
+    more than confidence. Of a worker's answers to the same rule the first counts. A column kind may say open of a rule that its
+    worker told of themselves."""
 
     replay: Annotated[bool, Field(json_schema_extra=_ANSWERS)] = False
     """Give these answers out one by one to the questions that are asked, instead of counting them all."""

@@ -39,15 +39,14 @@ def read(run: Path, settings: PatternsSettings, source: Facts) -> Facts:
                 for one, is_open in answers
             ],
             "rules": [sides_of(rule) for rule in rules],
+            "rejected": [reject.row for reject in rejected],
         },
     )
-    write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
     return {
-        "files": [GIVEN, REJECTS],
+        "files": [GIVEN],
         "given": len(answers),
         "given_open": len(opened),
         "rules_given": len(rules),
-        "rejected": len(rejected),
     }
 
 
@@ -69,14 +68,19 @@ def mine(run: Path, settings: PatternsSettings, data: Facts) -> Facts:
     if not settings.replay:
         for answer, is_open in recorded:
             log.count(answer, is_open, None)
-    why = _ask(run, settings, miner, log, recorded)
+    try:
+        why = _ask(run, settings, miner, log, recorded)
+    finally:
+        rejected = given["rejected"] + [reject.row for reject in log.rejected]
+        write_table(run / REJECTS, rejected, REJECTED)
     miner.refit()
     log.mark()
     write_csv(run / QUESTIONS, QUESTIONS_HEAD, log.rows(settings))
     write_csv(run / RULES, RULES_HEAD, rule_rows(miner, settings))
     write_json(run / COURSE, log.course())
     return {
-        "files": [QUESTIONS, RULES, COURSE],
+        "files": [QUESTIONS, RULES, COURSE, REJECTS],
+        "rejected": len(rejected),
         "stopped_because": why,
         "asked": log.asked,
         "asked_open": log.asked_open,
@@ -117,8 +121,8 @@ def _ask(
 
 def _ask_people(run: Path, settings: PatternsSettings, miner: Miner, log: Log) -> str:
     done = rounds_done(run)
-    for asked, rows in done:
-        _take(asked, rows, settings, miner, log)
+    for number, (asked, rows) in enumerate(done, start=1):
+        _take(number, asked, rows, settings, miner, log)
     number = len(done)
     while (left := settings.budget - log.asked) > 0:
         if _is_done(miner, settings):
@@ -135,16 +139,16 @@ def _ask_people(run: Path, settings: PatternsSettings, miner: Miner, log: Log) -
                 f"{log.asked:,} answers, {len(miner):,} rules, {int(miner.significant.sum()):,} significant so far"
             )
             raise Stopped(str(waits)) from None
-        _take(asked, rows, settings, miner, log)
+        _take(number, asked, rows, settings, miner, log)
     return "the questions were used up"
 
 
 def _take(
-    asked: Sequence[Any], rows: Sequence[Row], settings: PatternsSettings, miner: Miner, log: Log
+    number: int, asked: Sequence[Any], rows: Sequence[Row], settings: PatternsSettings, miner: Miner, log: Log
 ) -> None:
     """A round that people have filled in: what they answered, and what nobody could."""
-    for answer in answers_of(asked, rows, settings):
-        log.count(*answer)
+    for row, answer in enumerate(answers_of(asked, rows, settings), start=1):
+        log.count(*answer, place=f"rounds/{number:03d}/answers.csv: answer {row}")
     drop_unanswered(asked, rows, miner)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 
 from tasks.crowd.patterns import finish, stages
 from tasks.crowd.patterns.given import answers_given, rules_given
-from tasks.crowd.patterns.people import answers_of
+from tasks.crowd.patterns.people import answers_of, shares_of
 from tasks.crowd.patterns.rules import Rule
 from tasks.crowd.patterns.settings import PatternsSettings
-from tasks.records import Stopped
+from tasks.records import BadInput, Stopped
+from tasks.storage.tables import read_rows
 from tests.csv_files import read_rows_of, write_rows, written
 
 Row = dict[str, str]
@@ -115,6 +117,53 @@ def test_apostrophes_of_items_stay_but_for_those_that_guard_a_formula(tmp_path):
     for written_so, item in (("'80s music", "'80s music"), ("'-5 km", "-5 km"), ("-5 km", "-5 km")):
         answers = answers_of([{"rule": None, "gain": 0.0}], [{**told, "antecedent": written_so}], given)
         assert answers[0][0].rule.antecedent == (item,)
+
+
+def test_a_second_answer_to_the_same_is_rejected_and_told_and_uses_up_a_question(tmp_path, settings):
+    given = settings(1, choice="fewest", questions=4, batch=2)
+    rows = wanted(tmp_path, given, 1)
+    fill(tmp_path, 1, rows)
+    rows = wanted(tmp_path, given, 2)
+    for row in rows:
+        row.update(worker="w10", support="1", confidence="1")  # who has answered in round 1
+    write_rows(tmp_path / "rounds/002/wanted.csv", list(rows[0]), [list(row.values()) for row in rows])
+    mined = stages.mine(tmp_path, given, {})
+    assert (mined["asked"], mined["rejected"], mined["stopped_because"]) == (
+        4,
+        2,
+        "the questions were used up",
+    )
+    assert [row["n"] for row in finish.read_rules(tmp_path, given)] == ["2"]
+    found = read_rows(tmp_path / "rejected.parquet")
+    assert {row["reason"] for row in found} == {"answered before"}
+    assert [row["id"] for row in found] == [f"rounds/002/answers.csv: answer {number}" for number in (1, 2)]
+    assert found[0]["detail"] == "w10 had answered a0 -> b0 before; the first answer counts"
+
+
+def test_why_answers_given_do_not_count_is_told_before_people_are_asked(tmp_path, settings):
+    head = ["worker", "antecedent", "consequent", "support", "confidence", "kind"]
+    rows = [["w", "tea", "honey", "60%", "0.9", ""], ["w", "tea", "honey", "0", "0", "closed"]]
+    rows += [["w", "tea", "honey", "0.6", "0.9", "open"], ["v", "tea", "honey", "0.6", "0.3", ""]]
+    given = settings(1, questions=4, answers=written(tmp_path / "answers.csv", head, rows))
+    wanted(tmp_path, given, 1)
+    second, contrary = read_rows(tmp_path / "rejected.parquet")
+    assert (second["reason"], contrary["reason"]) == ("answered before", "no answer")
+    assert "a support of 0.6 is more than the confidence of 0.3" in contrary["detail"]
+    replayed = PatternsSettings(answers=given.answers, replay=True, questions=9, open_share=0)
+    stages.read(tmp_path, replayed, {})
+    stages.mine(tmp_path, replayed, {})
+    assert [row["n"] for row in finish.read_rules(tmp_path, replayed) if "tea" in row["antecedent"]] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("support", "confidence", "right"),
+    [("12.3%", "0.123", True), ("0", "", True), ("1", "100%", True), ("50%", "0.4", False)],
+)
+def test_all_of_it_cannot_happen_more_often_than_the_consequent_with_the_antecedent(
+    support, confidence, right
+):
+    with nullcontext() if right else pytest.raises(BadInput, match=r"wanted.csv:3: .* correct one of them"):
+        shares_of(support, confidence, "wanted.csv:3")
 
 
 def test_rules_that_read_alike_pass_the_check(tmp_path):
