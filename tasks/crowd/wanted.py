@@ -43,7 +43,7 @@ def round_of(
 
     Raises:
         Stopped: people have to answer first. Rows that nobody can answer may be removed.
-        BadInput: a column is gone, or an answer is none.
+        BadInput: a column is gone, or all rows, or an answer is none.
     """
     number = len(rounds_done(run)) + 1
     folder = run / "rounds" / f"{number:03d}"
@@ -53,6 +53,11 @@ def round_of(
         write_json(folder / "asked.json", asked)
         write_csv(path, head, [[as_text(str(cell)) for cell in row] for row in rows])
     lines = read_sheet(path, head, f"--resume {run.name}")
+    if not lines:
+        raise BadInput(
+            f"{path}: no question is left in it, and one at least has to be answered; remove the file and continue with "
+            f"--resume {run.name}, which writes the same questions anew"
+        )
     answered = [check(row, f"{path}:{line}") for line, row in lines]
     rows_given = [row for _, row in lines]
     if not any(answered) or not all(answered):

@@ -76,6 +76,20 @@ def test_what_nobody_can_answer_is_asked_once(tmp_path, settings, choice):
         fill(tmp_path, number, kept)
 
 
+def test_a_file_without_rows_is_told_and_written_anew_once_it_is_gone(tmp_path, settings):
+    given = settings(8)
+    rows = wanted(tmp_path, given, 1)
+    path = tmp_path / "rounds/001/wanted.csv"
+    for _ in range(2):
+        write_rows(path, list(rows[0]), [])
+        with pytest.raises(
+            BadInput, match=r"001/wanted.csv: no question is left .* remove the file .* --resume"
+        ):
+            stages.mine(tmp_path, given, {})
+    path.unlink()
+    assert wanted(tmp_path, given, 1) == rows
+
+
 def test_nobody_is_asked_openly_after_a_round_without_an_answer_to_it(tmp_path, settings):
     given = settings(1, choice="fewest", open_share=0.5)
     rows = wanted(tmp_path, given, 1)
