@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,24 @@ def test_given_answers_are_counted_and_bad_ones_rejected_with_the_reason(prefect
     assert "is no share" in rejected[-1]["detail"]
     replayed = patterns(make("p", answers=str(tmp_path / "a.csv"), replay=True, questions=5))
     assert replayed["asked"] == 5
+
+
+@pytest.mark.server
+def test_a_report_has_no_empty_cards_and_tables(prefect_server, make, tmp_path):
+    from flows.crowd.patterns import patterns
+
+    head = ["worker", "antecedent", "consequent", "support", "confidence", "kind"]
+    for kind, sections in (
+        ("open", set()),
+        ("closed", {"course", "unsure"}),
+    ):  # of a rule that was told nothing is known
+        rows = [[f"w{number}", "tea", "honey", "0.1", "0.2", kind] for number in range(4)]
+        patterns(make(kind, answers=written(tmp_path / f"{kind}.csv", head, rows)))
+        page = (tmp_path / f"crowd-patterns/{kind}/report.html").read_text()
+        assert set(re.findall(r'<section id="(course|unsure)">', page)) == sections
+        assert "<figure></figure>" not in page
+        assert "<tbody></tbody>" not in page
+        assert "None does so far." in page
 
 
 @pytest.mark.server
