@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,13 @@ def test_a_campaign_leaves_labels_workers_answers_costs_and_a_report(prefect_ser
     assert "&lt;i&gt;Which?&lt;/i&gt;" in page
     assert "<i>Which?" not in page
     assert "<b>cat</b>" not in page
+    asked = page.split('<section id="asked">')[1].split("</section>")[0]
+    by_label = re.findall(r'<td class="text">(?:cat|dog)</td><td>(\d+)</td>', asked)
+    by_answers = re.findall(r'title="\d+ answers: (\d+) items"', asked)
+    assert sum(map(int, by_label)) == sum(map(int, by_answers)) == summary["items"] == 24
+    assert (
+        len(set(re.findall(r'class="(?:bars|scale)( few|)', asked))) == 1
+    )  # the axis is as wide as what it measures
     assert (run / "expectations/docs/index.html").exists()
     assert shown(summary)[0][-1] == "accuracy"
 

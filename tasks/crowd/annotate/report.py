@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tasks.crowd.annotate.adjudicate import disputed
 from tasks.crowd.annotate.campaign import LAST, Campaign, opened
-from tasks.crowd.annotate.finish import LABELS, read_table, workers
+from tasks.crowd.annotate.finish import GOLDEN, LABELS, read_table, workers
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.page.charts import Series, line_chart
 from tasks.page.templates import settings_of, templates
@@ -77,9 +77,8 @@ def _spread(campaign: Campaign) -> list[Facts]:
 
 
 def _labels(run: Path, settings: AnnotateSettings) -> list[Facts]:
-    """How many items have which label."""
-    rows = read_table(run / LABELS)
-    counts = Counter(row["label"] for row in rows)
+    """How many items have which label; golden ones had theirs before."""
+    counts = Counter(row["label"] for row in read_table(run / LABELS) if row["stopped_by"] != GOLDEN)
     most = max(counts.values(), default=1)
     return [
         {"label": _short(label, 60), "count": counts[label], "width": 100 * counts[label] / most}
