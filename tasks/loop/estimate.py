@@ -8,6 +8,7 @@ from typing import Any
 from tasks.extract.llm.extractor import LLMExtractor
 from tasks.extract.llm.prompts import with_pairs
 from tasks.llm.request import Usage
+from tasks.llm.told import about, is_priced
 from tasks.loop import judging
 from tasks.loop.keep import KEEP, chooses_pairs
 from tasks.loop.plan import documents_budget
@@ -33,7 +34,8 @@ def estimate(run: Path, settings: EqualSettings, corpus: Facts) -> Facts:
 
     Returns:
         documents to read, by the strategy and those it is compared with; requests to a model, tokens_sent and
-        tokens_answered, 0 for rules; cost in dollars.
+        tokens_answered, 0 for rules; cost in dollars, None where no
+        prices of the model are given; pairs_judged and cost_judges, the same of judges.
     """
     judged = _judged(settings, corpus)
     documents = corpus["documents"]
@@ -52,7 +54,7 @@ def estimate(run: Path, settings: EqualSettings, corpus: Facts) -> Facts:
         "files": [],
         "documents": read,
         **{name: round(value * scale) for name, value in sampled.items()},
-        "cost": scale * settings.prices().cost(usage),
+        "cost": scale * settings.prices().cost(usage) if is_priced(settings, [settings.model]) else None,
         **judged,
     }
 
@@ -64,7 +66,8 @@ def _judged(settings: EqualSettings, corpus: Facts) -> Facts:
     read = documents_budget(corpus["documents"], settings, settings.strategy) / corpus["documents"]
     kept = settings.keep or (KEEP if chooses_pairs(settings, settings.strategy) else 1.0)
     pairs = round(ANSWER_SHARE * corpus["tokens"] * read / PAIR_TOKENS * kept)
-    return {"pairs_judged": pairs, "cost_judges": judging.estimate(settings, pairs)}
+    priced = is_priced(settings, settings.judge_models or [settings.model])
+    return {"pairs_judged": pairs, "cost_judges": judging.estimate(settings, pairs) if priced else None}
 
 
 def requests_of(extractor: LLMExtractor, texts: list[str]) -> Facts:
@@ -89,18 +92,18 @@ def told(expected: Facts, settings: EqualSettings) -> str:
     """The estimate in a line."""
     line = _reading(expected, settings)
     if settings.judges:
-        line += f"; {settings.judges} judges of about {expected['pairs_judged']:,} pairs about ${expected['cost_judges']:,.2f}"
-    whole = expected["cost_judges"] + (expected["cost"] if settings.extractor == "llm" else 0.0)
-    if settings.max_cost is not None and whole > settings.max_cost:
+        line += f"; {settings.judges} judges of about {expected['pairs_judged']:,} pairs {about(expected['cost_judges'])}"
+    asked = [expected["cost_judges"], expected["cost"] if settings.extractor == "llm" else 0.0]
+    if settings.max_cost is not None and sum(asked) > settings.max_cost:  # with a budget prices are known
         line += f", more than the budget of ${settings.max_cost:,.2f}, which ends the run before"
     return line
 
 
 def _reading(expected: Facts, settings: EqualSettings) -> str:
     if settings.extractor == "rules":
-        return f"to read {expected['documents']:,} documents would cost about ${expected['cost']:,.2f} at --price"
+        return f"to read {expected['documents']:,} documents would cost {about(expected['cost'])} at --price"
     return (
         f"to read {expected['documents']:,} documents takes about {expected['requests']:,} requests, "
         f"{expected['tokens_sent']:,} tokens sent and {expected['tokens_answered']:,} answered: "
-        f"about ${expected['cost']:,.2f}"
+        f"{about(expected['cost'])}"
     )

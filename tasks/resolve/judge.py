@@ -15,6 +15,7 @@ from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Usage
 from tasks.llm.settings import asked_model, asking, requests_path
 from tasks.llm.store import RequestStore
+from tasks.llm.told import is_priced
 from tasks.llm.verdict import Verdict, form
 from tasks.match.compare import comparisons
 from tasks.match.matcher import fit_matcher
@@ -126,7 +127,7 @@ def estimate(run: Path, settings: BatcherSettings, selected: Facts) -> Facts:
     """What asking about all questions costs, by the prompts themselves; 'routed' asks about a part of them.
 
     Returns:
-        requests, tokens_sent, tokens_answered, and cost in dollars.
+        requests, tokens_sent, tokens_answered, and cost in dollars, None where no prices of the model are given.
     """
     records, selection = records_of(settings), load_selection(run)
     questions = records.texts(load_pairs(run / QUESTIONS))
@@ -140,7 +141,9 @@ def estimate(run: Path, settings: BatcherSettings, selected: Facts) -> Facts:
         "requests": len(selection["batches"]),
         "tokens_sent": sent,
         "tokens_answered": answered,
-        "cost": settings.prices().cost(Usage(sent=sent, answered=answered)),
+        "cost": settings.prices().cost(Usage(sent=sent, answered=answered))
+        if is_priced(settings, [settings.model])
+        else None,
     }
 
 

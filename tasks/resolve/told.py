@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tasks.llm.told import about
 from tasks.resolve.finish import BY_LABEL, BY_MATCHER, BY_MODEL, UNDECIDED
 from tasks.resolve.settings import BatcherSettings
 
@@ -52,9 +53,10 @@ def labels_line(selected: Facts, settings: BatcherSettings) -> str:
 def estimate_line(expected: Facts, settings: BatcherSettings) -> str:
     """What asking costs, in a line."""
     most = "at most " if settings.judge == "routed" else ""
+    cost = about(expected["cost"]) if expected["cost"] is None else most + about(expected["cost"])
     line = (
         f"the model is asked in {most}about {expected['requests']:,} requests, {expected['tokens_sent']:,} tokens sent and "
-        f"{expected['tokens_answered']:,} answered: {most}about ${expected['cost']:,.2f}"
+        f"{expected['tokens_answered']:,} answered: {cost}"
     )
     if settings.max_cost is not None and expected["cost"] > settings.max_cost:
         line += f", more than the budget of ${settings.max_cost:,.2f}"

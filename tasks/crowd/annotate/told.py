@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.crowd.annotate.finish import GOLDEN
 from tasks.crowd.annotate.settings import AnnotateSettings
+from tasks.llm.told import about, is_priced
 
 Facts = dict[str, Any]
 
@@ -29,9 +30,14 @@ def estimate_line(expected: Facts, settings: AnnotateSettings) -> str:
     """What the campaign takes, in a line."""
     line = f"{expected['least']:,} to {expected['most']:,} answers"
     if settings.annotators == "llm":
-        sent = f"{expected['least'] * expected['tokens_sent']:,.0f} to {expected['most'] * expected['tokens_sent']:,.0f}"
-        line += f" of {len(settings.models) or 1} model{'s' if len(settings.models) > 1 else ''}, about {sent} tokens sent"
-    line += f": about ${expected['cost_least']:,.2f} to ${expected['cost_most']:,.2f}"
+        sent, answered = (
+            f"{expected['least'] * expected[name]:,.0f} to {expected['most'] * expected[name]:,.0f}"
+            for name in ("tokens_sent", "tokens_answered")
+        )
+        models = f"{len(settings.models) or 1} model{'s' if len(settings.models) > 1 else ''}"
+        line += f" of {models}, about {sent} tokens sent and {answered} answered"
+    known = settings.annotators != "llm" or is_priced(settings, settings.models)
+    line += f": {about(*(expected[name] if known else None for name in ('cost_least', 'cost_most')))}"
     if settings.max_cost is not None and expected["cost_most"] > settings.max_cost:
         line += f"; the budget is ${settings.max_cost:,.2f}"
     return line
