@@ -122,7 +122,7 @@ def equal(settings: EqualSettings) -> Facts:
             this_round = one_round.with_options(flow_run_name=f"round {number} of {count}")
             history.append(this_round(settings, str(run), number, count, clusters["plan"], taught, before))
             artifacts.advance(bar, number / count)
-            _show(run, settings, number, corpus, clusters, base, warm, history)
+            _show(run, settings, number, expected, corpus, clusters, base, warm, history)
 
         last, trained = history[-1]["reward"], history[-1]["train"]
         judged = None
@@ -232,6 +232,7 @@ def _show(
     run: Path,
     settings: EqualSettings,
     number: int,
+    expected: Facts,
     corpus: Facts,
     clusters: Facts,
     base: Facts,
@@ -239,14 +240,15 @@ def _show(
     history: list[dict[str, Facts]],
 ) -> None:
     """A round's figures on the terminal, and the cost so far in the UI."""
-    read = finish.cumulative(warm, history)
-    artifacts.cost_table(read, corpus["tokens"] * finish.document_price(read[-1], settings) / 1e6)
+    read, free = finish.cumulative(warm, history, expected["cost"] is not None), settings.extractor == "rules"
+    artifacts.cost_table(read, finish.document_price(read[-1], settings), corpus["tokens"], free)
     best = sorted(finish.latest_arms(run, number), key=lambda arm: -arm["reward"])
     terminal.current().round(
         number,
         len(clusters["plan"]["documents"]),
         {
             **read[-1],
+            "free": free,
             "pairs": history[-1]["reward"]["pairs_total"],  # those that are kept
             "budget_documents": clusters["plan"]["budget"],
             "nll_before": base["nll"],

@@ -183,8 +183,7 @@ def _enter_cost(
 ) -> dict[str, float]:
     """Enter a round's reading in the ledger; a round that runs again after a crash replaces its line."""
     tokens, cost = (sum(read[field] for read in reads) for field in ("tokens", "cost"))
-    paid = sum(read["cost"] for read in reads if not read["cached"])
-    requests = Spending()
+    paid, requests = 0.0, Spending()  # rules are free
     if settings.extractor == "llm":
         with RequestStore(requests_path(settings)) as replies:
             requests = replies.spending(payer_of(run), stage_of(run, round_folder(folder, number)))

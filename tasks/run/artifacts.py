@@ -57,15 +57,25 @@ def arms_table(number: int, rows: Sequence[Mapping[str, Any]]) -> None:
         create_table_artifact(key="equal-arms", table=shown, description=f"Arms pulled in round {number}")
 
 
-def cost_table(rows: Sequence[Mapping[str, Any]], of_everything: float) -> None:
-    """What was read up to each round (rows of `finish.cumulative`) and what it cost, US dollars."""
-    head = "| round | documents | tokens | pairs | cost, $ |\n|---|---|---|---|---|\n"
+def cost_table(rows: Sequence[Mapping[str, Any]], price: float | None, tokens: int, free: bool) -> None:
+    """What was read up to each round (rows of `finish.cumulative`) and what it cost, US dollars.
+
+    Args:
+        price: of a million tokens of the documents; None where it is not known.
+        tokens: of all documents.
+        free: rules read them, and the costs are what a model would take.
+    """
+    name = "would cost" if free else "cost"
+    head = f"| round | documents | tokens | pairs | {name}, $ |\n|---|---|---|---|---|\n"
     lines = "".join(
-        f"| {row['round']} | {row['documents']:,} | {row['tokens']:,} | {row['pairs']:,} | {row['cost']:.4f} |\n"
+        f"| {row['round']} | {row['documents']:,} | {row['tokens']:,} | {row['pairs']:,} | {_amount(row['cost'])} |\n"
         for row in rows
     )
-    total = rows[-1]["cost"] if rows else 0.0
-    tail = f"\nSo far ${total:.4f}; reading every document would cost ${of_everything:.4f}.\n"
+    tail = "\nThe rules are free; shown is what a model would take at --price.\n" if free else ""
+    if price is None:
+        tail += "\nWhat it cost is not known: no prices were given.\n"
+    elif rows:
+        tail += f"\nSo far ${_amount(rows[-1]['cost'])}; reading every document would cost ${_amount(tokens * price / 1e6)}.\n"
     with _not_worth_a_run():
         create_markdown_artifact(
             key="equal-cost", markdown=head + lines + tail, description="Cost of the extraction"
@@ -99,6 +109,10 @@ def _not_worth_a_run() -> Iterator[None]:
         yield
     except Exception as error:
         log.warning("not shown in the Prefect UI: %s: %s", type(error).__name__, error)
+
+
+def _amount(dollars: float | None) -> str:
+    return "–" if dollars is None else f"{dollars:.4f}"
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:

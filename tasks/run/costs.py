@@ -30,8 +30,8 @@ class Ledger:
     """costs.jsonl: one JSON object per line, whole lines only.
 
     A line has the round, the stage, and the figures of COUNTS and AMOUNTS: `tokens` are the documents' own; `cost` is what
-    reading them costs (US dollars), `cost_paid` the part that was not served from a cache; `requests` to a model were
-    answered and paid, after `retries` that came to nothing, with `tokens_sent` (of which `tokens_cached` by the server)
+    reading them costs (US dollars), or would cost where rules read them, `cost_paid` what this run paid: nothing for rules
+    and for replies that are known; `requests` to a model were answered and paid, after `retries` that came to nothing, with `tokens_sent` (of which `tokens_cached` by the server)
     and `tokens_answered`.
 
     One process writes a ledger at a time, the one that runs the flow; any number may read it.

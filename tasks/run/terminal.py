@@ -14,7 +14,8 @@ from tasks.records import Stopped
 class Display(Protocol):
     """Told what a run does; a context manager, so that the terminal is restored whatever happens.
 
-    `info` of a round may hold: documents, budget_documents, cost, pairs, budget_pairs, loss, nll_before, nll,
+    `info` of a round may hold: documents, budget_documents, cost, free (nothing is paid: the cost is what it would be),
+    pairs, budget_pairs, loss, nll_before, nll,
     transport_heldout, and clusters, a list of {cluster, terms, pulls, pairs, reward}. What is absent is not shown.
     """
 
@@ -142,7 +143,7 @@ def figures(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         budget = info.get("budget_documents")
         found.append(("documents", f"{info['documents']:,}" + (f" of {budget:,}" if budget else "")))
     if info.get("cost") is not None:
-        found.append(("cost", dollars(info["cost"])))
+        found.append((_cost(bool(info.get("free"))), dollars(info["cost"])))
     if info.get("pairs") is not None:
         budget = info.get("budget_pairs")
         found.append(("pairs", f"{info['pairs']:,}" + (f" of {budget:,}" if budget else "")))
@@ -166,7 +167,7 @@ def comparison(summary: Mapping[str, Any]) -> list[list[str]]:
         ("strategy", "strategy", one_line),
         ("documents", "documents", "{:,}".format),
         ("tokens", "tokens", "{:,}".format),
-        ("cost", "cost", dollars),
+        (_cost(summary.get("extractor") == "rules"), "cost", dollars),
         ("pairs", "pairs", "{:,}".format),
         ("distance", "transport_heldout", "{:.3f}".format),
         ("student NLL", "nll", "{:.3f}".format),
@@ -176,6 +177,10 @@ def comparison(summary: Mapping[str, Any]) -> list[list[str]]:
     rows = [[title for title, _, _ in columns]]
     rows += [[text(run[key]) if run.get(key) is not None else "" for _, key, text in columns] for run in runs]
     return rows
+
+
+def _cost(free: bool) -> str:
+    return "would cost" if free else "cost"
 
 
 def dollars(amount: float) -> str:

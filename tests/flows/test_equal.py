@@ -134,6 +134,7 @@ def test_costs_add_up_to_the_summary(finished):
     assert sum(line["cost"] for line in lines) == pytest.approx(summary["cost"])
     assert summary["cost"] == pytest.approx(summary["tokens_read"] * finished.settings.price / 1e6)
     assert [line["round"] for line in lines] == [0, 1, 2, 3]
+    assert {line["cost_paid"] for line in lines} == {0.0}  # rules are free
 
 
 def test_the_comparison_is_with_the_budget_of_the_run_and_not_in_its_tables(finished):

@@ -107,6 +107,21 @@ def test_a_dry_run_tells_the_cost_and_asks_nothing(prefect_server, settings, tmp
 
 
 @pytest.mark.server
+def test_without_prices_no_cost_is_told(prefect_server, settings, tmp_path, without_dask):
+    from flows.equal import equal
+
+    unpriced = {"price_input": None, "price_output": None, "rounds": 1, "compare": ["random"]}
+    with FakeServer(answer=answer) as server:
+        summary = equal(settings(tmp_path, "r", **asked(server, **unpriced)))
+    told = [summary, *summary["rounds"], *summary["comparison"]]
+    assert {row["cost"] for row in told} == {None}
+    assert [summary[name] for name in ("price", "cost_per_pair", "cost_expected", "cost_everything")] == [
+        None
+    ] * 4
+    assert "no prices were given" in (tmp_path / "equal/r/report.html").read_text()
+
+
+@pytest.mark.server
 def test_files_for_a_batch_api_give_the_same_pairs_as_asking(
     prefect_server, settings, tmp_path, without_dask
 ):

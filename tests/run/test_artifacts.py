@@ -45,9 +45,16 @@ def test_the_cost_so_far_is_that_of_the_latest_round_for_rounds_are_told_in_sums
     part = {"documents": 10, "tokens": 2000, "cost": 0.5, "pairs": 3}
     shown: dict[str, Any] = {}
     monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda **given: shown.update(given))
-    artifacts.cost_table(cumulative(part, [{"extract": part}, {"extract": part}]), 9.0)
+    history = [{"extract": part}, {"extract": part}]
+    artifacts.cost_table(cumulative(part, history), 3.0, 3_000_000, free=False)
     assert "| 2 | 30 | 6,000 | 9 | 1.5000 |" in shown["markdown"]
     assert "So far $1.5000; reading every document would cost $9.0000." in shown["markdown"]
+    artifacts.cost_table(cumulative(part, history), 3.0, 3_000_000, free=True)
+    assert "would cost, $" in shown["markdown"]
+    assert "The rules are free" in shown["markdown"]
+    artifacts.cost_table(cumulative(part, history, priced=False), None, 3_000_000, free=False)
+    assert "| 2 | 30 | 6,000 | 9 | – |" in shown["markdown"]
+    assert shown["markdown"].endswith("What it cost is not known: no prices were given.\n")
 
 
 def test_what_was_asked_and_paid_stands_by_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -72,5 +79,5 @@ def test_what_cannot_be_shown_is_logged_and_the_run_goes_on(
         artifacts.advance(None, 0.5)
         artifacts.advance(uuid4(), 0.5)
         artifacts.arms_table(1, [ROW])
-        artifacts.cost_table([], 1.0)
+        artifacts.cost_table([], 1.0, 10, free=True)
     assert caplog.text.count("not shown in the Prefect UI: ConnectError: the server is gone") == 4

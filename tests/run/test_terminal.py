@@ -189,6 +189,14 @@ def test_a_run_without_training_or_comparison_finishes_with_what_it_has():
     ]
 
 
+def test_what_rules_read_is_told_as_what_it_would_cost() -> None:
+    stream = io.StringIO()
+    Plain(stream).round(1, 2, {"documents": 3, "cost": 0.5, "free": True})
+    assert stream.getvalue() == "round 1 of 2, documents 3, would cost $0.500\n"
+    assert "would cost" in comparison({**SUMMARY, "extractor": "rules"})[0]
+    assert "cost" in comparison({**SUMMARY, "extractor": "llm"})[0]
+
+
 def test_a_round_of_training_shows_its_budget_and_its_loss() -> None:
     stream = io.StringIO()
     Plain(stream).round(3, 12, {"pairs": 1200, "budget_pairs": 5000, "loss": 2.34567})

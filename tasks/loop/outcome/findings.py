@@ -21,7 +21,7 @@ _NUMBERS = ("cluster", "round", "x", "y", "extracted", "tokens", "pairs")
 
 # Keys of summary.json that the page asks for; one that a run does not have is shown as absent.
 FIGURES = (
-    "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_expected", "cost_everything", "price", "pairs",
+    "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_expected", "cost_everything", "price", "pairs", "extractor", "judged",
     "transport", "transport_heldout", "nll_before", "nll_after", "exact_match_before", "exact_match_after", "strategy",
     "seed", "rounds", "comparison", "reference", "seconds", "versions", "test_examples",
 )  # fmt: skip
@@ -65,14 +65,14 @@ def load_terms(run: Path, arms: Sequence[Mapping[str, Any]]) -> dict[int, str]:
 
 
 def clusters(
-    corpus: Corpus, arms: Sequence[Mapping[str, Any]], terms: Mapping[int, str], price: float
+    corpus: Corpus, arms: Sequence[Mapping[str, Any]], terms: Mapping[int, str], price: float | None
 ) -> list[dict[str, Any]]:
     """One row per cluster: what is in it, what was read, what that gave and cost; most pairs first.
 
     Args:
         arms: rows of arms.parquet in the order of the pulls.
         terms: readable terms of the clusters.
-        price: US dollars of a million tokens.
+        price: US dollars of a million tokens; None where it is not known, and with it no cost.
     """
     inside = corpus.cluster >= 0
     count = int(corpus.cluster.max(initial=-1)) + 1
@@ -98,7 +98,7 @@ def clusters(
             "pairs": int(pairs[cluster]),
             "yield": pairs[cluster] / documents[cluster] if documents[cluster] else None,
             "reward": latest.get(cluster, {}).get("reward"),
-            "cost": tokens[cluster] * price / 1e6,
+            "cost": None if price is None else tokens[cluster] * price / 1e6,
         }
         for cluster in range(count)
         if size[cluster]

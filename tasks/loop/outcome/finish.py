@@ -103,9 +103,20 @@ def summarise(
     tables: Facts,
     judged: Facts | None,
 ) -> Facts:
-    """The figures of a run, machine-readable; `scores` are the student's before and after on the whole test part."""
-    read = cumulative(warm, history)
+    """The figures of a run, machine-readable; `scores` are the student's before and after on the whole test part.
+
+    With rules the costs are what a model would take for the documents at `price`, with a model what it took for documents and
+    judging; None where its prices were not given.
+    """
+    priced = expected["cost"] is not None
+    read = cumulative(warm, history, priced)
     totals = read[-1]
+    cost = totals["cost"]
+    if judged:
+        judged = {**judged, "cost": judged["cost"] if expected["cost_judges"] is not None else None}
+        if settings.extractor == "llm":
+            cost = cost + judged["cost"] if priced else None
+    price = document_price(totals, settings)
     kept = kept_vectors(run, len(history))
     curve = [
         {
@@ -125,12 +136,13 @@ def summarise(
         "extracted_documents": totals["documents"],
         "tokens_total": corpus["tokens"],
         "tokens_read": totals["tokens"],
-        "price": (price := document_price(totals, settings)),
-        "cost": (cost := totals["cost"] + (judged["cost"] if judged else 0.0)),
-        "cost_per_pair": cost / tables["pairs"] if tables["pairs"] else None,
+        "extractor": settings.extractor,
+        "price": price,
+        "cost": cost,
+        "cost_per_pair": cost / tables["pairs"] if tables["pairs"] and priced else None,
         "judged": judged,
         "cost_expected": expected["cost"] if settings.extractor == "llm" else None,
-        "cost_everything": corpus["tokens"] * price / 1e6,
+        "cost_everything": None if price is None else corpus["tokens"] * price / 1e6,
         "reference_examples": target["reference"],
         "test_examples": target["test"],
         "test_examples_untestable": corpus["untestable"],
@@ -146,27 +158,33 @@ def summarise(
         "train_tokens": trained_tokens(history, trained, settings),
         "student": trained["student"],
         "rounds": curve,
-        "comparison": list(comparison),
+        "comparison": [one if priced else {**one, "cost": None} for one in comparison],
         "reference": reference,
         "versions": versions(),
     }
 
 
-def document_price(read: Facts, settings: EqualSettings) -> float:
-    """Dollars for a million document tokens: the rules' by the settings, a model's as it came to be so far."""
+def document_price(read: Facts, settings: EqualSettings) -> float | None:
+    """Dollars for a million document tokens: the rules' by the settings, a model's as it came to be so far; None without prices."""
     if settings.extractor == "rules":
         return settings.price
+    if read["cost"] is None:
+        return None
     return 1e6 * float(read["cost"]) / read["tokens"] if read["tokens"] else 0.0
 
 
-def cumulative(warm: Facts, history: Sequence[Mapping[str, Facts]]) -> list[Facts]:
-    """What was read up to each round, the warm-up first."""
+def cumulative(warm: Facts, history: Sequence[Mapping[str, Facts]], priced: bool = True) -> list[Facts]:
+    """What was read up to each round, the warm-up first.
+
+    Args:
+        priced: whether what it cost is known; None stands for it otherwise.
+    """
     rows: list[Facts] = []
     so_far: Facts = {"documents": 0, "tokens": 0, "cost": 0.0, "pairs": 0}
     for number, part in enumerate([warm, *(round["extract"] for round in history)]):
         so_far = {field: so_far[field] + part[field] for field in so_far}
         rows.append({"round": number, **so_far})
-    return rows
+    return rows if priced else [{**row, "cost": None} for row in rows]
 
 
 def arms_of_round(run: Path, number: int) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def _content(run: Path) -> dict[str, Any]:
     summary = findings.load_summary(run)
     corpus = findings.Corpus(run / "documents.parquet")
     arms = read_rows(run / "arms.parquet")
-    clusters = findings.clusters(corpus, arms, findings.load_terms(run, arms), summary["price"] or 0.0)
+    clusters = findings.clusters(corpus, arms, findings.load_terms(run, arms), summary["price"])
     rewards = [row["reward"] for row in clusters if row["reward"] is not None and row["read"]]
     low, high = (min(rewards), max(rewards)) if rewards else (0.0, 1.0)
     for row in clusters:
@@ -56,9 +56,16 @@ def _content(run: Path) -> dict[str, Any]:
     runs = [_own_row(summary), *(summary["comparison"] or [])]
     sampled = _round_examples(run, summary)
     warm_yield = findings.warmup_yield(corpus)
+    stages = Ledger(run / "costs.jsonl").by_stage()
+    free = summary["extractor"] == "rules"
+    known = summary["price"] is not None and summary["tokens_read"] is not None
     return {
         "name": run.name,
         "summary": summary,
+        "free": free,
+        "cost_name": "Would cost" if free else "Cost",
+        "cost_read": summary["price"] * summary["tokens_read"] / 1e6 if known else None,
+        "paid": sum(sums["cost_paid"] for sums in stages.values()),
         "random": next((one for one in runs[1:] if one["strategy"] == "random"), None),
         "runs": runs,
         "best": {key: _lowest(runs, key) for key in ("transport_heldout", "nll")},
@@ -82,7 +89,7 @@ def _content(run: Path) -> dict[str, Any]:
             for row in findings.drops(run / "rejected.parquet")
         ],
         "seconds": findings.stage_seconds(summary["seconds"]),
-        "stages": (stages := Ledger(run / "costs.jsonl").by_stage()),
+        "stages": stages,
         "asked": any(sums["requests"] for sums in stages.values()),
         "projected_pairs": None if warm_yield is None else warm_yield * len(corpus.cluster),
         "settings": settings_of(run),
@@ -125,7 +132,9 @@ def _round_examples(run: Path, summary: Mapping[str, Any]) -> int | None:
 
 def _distance_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Any:
     """Distance to the held-out target over the cost so far, this run beside the others."""
-    cost = summary["cost"] or 0.0
+    cost, free = summary["cost"], summary["extractor"] == "rules"
+    if cost is None:
+        return ""
     series = []
     for number, run in enumerate(runs):
         told = (summary["rounds"] if number == 0 else run.get("rounds")) or []
@@ -146,7 +155,7 @@ def _distance_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]
     return line_chart(
         series,
         title="Distance to the held-out target over the cost of reading",
-        x_label="cost of the documents read so far",
+        x_label=f"{'what a model would take for' if free else 'cost of'} the documents read so far",
         y_label="distance to the held-out target (lower is nearer)",
         x_text="${:g}".format,
         y_text="{:.2f}".format,

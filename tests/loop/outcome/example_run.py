@@ -137,7 +137,7 @@ def write_run(
             tokens=tokens,
             pairs=kept,
             cost=cost,
-            cost_paid=cost * 0.8,
+            cost_paid=0.0,
         )
         so_far = round / rounds
         told.append(
@@ -273,6 +273,7 @@ def _summary(
         "cost": last["cost"],
         "cost_everything": tokens * PRICE / 1e6,
         "price": PRICE,
+        "extractor": "rules",
         "pairs": len(pairs),
         "rejected": {"near duplicate": 38, "too short": 21},
         "transport": 0.44,

@@ -117,6 +117,41 @@ def test_figures_that_are_written_alike_are_called_the_same(tmp_path):
     assert "as near to the held-out target as those of nearest-cluster" in text
 
 
+def test_rules_cost_nothing_and_what_a_model_would_take_is_called_so(page):
+    assert "The rules read 8.8% of the corpus for nothing ; a model at $2.00 per million tokens" in page.text
+    assert "nothing was paid" in page.text
+    assert "A kept pair would cost $" in page.text
+    assert page.text.count("Would cost") >= 4
+    assert not re.search(r"This run paid|of the corpus cost|\bCost (?!and time|against)", page.text)
+
+
+def test_what_a_model_took_is_called_its_cost(tmp_path):
+    judged = {"cost": 0.25, "judges": ["m 1"]}
+    text = changed(tmp_path / "asked", extractor="llm", price=2.0, tokens_read=500_000, judged=judged)
+    assert "of the corpus cost $1.00 ; reading all of it would have cost $" in text
+    assert "Judging the pairs cost $0.250 ." in text
+    assert "The model took $1.00 for what was read" in text
+    assert "Would cost" not in text
+    assert "free" not in text
+
+
+def test_judges_of_what_rules_read_are_paid(tmp_path):
+    text = changed(tmp_path / "judged", judged={"cost": 0.25, "judges": ["m 1"]})
+    assert "for nothing" in text
+    assert "Judging the pairs took $0.250." in text
+
+
+def test_without_prices_no_cost_is_shown(tmp_path):
+    unknown = dict.fromkeys(
+        ("price", "cost", "cost_per_pair", "cost_everything", "cost_expected", "comparison")
+    )
+    text = changed(tmp_path / "unpriced", extractor="llm", **unknown)
+    assert "of the corpus cost what is not known , because no prices were given." in text
+    assert "so that it is not known what the model cost" in text
+    assert "Cost – no prices were given" in text
+    assert "Cost against distance" not in text
+
+
 def student_chart(run):
     """What is written at the ends of the lines of the student's chart, its circles, and its caption."""
     figure = write_report(run).read_text().split("The student, round by round")[1].split("</figure>")[0]
