@@ -28,10 +28,10 @@ def taught(run: Path, settings: EqualSettings, student: Facts) -> Facts:
 
     Compared with the student before, it tells which pairs teach the same.
     """
-    from tasks.train.train import count_tokens
-
     if not asks_student(settings):
         return {"files": [], "student": None, "prior": None}
+    from tasks.train.train import count_tokens
+
     reference = example_pairs(Target.load(run / "target").reference)
     tokens = None
     if settings.train_tokens is not None:

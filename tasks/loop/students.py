@@ -31,12 +31,13 @@ def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
     """Makes a stage run in a Dask worker when the student is the tiny one, and here otherwise.
 
     A tiny student is fastest on one thread of a process of its own (two threads wait for each other more than they
-    work), and the same whatever the number of cores. A large one takes the whole machine, or its GPU.
+    work), and the same whatever the number of cores. A large one takes the whole machine, or its GPU. Where none is
+    trained there is nothing that a worker would be worth its imports for.
     """
 
     @wraps(function)
     def stage(run: Path, settings: EqualSettings, **arguments: Any) -> Facts:
-        if settings.student != "tiny":
+        if settings.student != "tiny" or settings.train == "never":
             return function(run, settings, **arguments)
         mapper = current_mapper()
         if mapper is serial:
@@ -90,7 +91,7 @@ def judge(run: Path, settings: EqualSettings, students: Sequence[Facts]) -> Fact
     Returns:
         scores: nll and exact_match of each, both None without a student.
     """
-    mapper = current_mapper() if settings.student == "tiny" else serial
+    mapper = current_mapper() if settings.student == "tiny" and settings.train != "never" else serial
     return {"files": [], "scores": list(mapper(partial(judged, run, settings), students))}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,29 @@ from tasks.train import train
 from tasks.train.train import count_tokens
 from tasks.train.training import Training
 from tests.loop.trainings import KEPT, LONGEST, REFERENCE, keep, settings
+
+
+def test_without_a_student_no_worker_is_asked_and_no_model_is_loaded(tmp_path: Path) -> None:
+    """A worker would import what it takes to do nothing."""
+    code = f"""
+import sys
+from pathlib import Path
+from tasks.loop import asking, students
+from tasks.loop.settings import EqualSettings
+
+def refuse():
+    raise AssertionError("a worker was asked")
+
+students.current_mapper = refuse
+run, settings = Path({str(tmp_path)!r}), EqualSettings(corpus=["c"], target="t", train="never")
+base = students.base(run, settings, corpus={{}}, target={{}})
+assert asking.taught(run, settings, student=base)["student"] is None
+assert students.judge(run, settings, students=[base, base])["scores"] == [dict(nll=None, exact_match=None)] * 2
+assert not {{"torch", "transformers"}} & set(sys.modules)
+"""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("own", [{"epochs": 3.0}, {"train_tokens": 400}])
