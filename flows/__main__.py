@@ -1,6 +1,7 @@
 """The `sluice` command: one subcommand per flow.
 
-Exit codes: 0 done, 1 a fault, 2 bad input or a full disk, 3 stopped and resumable, 130 interrupted.
+Exit codes: 0 done, 1 a fault, 2 bad input or a full disk, 3 stopped and resumable, 130 interrupted (Ctrl-C), 143
+terminated (SIGTERM).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tasks.records import BadInput, Stopped
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.command import Parser, add_flags, settings_from
 from tasks.run.folder import load_settings, run_name, run_path
+from tasks.run.interrupts import Terminated, ends_on_sigterm
 from tasks.run.services import is_lost
 from tasks.run.settings import RunSettings
 from tasks.run.terminal import one_line
@@ -184,12 +186,13 @@ _OF_SEVERAL = {"crowd": "answers of people and of models who err: labels, patter
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a flow from the command line. Returns the exit code."""
     try:
-        arguments = _parser().parse_args(argv)
-        return _run(arguments.command, arguments)
+        with ends_on_sigterm():
+            arguments = _parser().parse_args(argv)
+            return _run(arguments.command, arguments)
     except BadInput as error:
         return _say(str(error), 2)
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
+    except KeyboardInterrupt as error:
+        return _say(*_interrupted(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
             help=command.help,
             description=command.settings.__doc__,
             epilog="Exit codes: 0 done, 1 a fault (its traceback is in the run's log), 2 bad input or a full disk, 3 a "
-            "budget, a check or a service stopped it, 130 Ctrl-C. A run that had begun continues with --resume NAME.",
+            "budget, a check or a service stopped it, 130 Ctrl-C, 143 SIGTERM. A run that had begun continues with --resume NAME.",
         )
         own.add_argument(
             "--config", metavar="FILE", help="YAML file of field names and values; flags win over it"
@@ -284,7 +287,8 @@ def _stopped(error: BaseException, command: Command, settings: RunSettings) -> i
     begun = (run_path(command.folder, settings) / "settings.yaml").is_file()
     again = f"continue with --resume {settings.run}" if begun else "start it again"
     if isinstance(error, KeyboardInterrupt):
-        return _say(f"interrupted; nothing that was read is lost, {again}" if begun else "interrupted", 130)
+        what, code = _interrupted(error)
+        return _say(f"{what}; nothing that was read is lost, {again}" if begun else what, code)
     if isinstance(error, Stopped):
         return _say(str(error), 2 if is_full(error) else 3)
     if is_full(error):
@@ -295,6 +299,11 @@ def _stopped(error: BaseException, command: Command, settings: RunSettings) -> i
     if not notes:
         raise error
     return _say(f"{type(error).__name__}: {_first_line(error)}; {notes[-1]}", 1)
+
+
+def _interrupted(error: KeyboardInterrupt) -> tuple[str, int]:
+    """What a signal did to a run, and the exit code that shells give it."""
+    return ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
 
 
 def _prefect_environment(verbose: bool) -> None:

@@ -18,6 +18,7 @@ from example_corpus import documents
 
 from flows.__main__ import main
 from tasks.loop.settings import EqualSettings
+from tasks.run.interrupts import Terminated
 from tasks.run.log import LOG, logged
 from tasks.storage.tables import read_rows
 
@@ -187,6 +188,7 @@ def test_a_path_given_again_is_the_same_however_it_is_written(corpus, capfd, tmp
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(), 143, "terminated"),
         (
             httpx.ConnectError("All attempts failed"),
             3,
