@@ -33,14 +33,15 @@ _BROKEN = frozenset(
 
 @dataclass
 class RejectLog:
-    """Writes rejects to their table and counts them by reason."""
+    """Counts rejects by reason, and writes them to their table, if there is one."""
 
-    table: TableWriter
+    table: TableWriter | None = None
     counts: Counter[str] = field(default_factory=Counter)
     first_broken: str = ""
 
     def __call__(self, reject: Reject) -> None:
-        self.table.write(reject.row)
+        if self.table:
+            self.table.write(reject.row)
         self.counts[reject.reason] += 1
         if reject.reason in _BROKEN and not self.first_broken:
             self.first_broken = f"{reject.detail or reject.id} ({reject.reason})"
@@ -55,7 +56,8 @@ class RejectLog:
         Raises:
             BadInput: more than that; names the first one.
         """
-        check_broken(sum(self.counts[reason] for reason in _BROKEN), read, self.first_broken, max_broken)
+        broken = sum(self.counts[reason] for reason in _BROKEN)
+        check_broken(broken, read, self.first_broken, max_broken, "--corpus: ")
 
 
 @dataclass

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tasks.corpus.decontaminate import Decontaminator
 from tasks.corpus.duplicates import NearDuplicates
+from tasks.corpus.formats import given_with
 from tasks.corpus.intake import Intake, RejectLog
 from tasks.corpus.read import Fields, read_documents
+from tasks.corpus.sources import resolve
 from tasks.corpus.staging import Examine, compare, stage, staged_rows
 from tasks.records import BadInput, Example, Reject
 from tasks.run.parallel import Mapper, serial
@@ -83,9 +85,7 @@ def prepare_corpus(
     try:
         with TableWriter(rejected, REJECTED) as dropped, TableWriter(output, CORPUS) as kept:
             reject = RejectLog(dropped)
-            intake = Intake(
-                reject, corpus_share, exclude, min_characters, max_tokens, integer(seed, "corpus sample")
-            )
+            intake = _intake(reject, corpus_share, exclude, min_characters, max_tokens, seed)
             documents = intake.accept(read_documents(sources, fields, reject, mapper))
             template = stage(documents, staged, mapper, lambda done: report("read", done))
             reject.check_broken(intake.read, max_broken)
@@ -105,11 +105,55 @@ def prepare_corpus(
                     kept.write(row)
                     tokens += row["tokens"]
             if not kept.rows:
-                reasons = ", ".join(f"{reason}: {count}" for reason, count in reject.counts.most_common())
-                raise BadInput(
-                    f"--corpus: no documents left of {', '.join(sources)} ({reasons or 'it is empty'})"
-                )
+                raise _nothing_left(sources, reject)
     finally:
         staged.unlink(missing_ok=True)
         signed.unlink(missing_ok=True)
     return CorpusSummary(kept.rows, tokens, dict(reject.counts.most_common()), decontaminator.untestable)
+
+
+@given_with("--corpus")
+def check_documents(
+    sources: Sequence[str],
+    fields: Fields,
+    *,
+    corpus_share: float,
+    exclude: Sequence[str],
+    min_characters: int,
+    max_tokens: int,
+    max_broken: float,
+    seed: int,
+) -> None:
+    """Whether there is a document at all that can be used: reads until the first, so of most corpora next to nothing.
+
+    Data sets on the hub and saved ones are only looked at when they are read.
+
+    Args:
+        As of `prepare_corpus`.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if any(source.kind in ("hub", "saved") for source in resolve(sources)):
+        return
+    reject = RejectLog()
+    intake = _intake(reject, corpus_share, exclude, min_characters, max_tokens, seed)
+    if next(intake.accept(read_documents(sources, fields, reject)), None) is None:
+        reject.check_broken(intake.read, max_broken)
+        raise _nothing_left(sources, reject)
+
+
+def _intake(
+    reject: RejectLog,
+    corpus_share: float,
+    exclude: Sequence[str],
+    min_characters: int,
+    max_tokens: int,
+    seed: int,
+) -> Intake:
+    return Intake(reject, corpus_share, exclude, min_characters, max_tokens, integer(seed, "corpus sample"))
+
+
+def _nothing_left(sources: Sequence[str], reject: RejectLog) -> BadInput:
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in reject.counts.most_common())
+    return BadInput(f"--corpus: no documents left of {', '.join(sources)} ({reasons or 'it is empty'})")

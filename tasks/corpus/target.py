@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
-from tasks.corpus.conversations import Asked, form_of
 from tasks.corpus.decontaminate import Decontaminator
-from tasks.corpus.docstrings import find_files
-from tasks.corpus.doctests import read_doctests
-from tasks.corpus.formats import (
-    PATIENCE,
-    Broken,
-    Record,
-    first_records,
-    given_with,
-    listed,
-    path_of,
-    read_records,
-    reader_of,
-    shown_address,
-    storable,
-)
-from tasks.corpus.normalise import normalise
+from tasks.corpus.examples import ExampleFields, example_key, folded, look_at_examples, read_examples
+from tasks.corpus.formats import given_with
 from tasks.records import BadInput, Example, Reject
 from tasks.run.seeds import generator
 from tasks.storage.tables import write_text
@@ -99,28 +83,42 @@ def read_target(
             part, or fewer than two examples on either side.
     """
     rejects: list[Reject] = []
-    fields = _Fields(question_field, answer_field, tuple(text_fields))
+    fields = ExampleFields(question_field, answer_field, tuple(text_fields))
     with given_with(flag):
-        reference = _read(target, fields, rejects.append)
+        reference = read_examples(target, fields, rejects.append)
+    gone = Counter(reject.reason for reject in rejects)  # of the target, before it is parted
+    items = len(reference) + gone.total()
     if test:
         with given_with("--test"):
-            judging = _read(test, fields, rejects.append)
-        if {_key(example) for example in reference} == {_key(example) for example in judging}:
+            judging = read_examples(test, fields, rejects.append)
+        if {example_key(example) for example in reference} == {example_key(example) for example in judging}:
             raise BadInput(f"--test {test}: the same examples as {flag} {target}; a test must hold others")
     else:
         reference, judging = _part(reference, test_share, seed)
-    reference = _without_overlap(reference, judging, ngram, rejects.append)
-    if len(reference) < _FEWEST:
-        overlapping = sum(reject.reason == "overlaps the test part" for reject in rejects)
-        why = f" ({overlapping} overlap the test part)" if overlapping else ""
+    kept = _without_overlap(reference, judging, ngram, rejects.append)
+    overlapping = len(reference) - len(kept)
+    judge = {} if test else {"kept to judge by": len(judging)}
+    if len(kept) < _FEWEST:
+        why = _why({**gone, **judge, "overlapping the test part": overlapping})
         raise BadInput(
-            f"{flag} {target}: {len(reference)} examples left to guide the selection{why}; give more"
+            f"{flag} {target}: {len(kept)} of {items} examples left to guide the selection, {_FEWEST} at least are needed{why}; "
+            f"give more{'' if test else ', or a separate --test'}"
         )
     if len(judging) < _FEWEST:
+        given = f"--test {test}" if test else f"{flag} {target}"
+        more = "" if test else ", a larger --test-share, or a separate --test"
+        why = "" if test else _why({**gone, "kept to guide the selection": len(reference)})
         raise BadInput(
-            f"{test or target}: {len(judging)} examples to judge by; give more, or a larger --test-share"
+            f"{given}: {len(judging)} example{'' if len(judging) == 1 else 's'} to judge by, {_FEWEST} at least are needed{why}; "
+            f"give more{more}"
         )
-    return Target(reference, judging, rejects)
+    return Target(kept, judging, rejects)
+
+
+def _why(gone: dict[str, int]) -> str:
+    """What became of examples, as " (3 duplicate, 1 no answer)"."""
+    said = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
+    return f" ({said})" if said else ""
 
 
 def check_target(
@@ -131,98 +129,32 @@ def check_target(
     answer_field: str = "answer",
     text_fields: Sequence[str] = (),
     flag: str = "--target",
+    **parting: Any,
 ) -> None:
-    """What can be found wrong with a target in a moment: missing files, unknown kinds, wrong field names.
+    """What can be found wrong with a target in a moment: missing files, unknown kinds, wrong field names; of small files all.
+
+    Args:
+        parting: test_share, seed and ngram, as of `read_target`, whose other arguments these are too.
 
     Raises:
         BadInput: the first problem.
     """
+    fields = ExampleFields(question_field, answer_field, tuple(text_fields))
+    small = []
     for given, name in ((flag, target), ("--test", test)):
-        if not name and given == "--test":
-            continue
-        with given_with(given):
-            if name.startswith("doctest:"):
-                for module in filter(None, map(str.strip, _modules(name).split(","))):
-                    find_files(module, "doctest")
-                continue
-            path = _path(name)
-            records = list(first_records(path, PATIENCE))
-            _form(name, records, _Fields(question_field, answer_field, tuple(text_fields)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """Where the question and the answer of an item are, or else its text; `texts` is empty where items may not be texts."""
-
-    question: str
-    answer: str
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How a file's items are read: to question and answer, or to no question and a text."""
-
-    asked: Asked
-    is_text: bool = False
-
-
-def _read(name: str, fields: _Fields, reject: Callable[[Reject], None]) -> list[Example]:
-    if name.startswith("doctest:"):
-        examples = list(_distinct(read_doctests(_modules(name), reject), reject))
-        if not examples:
-            raise BadInput(f"{name}: no doctests with an output in these modules")
-        return examples
-    path = _path(name)
-    label, place = storable(path.name), shown_address(path)
-    records: list[tuple[int, Record]] = []
-    for number, record in read_records(path):
-        if isinstance(record, Broken):
-            detail = f"{place}:{number}: {record.detail}"
-            reject(Reject("target", record.reason, f"{label}:{number}", detail))
-        else:
-            records.append((number, record))
-    if not records:
-        raise BadInput(f"{name}: no examples in this file")
-    form = _form(name, [record for _, record in records], fields)
-    examples = list(_distinct(_examples(label, place, records, form, reject), reject))
-    if not examples:
-        wanted = "a text" if form.is_text else "a question and an answer"
-        raise BadInput(f"{name}: none of its {len(records)} items has {wanted}")
-    return examples
-
-
-def _examples(
-    label: str,
-    place: str,
-    records: Sequence[tuple[int, Record]],
-    form: _Form,
-    reject: Callable[[Reject], None],
-) -> Iterator[Example]:
-    """Examples of records; a text is an answer to no question."""
-    taken: set[str] = set()
-    for number, record in records:
-        own, line = record.get("id"), f"{label}:{number}"
-        id = storable(str(own)) if isinstance(own, str | int) and str(own) else line
-        id = line if id in taken else id
-        taken.add(id)
-        question, answer = form.asked(record)
-        if answer and (question or form.is_text):
-            yield Example(id, question, answer, storable(str(record.get("group") or id)))
-        else:
-            missing = "text" if form.is_text else "answer" if question else "question"
-            reject(Reject("target", f"no {missing}", id, f"{place}:{number}"))
-
-
-def _distinct(examples: Iterable[Example], reject: Callable[[Reject], None]) -> Iterator[Example]:
-    first_with: dict[tuple[str, str], str] = {}
-    for example in examples:
-        key = _key(example)
-        if key in first_with:
-            reject(Reject("target", "duplicate", example.id, first_with[key]))
-        else:
-            first_with[key] = example.id
-            yield example
+        if name or given != "--test":
+            with given_with(given):
+                small.append(look_at_examples(name, fields))
+    if all(small):
+        read_target(
+            target,
+            test,
+            question_field=question_field,
+            answer_field=answer_field,
+            text_fields=text_fields,
+            flag=flag,
+            **parting,
+        )
 
 
 def _part(examples: list[Example], test_share: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -245,76 +177,14 @@ def _part(examples: list[Example], test_share: float, seed: int) -> tuple[list[E
 def _without_overlap(
     reference: list[Example], judging: list[Example], ngram: int, reject: Callable[[Reject], None]
 ) -> list[Example]:
-    questions = {_folded(example.question) for example in judging}
+    questions = {folded(example.question) for example in judging}
     shared = Decontaminator(judging, ngram).overlaps([f"{one.question}\n{one.answer}" for one in reference])
     kept = []
     for example, words in zip(reference, shared, strict=True):
-        if example.question and _folded(example.question) in questions:
+        if example.question and folded(example.question) in questions:
             reject(Reject("target", "overlaps the test part", example.id, "the same question"))
         elif words is not None:
             reject(Reject("target", "overlaps the test part", example.id, words))
         else:
             kept.append(example)
     return kept
-
-
-def _form(name: str, records: Sequence[Record], fields: _Fields) -> _Form:
-    """How the records of a file are read: by the two fields where they are there, as instruction data, or as texts.
-
-    Raises:
-        BadInput: they are none of these.
-    """
-    known = dict.fromkeys(str(key) for record in records for key in record)
-    options = (("--question-field", fields.question), ("--answer-field", fields.answer))
-    missing = [
-        (option, wanted)
-        for option, wanted in options
-        if known and wanted not in known and any(part not in known for part in wanted.split("+"))
-    ]
-    if missing and (asked := form_of(known)) is not None:
-        return _Form(asked)
-    text = next((name for name in fields.texts if name in known), None)
-    if len(missing) == len(options) and text:
-        return _Form(lambda record: ("", _value(record, text)), is_text=True)
-    for option, wanted in missing:
-        or_text = ", or --text-field if they are texts" if fields.texts else ""
-        raise BadInput(
-            f"{name}: no item has the field {wanted}; it has: {listed(known)}; set {option}{or_text}"
-        )
-    return _Form(lambda record: (_value(record, fields.question), _value(record, fields.answer)))
-
-
-def _value(record: Record, name: str) -> str:
-    """The text of a field, or of several joined by "+"; empty if there is none."""
-    if name not in record and "+" in name:
-        return " ".join(filter(None, (_value(record, part) for part in name.split("+"))))
-    value: Any = record.get(name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return normalise(str(value)).strip()
-    return ""
-
-
-def _key(example: Example) -> tuple[str, str]:
-    return _folded(example.question), _folded(example.answer)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def _modules(name: str) -> str:
-    modules = name.removeprefix("doctest:")
-    if not modules.strip(", "):
-        raise BadInput(f"{name}: name the modules, as in doctest:sympy.ntheory,sympy.functions")
-    return modules
-
-
-def _path(name: str) -> UPath:
-    path = path_of(name)
-    if not path.exists():
-        raise BadInput(f"{name}: no such file")
-    if path.is_dir() or reader_of(path) is None:
-        raise BadInput(f"{name}: give a file of JSON lines, JSON, CSV or Parquet, or doctest:MODULE,...")
-    return path

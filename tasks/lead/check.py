@@ -35,7 +35,7 @@ def input_fingerprints(settings: LeadSettings) -> dict[str, str]:
 
 @in_one_line()
 def check_inputs(settings: LeadSettings) -> None:
-    """What can be known without reading the data.
+    """What can be known without reading all of the data.
 
     Raises:
         BadInput: one line.
@@ -49,6 +49,9 @@ def check_inputs(settings: LeadSettings) -> None:
         question_field=settings.question_field,
         answer_field=settings.answer_field,
         flag="--data",
+        test_share=settings.test_share,
+        seed=settings.seed,
+        ngram=settings.decontamination_ngram,
     )
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)

@@ -35,7 +35,7 @@ def input_fingerprints(settings: EqualSettings) -> dict[str, str]:
 
 @in_one_line()
 def check_inputs(settings: EqualSettings) -> None:
-    """What can be known without reading the corpus.
+    """What can be known without reading the whole corpus.
 
     Raises:
         BadInput: one line.

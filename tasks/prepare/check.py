@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tasks.corpus.prepare import check_documents
 from tasks.corpus.read import check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.prepare.settings import CorpusSettings
@@ -57,8 +58,21 @@ def check_corpus(flow: str, settings: CorpusSettings) -> None:
         settings.test,
         **settings.example_fields,
         flag=settings.examples_flag,
+        test_share=settings.test_share,
+        seed=settings.seed,
+        ngram=settings.decontamination_ngram,
     )
     check_sources(settings.corpus, fields(settings))
+    check_documents(
+        settings.corpus,
+        fields(settings),
+        corpus_share=settings.corpus_share,
+        exclude=settings.exclude,
+        min_characters=settings.min_characters,
+        max_tokens=settings.max_tokens,
+        max_broken=settings.max_broken,
+        seed=settings.seed,
+    )
     check_scheduler(settings.scheduler)
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)

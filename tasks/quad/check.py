@@ -29,7 +29,7 @@ def input_fingerprints(settings: QuadSettings) -> dict[str, str]:
 
 @in_one_line()
 def check_inputs(settings: QuadSettings) -> None:
-    """What can be known without reading the corpus.
+    """What can be known without reading the whole corpus.
 
     Raises:
         BadInput: one line.

@@ -112,7 +112,7 @@ def test_one_clear_line_for_a_target_that_cannot_be_used(tmp_path: Path) -> None
     blank = write(
         tmp_path / "blank.jsonl", [{"question": "a", "answer": ""}, {"question": "b", "answer": ""}]
     )
-    few = write(tmp_path / "few.jsonl", ITEMS[:1])
+    few = write(tmp_path / "few.jsonl", [ITEMS[0], ITEMS[0], {"question": "What?", "answer": None}])
     empty = write(tmp_path / "empty.jsonl", [])
     copy = write(tmp_path / "copy.jsonl", ITEMS)
     more = write(tmp_path / "more.jsonl", [*ITEMS, {"question": "one more", "answer": "z"}])
@@ -126,9 +126,16 @@ def test_one_clear_line_for_a_target_that_cannot_be_used(tmp_path: Path) -> None
         (blank, ""): "none of its 2 items has a question and an answer",
         (good, good): "the same examples",
         (good, copy): "the same examples",
-        (good, more): "0 examples left to guide the selection \\(20 overlap the test part\\)",
-        (good, few): "1 examples to judge by",
-        (few, ""): "0 examples left",
+        (
+            good,
+            more,
+        ): "^--target .*t.jsonl: 0 of 20 examples left to guide the selection, 2 at least are needed "
+        "\\(20 overlapping the test part\\); give more$",
+        (good, few): "^--test .*few.jsonl: 1 example to judge by, 2 at least are needed; give more$",
+        (
+            few,
+            "",
+        ): "0 of 3 examples left .* \\(1 duplicate, 1 no answer, 1 kept to judge by\\); give more, or a separate",
         (empty, ""): "no examples in this file",
         ("doctest:", ""): "^--target doctest:: name the modules",
         ("doctest:no_such.mod", ""): "^--target doctest:no_such.mod: the package no_such is not installed",
@@ -147,6 +154,18 @@ def test_one_clear_line_for_a_target_that_cannot_be_used(tmp_path: Path) -> None
     }.items():
         with pytest.raises(BadInput, match=f"^{flag}"):
             check_target(*arguments)
+    for arguments in ((few, ""), (good, few), (good, copy), (good, more)):
+        with pytest.raises(BadInput) as looked:
+            check_target(*arguments)
+        with pytest.raises(BadInput) as read:
+            read_target(*arguments)
+        assert str(looked.value) == str(read.value)
+
+
+def test_a_large_target_is_read_when_the_run_begins(tmp_path: Path, monkeypatch: Any) -> None:
+    few = write(tmp_path / "few.jsonl", ITEMS[:1])
+    monkeypatch.setattr("tasks.corpus.examples._SMALL", 8)
+    check_target(few)
 
 
 def test_doctests_become_questions_about_what_a_statement_prints(tmp_path: Path, monkeypatch: Any) -> None:

@@ -80,6 +80,24 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
     ("flags", "said"),
     [
         ({"corpus": "nowhere.jsonl"}, r"^--corpus \S*nowhere\.jsonl: no such file"),
+        ({"corpus": "empty.jsonl"}, r"^--corpus: no documents left of \S*empty\.jsonl \(empty text: 2\)"),
+        ({"corpus": "nothing.jsonl"}, r"^--corpus: no documents left of \S*nothing\.jsonl \(it is empty\)"),
+        ({"corpus": "binary.jsonl"}, r"^--corpus: 1 of 1 records cannot be read, first \S*binary\.jsonl:1"),
+        ({"corpus": "short.jsonl"}, r"\(too short: 1\)"),
+        ({"corpus": "short.jsonl", "exclude": "a"}, r"\(excluded: 1\)"),
+        (
+            {"target": "one.jsonl"},
+            r"^--target \S*one\.jsonl: 0 of 1 examples left .* 2 at least are needed \(1 kept",
+        ),
+        (
+            {"target": "torn.jsonl"},
+            r"^--target \S*: no examples in this file: none of 1 records .*torn\.jsonl:1",
+        ),
+        (
+            {"test": "one.jsonl"},
+            r"^--test \S*one\.jsonl: 1 example to judge by, 2 at least are needed; give more$",
+        ),
+        ({"target": "one.jsonl", "test": "one.jsonl"}, r"the same examples as --target"),
         ({"corpus": "empty-folder"}, r"^--corpus \S*empty-folder: no documents"),
         ({"corpus": "python:no_such_package"}, r"no_such_package"),
         ({"id_field": "uid"}, r"^--corpus: no record has the field uid; .*; set --id-field"),
@@ -113,6 +131,12 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
 def test_bad_input_is_one_line_before_anything_starts(sluice, tmp_path, flags, said):
     (tmp_path / "empty-folder").mkdir()
     file_of(tmp_path, "no-answers.jsonl", '{"question": "How many?"}\n' * 4)
+    file_of(tmp_path, "one.jsonl", '{"question": "How many?", "answer": "4"}\n')
+    file_of(tmp_path, "torn.jsonl", '{"question": "How\n')
+    file_of(tmp_path, "empty.jsonl", '{"id": "a", "text": ""}\n{"id": "b", "text": "  "}\n')
+    file_of(tmp_path, "nothing.jsonl", "")
+    file_of(tmp_path, "binary.jsonl", bytes(range(11, 256)) * 4)
+    file_of(tmp_path, "short.jsonl", '{"id": "a", "text": "A word."}\n')
     file_of(tmp_path, "list.yaml", "- budget\n")
     file_of(tmp_path, "broken.yaml", "budget: [0.1\n")
     file_of(tmp_path, "unknown.yaml", "budgget: 0.1\n")
@@ -288,25 +312,19 @@ def test_a_few_broken_lines_are_counted_with_their_numbers_and_the_run_goes_on(
     ("name", "flags", "said"),
     [
         ("broken", {}, r"broken\.jsonl.*unreadable|unreadable.*--max-broken|--max-broken"),
-        ("empty", {}, r"no document"),
-        ("binary", {}, r"binary\.jsonl"),
         ("few", {"clusters": 50}, r"--clusters 50: more than the 24 documents"),
-        ("equal", {}, r"the same examples as --target"),
     ],
 )
 def test_what_the_corpus_shows_to_be_wrong_is_one_line(
-    prefect_server, without_dask, sluice, corpus, tmp_path, name, flags, said
+    prefect_server, without_dask, sluice, tmp_path, name, flags, said
 ):
     rows = [json.dumps(row) for row in documents(8)]
-    contents: dict[str, str | bytes] = {
-        "binary": bytes(range(256)) * 40,
+    contents = {
         "broken": "\n".join([*rows, *["{torn"] * 5]),
-        "empty": '{"id": "a", "text": ""}\n{"id": "b", "text": "  "}\n',
         "few": "\n".join(rows),
-        "equal": "\n".join(rows),
     }
     path = file_of(tmp_path, f"{name}.jsonl", contents[name])
-    line = only_line(sluice(corpus=path, **flags, **({"test": corpus[1]} if name == "equal" else {})))
+    line = only_line(sluice(corpus=path, **flags))
     assert re.search(said, line), line
     assert os.listdir(tmp_path / "runs/equal") == []  # the name is free for the corrected command
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ def settings(tmp_path: Path) -> EqualSettings:
     files += ["encoder/model.safetensors", "student/model.safetensors"]
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"{name}\n")
+        (tmp_path / name).write_text(f"{name}: a document that is long enough to be one of the corpus.\n")
+    for name in ("target", "test"):
+        items = ({"question": f"How many are {n} of the {name}?", "answer": str(n)} for n in range(8))
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     return EqualSettings(
         runs_dir=str(tmp_path / "runs"),
         run="new",
@@ -137,7 +141,6 @@ def test_a_closed_folder_is_refused_in_one_line(
 def test_a_name_is_free_for_a_new_run_and_taken_by_the_one_that_is_continued(
     settings: EqualSettings, tmp_path: Path
 ) -> None:
-    (tmp_path / "target.jsonl").write_text('{"question": "How many?", "answer": "4"}\n' * 8)
     changes = {
         "encoder": "lsa",
         "train": "never",
