@@ -77,7 +77,7 @@ def read_table(name: str, id_column: str = "id") -> Table:
     for number, record in whole_records(name):
         if id_column not in record:
             raise BadInput(
-                f"{name}:{number}: no column {id_column}; it has: {listed(record)}; name the column of the ids"
+                f"{name}:{number}: no column {id_column}; it has: {listed(record)}; name the column of the ids by --id-column"
             )
         id = _text(record[id_column])
         if not id:

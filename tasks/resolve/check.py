@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tasks.corpus.read import fingerprint
 from tasks.llm.settings import absolute_model, check_model, model_fingerprints
-from tasks.match.read import read_pairs
 from tasks.records import BadInput
-from tasks.resolve.records import records_of
+from tasks.resolve.records import given_pairs, labelled_pool
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.select.encode import check_encoder
@@ -57,8 +56,6 @@ def check_inputs(settings: BatcherSettings) -> None:
         raise BadInput("--judge routed needs --labels: a sample of labelled pairs to try the matcher on")
     if settings.resolve == "one-to-one" and not settings.right:
         raise BadInput("--resolve one-to-one needs two tables: give --right, or --resolve clusters")
-    records = records_of(settings)
-    if settings.pairs:
-        read_pairs(settings.pairs, records.left, records.right)
-    for path in settings.labels:
-        read_pairs(path, records.left, records.right, labelled=True)
+    asked, labelled = given_pairs(settings)
+    if labelled is not None:
+        labelled_pool(asked, labelled)

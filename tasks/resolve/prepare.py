@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.corpus.formats import given_with
 from tasks.match.batching import cluster_questions, make_batches
 from tasks.match.blocking import blocking_report, candidates
 from tasks.match.demonstrations import Selection, select_demonstrations
 from tasks.match.features import embedding_features, pair_features
-from tasks.match.read import Pairs, read_pairs
+from tasks.match.read import Pairs
 from tasks.match.serialise import estimated_tokens
 from tasks.records import BadInput
-from tasks.resolve.records import records_of
+from tasks.resolve.records import given_pairs, labelled_pool, records_of
 from tasks.resolve.settings import BatcherSettings
 from tasks.run.seeds import generator, integer
 from tasks.select.encode import EncoderSpec, encode_texts
@@ -49,25 +50,22 @@ def pairs(run: Path, settings: BatcherSettings, source: Facts) -> Facts:
     A labelled pair that is a question is left out of the pool, or its label would help to decide itself.
     """
     records = records_of(settings)
-    found = [
-        read_pairs(path, records.left, records.right, labelled=True)
-        for path in dict.fromkeys(settings.labels)
-    ]
-    labelled = _unique(_joined(found)) if found else None
+    asked, labelled = given_pairs(settings)
     blocking: Facts | None = None
-    if settings.pairs:
-        questions = read_pairs(settings.pairs, records.left, records.right)
+    if asked is not None:
+        questions = asked
     else:
-        questions = candidates(
-            records.left,
-            records.right,
-            records.attributes,
-            neighbours=settings.neighbours,
-            minimum=settings.minimum_similarity,
-        )
+        with given_with("--attributes" if settings.attributes else "--left"):
+            questions = candidates(
+                records.left,
+                records.right,
+                records.attributes,
+                neighbours=settings.neighbours,
+                minimum=settings.minimum_similarity,
+            )
         if not len(questions):
             raise BadInput(
-                f"no two records are as alike as --minimum-similarity {settings.minimum_similarity:g}; give a lower one"
+                f"--minimum-similarity: no two records are as alike as {settings.minimum_similarity:g}; give a lower one"
             )
         report = blocking_report(questions, records.left, records.right, labelled)
         blocking = {
@@ -79,21 +77,8 @@ def pairs(run: Path, settings: BatcherSettings, source: Facts) -> Facts:
         }
     pool, shared = questions, 0
     if labelled is not None:
-        asked = (
-            set(zip(questions.left.tolist(), questions.right.tolist(), strict=True))
-            if settings.pairs
-            else set()
-        )
-        own = [
-            row
-            for row, pair in enumerate(zip(labelled.left.tolist(), labelled.right.tolist(), strict=True))
-            if pair not in asked
-        ]
-        pool, shared = labelled.take(np.array(own, dtype=np.int64)), len(labelled) - len(own)
-        if not len(pool):
-            raise BadInput(
-                "--labels: all of its pairs are among --pairs; give labelled pairs that are not to be decided"
-            )
+        pool = labelled_pool(asked, labelled)
+        shared = len(labelled) - len(pool)
     _save(run / QUESTIONS, questions)
     _save(run / POOL, pool)
     return {
@@ -213,28 +198,3 @@ def _save(path: Path, found: Pairs) -> None:
     labels = [None] * len(found) if found.labels is None else found.labels.tolist()
     rows = zip(found.left.tolist(), found.right.tolist(), labels, strict=True)
     write_table(path, ({"left": left, "right": right, "label": label} for left, right, label in rows), _ROWS)
-
-
-def _joined(parts: list[Pairs]) -> Pairs:
-    return Pairs(
-        np.concatenate([part.left for part in parts]),
-        np.concatenate([part.right for part in parts]),
-        np.concatenate([part.labels for part in parts if part.labels is not None]),
-    )
-
-
-def _unique(found: Pairs) -> Pairs:
-    """Each pair once.
-
-    Raises:
-        BadInput: a pair has two labels.
-    """
-    assert found.labels is not None
-    first: dict[tuple[int, int], int] = {}
-    for row, pair in enumerate(zip(found.left.tolist(), found.right.tolist(), strict=True)):
-        before = first.setdefault(pair, row)
-        if found.labels[before] != found.labels[row]:
-            raise BadInput(
-                "--labels: a pair of records is a match in one line and none in another; make its labels agree"
-            )
-    return found.take(np.array(list(first.values()), dtype=np.int64))

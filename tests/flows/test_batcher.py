@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,22 +240,40 @@ def test_one_to_one_gives_every_record_at_most_one_partner(prefect_server, setti
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--left", "none.csv"], "none.csv: no such file"),
-        (["--id-column", "key"], "no column key"),
-        (["--attributes", "colour"], "no attribute colour"),
+        (["--left", "none.csv"], r"^--left \S*none\.csv: no such file"),
+        (["--right", "none.csv"], r"^--right \S*none\.csv: no such file"),
+        (["--pairs", "none.csv"], r"^--pairs \S*none\.csv: no such file"),
+        (["--labels", "none.csv"], r"^--labels \S*none\.csv: no such file"),
+        (["--id-column", "key"], r"^--left \S*a\.csv:2: no column key; .* by --id-column"),
+        (["--attributes", "colour"], "^--attributes .*no attribute colour"),
+        (["--pairs", "labels.csv"], "^--labels: all of its pairs are among --pairs"),
+        (
+            ["--labels", "other.csv"],
+            r"^--labels: a\d+ and b\d+ are [01] in one file and [01] in another; make the files agree",
+        ),
         (["--judge", "llm"], "--judge llm needs --model"),
         (["--minimum-similarity", "0"], "--minimum-similarity"),
         (["--batching", "chaos"], "--batching"),
     ],
 )
 def test_what_cannot_work_is_one_line(
-    tables: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], said: str
+    tables: dict[str, str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    said: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     given = [word for name in ("left", "right", "pairs", "labels") for word in (f"--{name}", tables[name])]
+    shutil.copy(tables["labels"], "labels.csv")
+    first = read_rows_of(Path(tables["labels"]))[0]
+    other = {**first, "label": 1 - int(first["label"])}
+    written(tmp_path / "other.csv", list(other), [list(other.values())])
     assert main(["batcher", "--runs-dir", str(tmp_path / "runs"), *given, *flags]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert said in err
+    assert re.search(said, err.removeprefix("sluice: ")), err
     assert err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
 

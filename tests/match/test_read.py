@@ -53,7 +53,10 @@ def test_a_column_that_begins_late_is_missing_before(written: Written) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("key,name\n1,a\n", "t.csv:2: no column id; it has: key, name; name the column of the ids"),
+        (
+            "key,name\n1,a\n",
+            "t.csv:2: no column id; it has: key, name; name the column of the ids by --id-column",
+        ),
         ("id,name\n1,a\n1,b\n", "t.csv:3: the id 1 stands in line 2 too; make ids unique"),
         ("id,name\n,a\n", "t.csv:2: the id is empty; give every record one"),
         ("id,name\n", "t.csv: no rows; give a table with at least one record"),
