@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.corpus.read import fingerprint
 from tasks.corpus.target import check_target
 from tasks.lead.settings import LeadSettings
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student, model_fingerprint
 
@@ -15,7 +15,7 @@ def absolute(settings: LeadSettings) -> LeadSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
     return settings.model_copy(
         update={
-            **{name: absolute_path(getattr(settings, name)) for name in ("data", "test")},
+            **{name: absolute_file(getattr(settings, name)) for name in ("data", "test")},
             "encoder": absolute_path(settings.encoder, "lsa"),
             "model": absolute_path(settings.model, "tiny"),
         }

@@ -6,7 +6,7 @@ from tasks.llm.settings import absolute_model, check_model, model_fingerprints
 from tasks.loop.settings import EqualSettings
 from tasks.prepare.check import absolute_paths, check_corpus, fingerprints
 from tasks.records import BadInput
-from tasks.run.folder import absolute_path, in_one_line
+from tasks.run.folder import absolute_file, absolute_path, in_one_line
 from tasks.select.bandit import WITH_PRIOR
 from tasks.train.checkpoint import check_student
 
@@ -22,7 +22,7 @@ def absolute(settings: EqualSettings) -> EqualSettings:
         "student": absolute_path(settings.student, "tiny"),
         "model": absolute_model(settings, settings.model),
         "judge_models": [absolute_model(settings, name) for name in settings.judge_models],
-        "price_table": absolute_path(settings.price_table),
+        "price_table": absolute_file(settings.price_table),
     }
     return settings.model_copy(update={**absolute_paths(settings), **own})
 

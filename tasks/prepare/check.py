@@ -9,7 +9,7 @@ from tasks.corpus.read import check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.prepare.settings import CorpusSettings
 from tasks.prepare.stages import fields
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, versions
+from tasks.run.folder import absolute_file, absolute_path, check_runs_dir, check_unused, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import model_fingerprint
@@ -18,9 +18,9 @@ from tasks.train.checkpoint import model_fingerprint
 def absolute_paths(settings: CorpusSettings) -> dict[str, Any]:
     """The fields whose local paths are made absolute; the names of what is built in stay, whatever lies in this folder."""
     return {
-        "corpus": [absolute_path(source) for source in settings.corpus],
-        settings.examples_field: absolute_path(settings.examples),
-        "test": absolute_path(settings.test),
+        "corpus": [absolute_file(source) for source in settings.corpus],
+        settings.examples_field: absolute_file(settings.examples),
+        "test": absolute_file(settings.test),
         "encoder": absolute_path(settings.encoder, "lsa"),
     }
 

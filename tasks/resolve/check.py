@@ -7,7 +7,7 @@ from tasks.llm.settings import absolute_model, check_model, model_fingerprints
 from tasks.records import BadInput
 from tasks.resolve.records import given_pairs, labelled_pool
 from tasks.resolve.settings import BatcherSettings
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.select.encode import check_encoder
 
 
@@ -17,11 +17,13 @@ def absolute(settings: BatcherSettings) -> BatcherSettings:
 
     return settings.model_copy(
         update={
-            **{name: absolute_path(getattr(settings, name)) for name in ("left", "right", "pairs")},
-            "labels": [absolute_path(path) for path in settings.labels],
+            **{
+                name: absolute_file(getattr(settings, name))
+                for name in ("left", "right", "pairs", "price_table")
+            },
+            "labels": [absolute_file(path) for path in settings.labels],
             "encoder": absolute_path(settings.encoder, "lsa"),
             "model": absolute_model(settings, settings.model),
-            "price_table": absolute_path(settings.price_table),
         }
     )
 

@@ -7,8 +7,10 @@ not take `--corpus A B`, so the flags are made here, with argparse.
 from __future__ import annotations
 
 import argparse
+import re
 import types
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, Union, get_args, get_origin
 
 from tasks.records import BadInput
@@ -53,6 +55,26 @@ def settings_from(model: type[RunSettings], given: dict[str, Any], config: str |
     read = read_yaml(config) if config else {}
     values = {name.replace("-", "_"): value for name, value in read.items()}
     return parse(model, {**values, **given}, config or "")
+
+
+@contextmanager
+def named_in(config: str | None, given: Mapping[str, Any]) -> Iterator[None]:
+    """Bad input that a file of settings gave says so: the flags that a message names stand in no command.
+
+    Args:
+        given: flags, by the names of their fields; they win over the file.
+    """
+    try:
+        yield
+    except BadInput as error:
+        flags = re.findall(r"--([a-z][a-z-]*)", str(error))
+        if not config or "config" in flags:  # which it is when the file cannot be read
+            raise
+        fields = {flag.replace("-", "_") for flag in flags} - given.keys()
+        own = [name for name in read_yaml(config) if name.replace("-", "_") in fields]
+        if not own:
+            raise
+        raise BadInput(f"{error} ({', '.join(own)} in {config})") from None
 
 
 class Parser(argparse.ArgumentParser):

@@ -35,6 +35,7 @@ _INPUTS = ".inputs.json"
 _WORTH_KEEPING = 60.0  # seconds of work
 # What a kill leaves of writes that were not done: see tables.atomic_path and atomic_folder.
 _LEFT_OVER = re.compile(r"\..+\.\d+\.(tmp|old)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _RECORDED = (
     "sluice",
     "prefect",
@@ -111,6 +112,12 @@ def absolute_path(path: str, built_in: str = "") -> str:
         if error.errno != errno.ENAMETOOLONG:
             raise
     return path
+
+
+def absolute_file(path: str) -> str:
+    """The path of a file or folder made absolute, there or not; what begins with a scheme, as s3: or python:, as it is."""
+    path = absolute_path(path)
+    return path if not path or _SCHEME.match(path) else str(Path(path).expanduser().absolute())
 
 
 def run_path(flow: str, settings: RunSettings) -> Path:

@@ -145,6 +145,23 @@ def test_bad_input_is_one_line_before_anything_starts(sluice, tmp_path, flags, s
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "flags", "said"),
+    [
+        ("test: data/none.jsonl\n", {}, "--test HERE/data/none.jsonl: no such file (test in sub/run.yaml)"),
+        ("text-field: body\n", {}, "set --text-field (text-field in sub/run.yaml)"),
+        ("min_characters: x\n", {}, "(given: 'x') (min_characters in sub/run.yaml)"),
+        ("test: here.jsonl\n", {"test": "none.jsonl"}, "--test HERE/none.jsonl: no such file"),
+    ],
+)
+def test_what_a_file_of_settings_gave_is_named_in_it_and_its_paths_are_from_here(
+    sluice, tmp_path, config, flags, said
+):
+    file_of(tmp_path, "sub/run.yaml", config)
+    line = only_line(sluice(config="sub/run.yaml", **flags))
+    assert line.endswith(said.replace("HERE", str(tmp_path))), line
+
+
 def test_a_file_name_neither_breaks_the_line_nor_reaches_the_terminal(sluice, tmp_path):
     name = "a\nb\x1b[2J\u202ec.jsonl"
     file_of(tmp_path, name, "")
