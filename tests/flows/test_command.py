@@ -82,7 +82,7 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
         ({"corpus": "nowhere.jsonl"}, r"^--corpus \S*nowhere\.jsonl: no such file"),
         ({"corpus": "empty.jsonl"}, r"^--corpus: no documents left of \S*empty\.jsonl \(empty text: 2\)"),
         ({"corpus": "nothing.jsonl"}, r"^--corpus: no documents left of \S*nothing\.jsonl \(it is empty\)"),
-        ({"corpus": "binary.jsonl"}, r"^--corpus: 1 of 1 records cannot be read, first \S*binary\.jsonl:1"),
+        ({"corpus": "binary.jsonl"}, r"^--corpus: 1 of 1 records cannot be used, first \S*binary\.jsonl:1"),
         ({"corpus": "short.jsonl"}, r"\(too short: 1\)"),
         ({"corpus": "short.jsonl", "exclude": "a"}, r"\(excluded: 1\)"),
         (
