@@ -29,8 +29,9 @@ def hooked(layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
     def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             given = inputs[0].detach()
+            # Where all before it is frozen, gradients are taken back to here and no further.
             if not output.requires_grad:
-                output.requires_grad_(True)  # what is before it is frozen: gradients go back to here and no further
+                output.requires_grad_(True)
             output.register_hook(  # type: ignore[no-untyped-call]
                 lambda gradient: use(name, layer.inputs(given), layer.gradients(gradient))
             )
