@@ -7,8 +7,8 @@ what hangs together in more than k records is cut into pieces of k that hold as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from heapq import heapify, heappop, heapreplace
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
 
 import numpy as np
 
@@ -38,15 +38,12 @@ def pages(left: np.ndarray, right: np.ndarray, most: int) -> list[list[int]]:
 
 def page_of(left: np.ndarray, right: np.ndarray, made: Sequence[Sequence[int]]) -> np.ndarray:
     """The first page that holds each pair, int64 (q,)."""
-    places: dict[int, list[int]] = defaultdict(list)
+    places: dict[int, set[int]] = defaultdict(set)
     for number, records in enumerate(made):
         for record in records:
-            places[record].append(number)
+            places[record].add(number)
     return np.array(
-        [
-            min(set(places[one]) & set(places[other]))
-            for one, other in zip(left.tolist(), right.tolist(), strict=True)
-        ],
+        [min(places[one] & places[other]) for one, other in zip(left.tolist(), right.tolist(), strict=True)],
         dtype=np.int64,
     )
 
@@ -61,13 +58,15 @@ def _pieces(graph: Graph, most: int) -> list[list[int]]:
         rest = {one: set(graph[one]) for one in component}
         heap = [(-len(rest[one]), one) for one in component]
         heapify(heap)
+        partners = _Partners(rest)
         while rest:
-            piece = _grown(rest, _fullest(rest, heap), most)
+            piece = _grown(rest, _fullest(rest, heap), most, partners)
             found.append(sorted(piece))
             for one in piece:
                 rest[one] -= piece
             for one in [one for one in piece if not rest[one]]:
                 del rest[one]
+            partners.change(one for one in piece if one in rest)
     return found
 
 
@@ -106,15 +105,64 @@ def _fullest(rest: Graph, heap: list[tuple[int, int]]) -> int:
             return one
 
 
-def _grown(rest: Graph, start: int, most: int) -> set[int]:
+class _Partners:
+    """Of records that pieces begin with: their partners, those with the fewest open pairs first, of such the first.
+
+    One record may begin very many pieces: what changed since the last is made good, instead of looking at all its partners again.
+
+    Args:
+        rest: open pairs of all records.
+    """
+
+    def __init__(self, rest: Graph) -> None:
+        self._rest = rest
+        self._heaps: dict[int, list[tuple[int, int]]] = {}
+        self._seen: dict[int, int] = {}  # how many of the changes a heap knows of
+        self._changes: list[int] = []
+
+    def change(self, records: Iterable[int]) -> None:
+        """These have fewer open pairs now."""
+        self._changes.extend(records)
+
+    def heap(self, one: int) -> list[tuple[int, int]]:
+        """(open pairs, record) of all partners as they are; other entries, which do not hold any more, are among them."""
+        partners, seen = self._rest[one], self._seen.get(one)
+        if seen is None or len(self._changes) - seen > len(partners):
+            self._heaps[one] = [(len(self._rest[other]), other) for other in partners]
+            heapify(self._heaps[one])
+        else:
+            for other in partners.intersection(self._changes[seen:]):
+                heappush(self._heaps[one], (len(self._rest[other]), other))
+        self._seen[one] = len(self._changes)
+        return self._heaps[one]
+
+    def holds(self, one: int, entry: tuple[int, int]) -> bool:
+        """Whether an entry of the heap of a record still holds."""
+        count, other = entry
+        return other in self._rest[one] and len(self._rest[other]) == count
+
+
+def _grown(rest: Graph, start: int, most: int, partners: _Partners) -> set[int]:
     """From a record on the one that has most pairs into the piece, and of such fewest out of it."""
-    piece, inside = {start}, dict.fromkeys(rest[start], 1)
-    while len(piece) < most and inside:
-        best = min(inside, key=lambda one: (-inside[one], len(rest[one]) - inside[one], one))
+    piece = {start}
+    inside: dict[int, int] = {}  # pairs into the piece of what others than the start reach
+    heap, reached = partners.heap(start), []  # what the start alone reaches is in its heap, and has one
+    while len(piece) < most:
+        while heap and (heap[0][1] in piece or heap[0][1] in inside or not partners.holds(start, heap[0])):
+            entry = heappop(heap)
+            if entry[1] in inside:
+                reached.append(entry)
+        keys = [(-count, len(rest[one]) - count, one) for one, count in inside.items()]
+        keys += [(-1, count - 1, one) for count, one in heap[:1]]
+        if not keys:
+            break
+        best = min(keys)[2]
         piece.add(best)
-        del inside[best]
+        inside.pop(best, None)
         for other in rest[best] - piece:
-            inside[other] = inside.get(other, 0) + 1
+            inside[other] = inside.get(other, int(other in rest[start])) + 1
+    for entry in reached:
+        heappush(heap, entry)
     return piece
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+from tasks.crowd.cost import pages as cost_pages
 from tasks.crowd.cost.pages import page_of, pages
 from tasks.records import BadInput
+
+Shape = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 def fewest(ends: np.ndarray, records: int, most: int) -> int:
@@ -53,14 +57,61 @@ def test_each_piece_begins_with_the_record_that_has_most_pairs_open() -> None:
     assert pages(ends[:, 0], ends[:, 1], 4)[0] == [3, 4, 5, 6]
 
 
-def test_work_grows_as_the_pairs_do() -> None:
+@pytest.mark.parametrize("seed", range(40))
+def test_pieces_are_those_of_looking_at_everything_each_time(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(seed)
+    share = np.arange(1, 41) ** -1.5  # some records have very many pairs
+    ends = np.stack([random.choice(40, 120, p=share / share.sum()), random.integers(0, 40, 120)])
+    left, right = ends[:, ends[0] != ends[1]]
+    made = pages(left, right, 6)
+    monkeypatch.setattr(cost_pages, "_grown", grown_plainly)
+    assert made == pages(left, right, 6)
+
+
+def grown_plainly(rest: dict[int, set[int]], start: int, most: int, partners: object) -> set[int]:
+    piece = {start}
+    while len(piece) < most and (others := set().union(*(rest[one] for one in piece)) - piece):
+        piece.add(min(others, key=lambda one: (-len(rest[one] & piece), len(rest[one] - piece), one)))
+    return piece
+
+
+def chain(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(count), np.arange(count) + 1
+
+
+def star(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(count, dtype=np.int64), np.arange(count) + 1
+
+
+def wheel(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """One record beside everything, the others in pairs."""
+    left, right = star(count)
+    return np.concatenate([left, right[::2]]), np.concatenate([right, right[1::2]])
+
+
+class Counted(set):
+    """A set that counts what is put into it."""
+
+    work = 0
+
+    def __init__(self, given: Iterable[int] = ()) -> None:
+        super().__init__(given)
+        Counted.work += len(self)
+
+
+@pytest.mark.parametrize("shape", [chain, star, wheel])
+def test_work_grows_as_the_pairs_do(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_pages, "set", Counted, raising=False)
     calls = []
     for count in (500, 4000):
-        chain, events = np.arange(count), Counter[str]()
+        left, right = shape(count)
+        events, Counted.work = Counter[str](), 0
         sys.setprofile(lambda frame, event, argument, events=events: events.update([event]))
         try:
-            pages(chain, chain + 1, 10)
+            page_of(left, right, pages(left, right, 10))
         finally:
             sys.setprofile(None)
-        calls.append(events["call"] + events["c_call"])
+        calls.append(events["call"] + events["c_call"] + Counted.work)
     assert calls[1] < 9 * calls[0]  # 64 times, were all records looked at for each page
