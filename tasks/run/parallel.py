@@ -110,7 +110,10 @@ def workers(count: int, scheduler: str) -> Iterator[None]:
             dashboard_address="127.0.0.1:0",
             silence_logs="CRITICAL",
         )
-    with cluster, Client(cluster):
+    from tasks.run.worker import QuickEnd
+
+    with cluster, Client(cluster) as client:
+        client.register_plugin(QuickEnd())
         yield
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +52,17 @@ def test_a_scheduler_without_workers_is_refused_and_one_with_a_worker_is_used() 
         cluster.scale(1)
         with parallel.workers(1, address):
             assert list(parallel.current_mapper()(str, [1, 2])) == ["1", "2"]
+
+
+def _tell_at_exit(path: Path) -> None:
+    atexit.register(lambda: path.write_text(str(gc.get_freeze_count())))
+
+
+def test_a_worker_that_ends_does_not_look_for_garbage(tmp_path: Path) -> None:
+    told = tmp_path / "frozen"
+    with parallel.workers(1, ""):
+        assert list(parallel.current_mapper()(_tell_at_exit, [told])) == [None]
+    assert int(told.read_text()) > 1000  # objects; it came to its end by itself
 
 
 def test_a_scheduler_that_loses_its_workers_stops_the_run() -> None:
