@@ -124,7 +124,7 @@ def _distinct(examples: Iterable[Example], reject: Callable[[Reject], None]) -> 
     for example in examples:
         key = example_key(example)
         if key in first_with:
-            reject(Reject("target", "duplicate", example.id, first_with[key]))
+            reject(Reject("target", "duplicate", example.id, f"same as {first_with[key]}"))
         else:
             first_with[key] = example.id
             yield example

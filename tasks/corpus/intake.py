@@ -101,7 +101,7 @@ class Intake:
                     if len(part.text) < self.min_characters:
                         self._drop("too short", part, f"{len(part.text)} characters")
                     elif key in first_with:
-                        self.reject(Reject("deduplicate", "duplicate", part.id, first_with[key]))
+                        self.reject(Reject("deduplicate", "duplicate", part.id, f"same as {first_with[key]}"))
                     else:
                         first_with[key] = part.id
                         self.ids.update(filter(None, (part.id, part.parent)))

@@ -100,7 +100,8 @@ def prepare_corpus(
                 if number in overlaps:
                     reject(Reject("decontaminate", "contaminated", row["id"], overlaps[number]))
                 elif same := near.find_or_keep(number, row["id"]):
-                    reject(Reject("deduplicate", "near duplicate", row["id"], f"{same[0]} ({same[1]:.2f})"))
+                    detail = f"like {same[0]}, similarity {same[1]:.2f}"
+                    reject(Reject("deduplicate", "near duplicate", row["id"], detail))
                 else:
                     kept.write(row)
                     tokens += row["tokens"]

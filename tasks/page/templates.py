@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tasks.run.terminal import dollars
 
-_JOINT = re.compile(r"(?<=\w[._])(?=\w)")  # inside a qualified name, where a line may break
+_JOINT = re.compile(r"(?<=\w[._/])(?=\w)")  # inside a qualified name or a path, where a line may break
 
 
 def templates(package: str) -> Any:
@@ -25,8 +25,7 @@ def templates(package: str) -> Any:
         loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("tasks.page", ".")]),
         autoescape=True,
         undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True,  # and no trim_blocks: a line that ends in a block is parted from the next, as text is
     )
     environment.filters.update(
         number=lambda value: "–" if value is None else f"{value:,.0f}",

@@ -274,7 +274,10 @@ def _left_rows(run: Path, last: int) -> Iterator[dict[str, Any]]:
             continue
         detail = f"similarity {row['similarity']:.3f} to the nearest reference example"
         if reductions is not None and not np.isnan(reductions[place]):
-            detail += f"; learning the reference takes {reductions[place]:.2f} nats off its answer's loss"
+            what = "lowers" if reductions[place] >= 0 else "raises"
+            detail += (
+                f"; learning the reference {what} the loss of its answer by {abs(reductions[place]):.2f} nats"
+            )
         yield {"stage": "keep", "reason": SERVES_LESS, "id": row["id"], "detail": detail}
 
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tasks.loop.outcome import finish
@@ -46,3 +47,18 @@ def test_a_copy_that_fails_leaves_the_student_that_was_there(
     with pytest.raises(OSError, match="No space left"):
         finish.keep_last_student(tmp_path, saved(tmp_path, "students/round-02"), 900)
     assert [path.read_text() for path in (tmp_path / "student").iterdir()] == ["of the first attempt"]
+
+
+def test_what_the_reference_does_to_the_loss_of_an_answer_is_said_without_a_double_negative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"id": str(number), "similarity": 0.5} for number in range(3)]
+    monkeypatch.setattr(finish, "kept_mask", lambda *_: np.zeros(3, bool))
+    monkeypatch.setattr(finish, "known_reductions", lambda *_: np.array([0.5, -0.55, np.nan]))
+    monkeypatch.setattr(finish, "_concatenated", lambda *_: iter(rows))
+    details = [row["detail"].partition("; ")[2] for row in finish._left_rows(tmp_path, 1)]
+    assert details == [
+        "learning the reference lowers the loss of its answer by 0.50 nats",
+        "learning the reference raises the loss of its answer by 0.55 nats",
+        "",
+    ]

@@ -10,7 +10,7 @@ from example_run import write_run
 
 from tasks.loop.outcome import findings
 from tasks.loop.outcome.report import write_report
-from tasks.storage.tables import ARMS, REJECTED, read_rows, write_json, write_table
+from tasks.storage.tables import ARMS, DOCUMENTS, REJECTED, read_rows, write_json, write_table
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(2)"
 VOID = {"meta", "link", "br", "img", "wbr"}
@@ -345,3 +345,12 @@ def test_an_arm_that_was_pulled_to_know_it_was_not_yet_tried(tmp_path):
     text = Page(write_report(run).read_text()).text
     assert "not yet tried" in text
     assert "bonus inf" not in text
+
+
+def test_names_of_sources_break_at_their_joints_and_are_no_longer_than_a_line(tmp_path):
+    run = write_run(tmp_path / "spring", documents=80, clusters=4, rounds=3)
+    documents = [{**row, "source": "guide/" + "x" * 90} for row in read_rows(run / "documents.parquet")]
+    write_table(run / "documents.parquet", documents, DOCUMENTS)
+    page = write_report(run).read_text()
+    assert f"guide/<wbr>{'x' * 51}..." in page
+    assert "x" * 52 not in page
