@@ -188,7 +188,7 @@ def _student_chart(summary: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]
         title="The student's loss on the held-out target after each round",
         x_label="round",
         y_label="loss per answer token (nats, lower is better)",
-        x_text="{:.0f}".format,
+        x_text=lambda value: f"{value:.0f}" if float(value).is_integer() else "",
         y_text="{:.2f}".format,
     )
 

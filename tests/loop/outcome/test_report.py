@@ -177,6 +177,13 @@ def test_the_student_s_chart_has_every_strategy_and_says_which_examples_judged(t
     assert "the same 256 of the 414 test examples" in caption
 
 
+def test_rounds_are_counted_in_whole_numbers(tmp_path):
+    run = write_run(tmp_path / "short", documents=120, clusters=6, rounds=2)
+    chart = write_report(run).read_text().split("The student, round by round")[1].split("</svg>")[0]
+    ticks = re.findall(r'text-anchor="middle">(\d*)</text>', chart)
+    assert [tick for tick in ticks if tick] == ["0", "1", "2"]
+
+
 def test_a_long_question_shows_what_is_asked_at_its_end():
     question = "Given the following imports, " * 40 + "what does this print?"
     shown = findings._cut(question, 480, 360)
