@@ -17,24 +17,39 @@ _FEWEST = 10  # rows of a class that has a mixture of its own
 _LEAST, _INSTEAD = 1.02, 1.1
 _LEAST_VARIANCE = 1e-6
 CLEAN, NOISY = 0, 1
+HALF = 0.5  # of the visits: `least` of labels
 
 
-def scaled(counts: np.ndarray) -> np.ndarray:
-    """Counts (n,) as x in (0, 1): the fewest near 0, the most near 1; all near 0 where they are all alike.
+def scaled(counts: np.ndarray, visits: int | None = None) -> np.ndarray:
+    """Counts (n,) as x in (0, 1): the fewest near 0, one at every visit near 1; all near 0 where they are all alike.
 
     Of losses this is the paper's (w - min) / (max - min), cut to 1e-6 from the ends. A whole number stands for the middle of
     its step, (w - min + 1/2) / (max - min + 1), which is the same for many steps: but a lone row at 1 - 1e-6, where a Beta
     density has no bound, in the end gets the noisy component for itself.
+
+    Args:
+        visits: to each row, which stand in for the largest count. With wrong labels in the data some row has a wrong event at
+            every visit, and it is the same; where all labels are right, a few events are not stretched to look like many.
+            None is the paper's scale.
     """
     counts = np.asarray(counts)
-    spread = np.ptp(counts) if len(counts) else 0
-    if not spread:
+    if not len(counts) or np.ptp(counts) == 0:
         return np.full(len(counts), _EDGE)
     if counts.dtype.kind == "i":
-        middles: np.ndarray = (counts - counts.min() + 0.5) / (spread + 1)
+        middles: np.ndarray = (counts - counts.min() + 0.5) / _steps(counts, visits)
         return middles
-    shares: np.ndarray = np.clip((counts - counts.min()) / spread, _EDGE, 1 - _EDGE)
+    shares: np.ndarray = np.clip((counts - counts.min()) / np.ptp(counts), _EDGE, 1 - _EDGE)
     return shares
+
+
+def _steps(counts: np.ndarray, visits: int | None) -> int:
+    """How many whole numbers the scale has."""
+    return int(counts.max() if visits is None else visits) - int(counts.min()) + 1
+
+
+def _step(counts: np.ndarray, visits: int | None) -> float:
+    """Between whole numbers on the scale; 0 of losses."""
+    return 1 / _steps(counts, visits) if counts.dtype.kind == "i" else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,17 @@ class BetaMixture:
     def start(cls) -> BetaMixture:
         """Where the paper begins: densities that fall and rise linearly."""
         return cls(np.array([1.0, 2.0]), np.array([2.0, 1.0]), np.array([0.5, 0.5]))
+
+    @classmethod
+    def all_clean(cls, x: np.ndarray, step: float = 0.0) -> BetaMixture:
+        """The clean component alone, of all x (n,); the noisy one has no weight."""
+        one = _matched(x, np.stack([np.ones(len(x)), np.zeros(len(x))]), step**2 / 12)
+        return cls(one.alpha, one.beta, np.array([1.0, 0.0]))
+
+    @property
+    def single(self) -> bool:
+        """Whether no row is of the noisy component."""
+        return bool(self.weights[NOISY] == 0)
 
     def log_densities(self, x: np.ndarray) -> np.ndarray:
         """Of both components, weighted, (2, n)."""
@@ -88,6 +114,8 @@ class BetaMixture:
         likelier one beyond the narrower, so that a row without a wrong event would be the surest to be wrong. Beyond the
         turn the value at the turn holds.
         """
+        if self.single:
+            return np.ones(len(x))
         (a1, a2), (b1, b2) = self.alpha, self.beta
         over_alpha, over_beta = a1 - a2, b1 - b2
         x = np.asarray(x, dtype=float)
@@ -143,31 +171,46 @@ class EventModel:
             share one over all rows.
         count: of groups.
         per_group: False has one mixture over all rows.
+        least: share of the visits that the noisy component must lie above in the end, or all rows of its mixture are clean. There
+            is always a second component, since some rows are harder than others; but where the network agrees with a label
+            at most visits, the label is not a wrong one. 0 is the paper's way.
     """
 
-    def __init__(self, groups: np.ndarray, count: int, per_group: bool = True) -> None:
-        self.groups, self.count = np.asarray(groups), count
+    def __init__(self, groups: np.ndarray, count: int, per_group: bool = True, *, least: float = 0.0) -> None:
+        self.groups, self.count, self.least = np.asarray(groups), count, least
+        self.visits: int | None = None  # to each row, that the counts are of
         sizes = np.bincount(self.groups, minlength=count)
         self.own = [group for group in range(count) if per_group and sizes[group] >= _FEWEST]
         self.mixtures: dict[int, BetaMixture] = {}  # -1: over all rows
         self.iterations = 2 if per_group else 1  # of an epoch, after the first
 
-    def update(self, counts: np.ndarray) -> None:
-        """Learn from the wrong events so far, (n,): twenty iterations the first time, then one an epoch, or two."""
+    def update(self, counts: np.ndarray, visits: int | None = None) -> None:
+        """Learn from the wrong events so far, (n,): twenty iterations the first time, then one an epoch, or two.
+
+        Args:
+            visits: to each row so far; see `scaled`.
+        """
+        self.visits = visits
         self._learn(counts, self.iterations if self.mixtures else FIRST_ITERATIONS)
 
-    def settle(self, counts: np.ndarray) -> None:
+    def settle(self, counts: np.ndarray, visits: int | None = None) -> None:
         """Learn from the wrong events of the whole training until nothing changes any more."""
+        self.visits = visits
         self._learn(counts, SETTLED_ITERATIONS)
+        for group, mixture in self.mixtures.items():
+            if mixture.means[NOISY] <= self.least:
+                own = self._rows(scaled(counts, visits), group)
+                self.mixtures[group] = BetaMixture.all_clean(own, _step(counts, visits))
 
     def _learn(self, counts: np.ndarray, iterations: int) -> None:
-        x = scaled(counts)
-        step = 1 / (1 + np.ptp(counts)) if counts.dtype.kind == "i" else 0.0
+        x, step = scaled(counts, self.visits), _step(counts, self.visits)
         for group in [-1, *self.own]:
             before = self.mixtures.get(group, BetaMixture.start())
-            self.mixtures[group] = before.updated(
-                x if group < 0 else x[self.groups == group], iterations, step
-            )
+            self.mixtures[group] = before.updated(self._rows(x, group), iterations, step)
+
+    def _rows(self, x: np.ndarray, group: int) -> np.ndarray:
+        """What a mixture learns from: the rows of its group, or all."""
+        return x if group < 0 else x[self.groups == group]
 
     def mixture_of(self, group: int) -> BetaMixture:
         return self.mixtures[group if group in self.own else -1]
@@ -187,7 +230,7 @@ class EventModel:
         return clean, clean * cumulative[CLEAN] + (1 - noisy) * (1 - cumulative[NOISY])
 
     def _of_rows(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x = scaled(counts)
+        x = scaled(counts, self.visits)
         if np.ptp(x) == 0:  # nothing tells rows apart
             return np.ones(len(x)), np.stack([np.ones(len(x)), np.zeros(len(x))])
         clean, cumulative = np.empty(len(x)), np.empty((2, len(x)))

@@ -88,7 +88,6 @@ def gate(run: Path, settings: WrongEventSettings, tables: Facts) -> Facts:
             }
             for row in csv.DictReader(file)
         ]
-    visits = settings.stages_epochs[0] + 2 * settings.stages_epochs[1]
     validate(
         "labels",
         frame_of(rows, ["id", *HEAD]),
@@ -98,7 +97,7 @@ def gate(run: Path, settings: WrongEventSettings, tables: Facts) -> Facts:
             gxe.ExpectColumnValuesToBeInSet(column="given", value_set=classes),
             gxe.ExpectColumnValuesToBeInSet(column="predicted", value_set=classes),
             gxe.ExpectColumnValuesToBeBetween(column="p_clean", min_value=0, max_value=1),
-            gxe.ExpectColumnValuesToBeBetween(column="wrong_events", min_value=0, max_value=visits),
+            gxe.ExpectColumnValuesToBeBetween(column="wrong_events", min_value=0, max_value=settings.visits),
         ],
         run / PAGES,
     )

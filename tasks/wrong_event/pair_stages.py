@@ -78,7 +78,7 @@ def count(run: Path, settings: WrongEventSettings, data: Facts, student: Facts) 
             tokenizer,
             pairs,
             training,
-            epochs=settings.warm_epochs or EPOCHS,
+            epochs=epochs_of(settings),
             peers=settings.peers,
             kept=run / CHECKPOINTS / "count",
             told=told("count wrong events, epoch"),
@@ -86,6 +86,11 @@ def count(run: Path, settings: WrongEventSettings, data: Facts, student: Facts) 
     save_array(run / EVENTS, found.counts)
     save_array(run / CLEAN, found.model().clean(found.counts))
     return {"files": [EVENTS, CLEAN], "losses": found.losses}
+
+
+def epochs_of(settings: WrongEventSettings) -> int:
+    """Of the student's training: visits to each pair."""
+    return settings.warm_epochs or EPOCHS
 
 
 def tables(run: Path, settings: WrongEventSettings, counted: Facts) -> Facts:

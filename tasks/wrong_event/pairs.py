@@ -34,6 +34,7 @@ Peers = Literal["questions", "answers"]
 QA = Sequence[tuple[str, str]]
 
 _FEWEST, _MOST = 30, 12  # pairs of a length class, length classes
+_LEAST = 0.25  # of the visits to wrong answers are wrong events: half of what chance gives
 
 
 @dataclass(slots=True)
@@ -54,8 +55,8 @@ class PairEvents:
 
     def model(self) -> EventModel:
         """Mixtures over the counts, settled; one for all pairs, because events compare within a length already."""
-        model = EventModel(np.zeros(len(self.counts), np.int64), 1, per_group=False)
-        model.settle(self.counts)
+        model = EventModel(np.zeros(len(self.counts), np.int64), 1, per_group=False, least=_LEAST)
+        model.settle(self.counts, self.epochs)
         return model
 
 

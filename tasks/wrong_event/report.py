@@ -45,7 +45,8 @@ def _content(run: Path, settings: WrongEventSettings, summary: Facts) -> Facts:
     return {
         "name": run.name,
         "summary": summary,
-        **_histogram(events, labels, model),
+        "visits": settings.visits,
+        **_histogram(events, labels, model, settings.visits),
         "most": int(events.max()),
         "least": int(events.min()),
         "waves": _waves(summary),
@@ -59,14 +60,16 @@ def _content(run: Path, settings: WrongEventSettings, summary: Facts) -> Facts:
 
 def write_pairs_report(run: Path, settings: WrongEventSettings, summary: Facts) -> Path:
     """The page of a run on question-answer pairs."""
+    from tasks.wrong_event.pairs import PairEvents
+
     events = np.asarray(load_array(run / pair_stages.EVENTS))
-    model = EventModel(np.zeros(len(events), np.int64), 1, per_group=False)
-    model.settle(events)
+    one_class, visits = np.zeros(len(events), np.int64), pair_stages.epochs_of(settings)
+    model = PairEvents(events, one_class, visits).model()
     rows = [row for row in pair_stages.doubtful_first(run) if row["p_clean"] < settings.threshold][:_PAIRS]
     content = {
         "name": run.name,
         "summary": summary,
-        **_histogram(events, np.zeros(len(events), np.int64), model),
+        **_histogram(events, one_class, model, visits),
         "most": int(events.max()),
         "least": int(events.min()),
         "rows": [
@@ -80,16 +83,17 @@ def write_pairs_report(run: Path, settings: WrongEventSettings, summary: Facts) 
     return path
 
 
-def _histogram(events: np.ndarray, labels: np.ndarray, model: EventModel) -> Facts:
+def _histogram(events: np.ndarray, labels: np.ndarray, model: EventModel, visits: int) -> Facts:
     """Bars of rows by wrong events, and the components' curves over them; heights as square roots, so that few show."""
     low, steps = int(events.min()), int(np.ptp(events)) + 1
     bars = min(_BARS, steps)
     edges = np.linspace(0, 1, bars + 1)
+    on_scale = edges * steps / (visits - low + 1)
     counts = np.bincount((events - low) * bars // steps, minlength=bars)
     expected = np.zeros((2, bars))
     for group, size in enumerate(np.bincount(labels, minlength=model.count)):
         mixture = model.mixture_of(group)
-        expected += size * mixture.weights[:, None] * np.diff(mixture.cumulative(edges), axis=1)
+        expected += size * mixture.weights[:, None] * np.diff(mixture.cumulative(on_scale), axis=1)
     most = max(1.0, float(counts.max()))
     heights = 100 * np.sqrt(np.minimum(expected / most, 1))
     return {
@@ -148,8 +152,8 @@ def _per_class(
                 "flagged": doubted[name],
                 "share": doubted[name] / max(1, int(sizes[group])),
                 "clean": float(mixture.means[CLEAN]),
-                "noisy": float(mixture.means[NOISY]),
-                "weight": float(mixture.weights[NOISY]),
+                "noisy": None if mixture.single else float(mixture.means[NOISY]),
+                "weight": None if mixture.single else float(mixture.weights[NOISY]),
                 "own": group in model.own,
                 "instead": ", ".join(f"{other} ({count})" for other, count in others[:3]),
             }

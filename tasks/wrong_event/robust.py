@@ -43,6 +43,7 @@ def train_robustly(
     training: Training,
     *,
     seed: int,
+    visits: int | None = None,
     kept: Path | None = None,
     told: Told | None = None,
 ) -> Robust:
@@ -52,6 +53,7 @@ def train_robustly(
         labels: given, int64 (n,).
         counts: wrong events of the first stage, (n,).
         model: learns from the counts before the first epoch, and a little further before every other.
+        visits: to each row in the first stage; None has the paper's scale of the counts.
         kept, told: as in `warm_up`.
     """
     optimizer = adamw(network, training.learning_rate)
@@ -61,8 +63,12 @@ def train_robustly(
         found.counts, found.losses, first = was.arrays["counts"], was.facts["losses"], was.facts["epoch"]
         model.restore(was.facts["mixtures"])
     target = torch.from_numpy(labels)
+
+    def seen(epochs: int) -> int | None:
+        return None if visits is None else visits + 2 * epochs  # one a view
+
     for epoch in range(first, training.epochs):
-        model.update(found.counts)
+        model.update(found.counts, seen(epoch))
         clean, even = (torch.from_numpy(own).float() for own in model.weights(found.counts))
         random = generator(seed, "robust", epoch)
         batches = order(len(inputs), training.batch, random)
@@ -94,5 +100,5 @@ def train_robustly(
         )
         if told is not None:
             told(epoch + 1, training.epochs)
-    model.settle(found.counts)
+    model.settle(found.counts, seen(training.epochs))
     return found

@@ -102,6 +102,12 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
         warm, robust = (5, 10) if self.pretrained else (30, 70)
         return self.warm_epochs or warm, self.epochs or robust
 
+    @property
+    def visits(self) -> int:
+        """To each row in both stages; in the second an epoch has two views of it."""
+        warm, robust = self.stages_epochs
+        return warm + 2 * robust
+
     @field_validator("features")
     @classmethod
     def _at_commas(cls, names: list[str]) -> list[str]:

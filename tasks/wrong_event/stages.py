@@ -21,7 +21,7 @@ from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import REJECTED, read_json, read_rows, write_json, write_table
 from tasks.train.threads import one_thread
-from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.check import data_columns
 from tasks.wrong_event.settings import WrongEventSettings
 
@@ -115,7 +115,7 @@ def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: F
     from tasks.wrong_event.robust import train_robustly as train
 
     labels = given_labels(run)
-    model = EventModel(labels, data["classes"], settings.per_class)
+    model = EventModel(labels, data["classes"], settings.per_class, least=HALF)
     with _threads(settings):
         classifier, rows = make_classifier(run, settings, data)
         classifier.network.load_state_dict(load_file(run / BASE))
@@ -127,6 +127,7 @@ def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: F
             model,
             training_of(settings, settings.stages_epochs[1]),
             seed=integer(settings.seed, "train"),
+            visits=settings.stages_epochs[0],
             kept=run / CHECKPOINTS / "robust",
             told=told("train, epoch"),
         )

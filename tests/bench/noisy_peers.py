@@ -20,7 +20,7 @@ from tasks.classify.inputs import STRONG, WEAK, Vectors, order
 from tasks.classify.networks import probabilities, small_network
 from tasks.classify.training import Training, adamw, step
 from tasks.run.seeds import generator, integer
-from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.robust import train_robustly
 from tasks.wrong_event.warm_up import warm_up
 from tests.bench.noisy_labels import Task
@@ -282,10 +282,17 @@ def two_stages(
     model = (
         LossModel(network, task)
         if over == "losses"
-        else EventModel(task.given, task.split.classes, per_group=per_class)
+        else EventModel(task.given, task.split.classes, per_group=per_class, least=HALF)
     )
     second = train_robustly(
-        network, inputs, task.given, first.counts, model, Training(ROBUST, RATE, batch), seed=seed
+        network,
+        inputs,
+        task.given,
+        first.counts,
+        model,
+        Training(ROBUST, RATE, batch),
+        seed=seed,
+        visits=WARM,
     )
     predicted = probabilities(network, Vectors(task.split.test)).argmax(axis=1)
     clean = model.weights(second.counts)[0]

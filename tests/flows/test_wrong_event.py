@@ -62,6 +62,20 @@ def make(numbers: tuple[Path, Path, set[int]], tmp_path: Path) -> Callable[..., 
     return settings
 
 
+@pytest.mark.server
+def test_right_labels_are_not_doubted(prefect_server, make, numbers, tmp_path):
+    from flows.wrong_event import wrong_event
+
+    test = tmp_path / "right.csv"
+    test.write_text(numbers[1].read_text())
+    summary = wrong_event(make("r", data=str(test)))
+    run = tmp_path / "wrong_event/r"
+    assert summary["rows"] == 60
+    assert summary["flagged"] == 0
+    assert {row["p_clean"] for row in labels_of(run)} == {"1.000000"}
+    assert "No label is doubted" in (run / "report.html").read_text()
+
+
 def labels_of(run: Path) -> list[dict[str, str]]:
     with (run / "labels.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

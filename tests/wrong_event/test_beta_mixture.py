@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.wrong_event.beta_mixture import SETTLED_ITERATIONS, BetaMixture, EventModel, scaled
+from tasks.wrong_event.beta_mixture import HALF, SETTLED_ITERATIONS, BetaMixture, EventModel, scaled
 from tests.wrong_event.mixtures import SIMULATED, drawn, most_likely
 
 
@@ -101,3 +101,41 @@ def test_rows_that_nothing_tells_apart_are_clean():
     clean, even = model.weights(np.full(40, 7))
     assert (clean == 1).all()
     assert np.isfinite(even).all()
+
+
+def test_a_few_events_are_not_stretched_to_look_like_many():
+    random = np.random.default_rng(0)
+    counts = random.binomial(30, 0.01, 400)
+    assert counts.max() < 4
+    paper = EventModel(np.zeros(400, int), 1)
+    paper.settle(counts)
+    assert (paper.clean(counts) < 0.5).mean() > 0.2  # what is guarded against
+    model = EventModel(np.zeros(400, int), 1, least=HALF)
+    model.settle(counts, 30)
+    assert (model.clean(counts) == 1).all()
+    assert model.mixture_of(0).single
+    assert model.mixture_of(0).means[0] == pytest.approx(scaled(counts, 30).mean())
+    again = EventModel(np.zeros(400, int), 1)
+    again.restore(model.state())
+    assert again.mixture_of(0).single
+
+
+def test_harder_rows_of_a_class_are_no_wrong_labels_and_wrong_labels_of_another_are_found():
+    random = np.random.default_rng(0)
+    groups, hard = np.repeat([0, 1], 200), np.tile(np.arange(200) % 10 == 0, 2)
+    counts = random.binomial(100, np.where(hard, np.where(groups == 1, 0.9, 0.3), 0.02))
+    model = EventModel(groups, 2, least=HALF)
+    model.settle(counts, 100)
+    doubted = model.clean(counts) < 0.5
+    assert not doubted[groups == 0].any()
+    assert (doubted == hard)[groups == 1].all()
+    assert [model.mixture_of(group).single for group in (0, 1)] == [True, False]
+
+
+def test_the_scale_is_the_papers_where_some_row_has_an_event_at_every_visit():
+    counts = np.random.default_rng(0).integers(3, 31, 200)
+    assert counts.max() == 30
+    assert (scaled(counts, 30) == scaled(counts)).all()
+    assert (scaled(counts, 60) < scaled(counts)).all()
+    losses = np.random.default_rng(0).random(50)
+    assert (scaled(losses, 30) == scaled(losses)).all()

@@ -47,11 +47,11 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def counted(student: Path, learning_rate: float = 1e-2, **options: Any) -> Any:
+def counted(student: Path, learning_rate: float = 1e-2, pairs: Any = None, **options: Any) -> Any:
     with one_thread():
         model, tokenizer = load_student(student)
         training = Training(learning_rate=learning_rate, batch_tokens=256, sequence_tokens=64, seed=4)
-        return count_events(model, tokenizer, asked()[0], training, **{"epochs": 8, **options})
+        return count_events(model, tokenizer, pairs or asked()[0], training, **{"epochs": 8, **options})
 
 
 def test_swapped_answers_gather_more_wrong_events(student):
@@ -65,6 +65,13 @@ def test_swapped_answers_gather_more_wrong_events(student):
     assert found.losses[-1] < found.losses[0]
     clean = found.model().clean(found.counts)
     assert clean[~wrong].mean() > clean[wrong].mean() + 0.3
+
+
+def test_right_answers_are_not_doubted(student):
+    right = [(question, f"{question[4:]} {question[4:]}") for question, _ in asked()[0]]
+    found = counted(student, pairs=right)
+    assert found.counts.max() > 1
+    assert (found.model().clean(found.counts) == 1).all()
 
 
 def test_below_the_median_of_the_peers():

@@ -15,7 +15,7 @@ from tasks.classify.training import Training
 from tasks.records import BadInput
 from tasks.train.threads import one_thread
 from tasks.wrong_event import checkpoint
-from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.label_wave import first_minimum
 from tasks.wrong_event.loss import dynamic_loss
 from tasks.wrong_event.robust import train_robustly
@@ -67,11 +67,11 @@ def test_a_row_that_is_surely_wrong_is_not_learnt_from_but_made_sure():
     assert logits.grad[0, 0] < 0 < logits.grad[0, 2]
 
 
-def blobs(noise: float = 0.3, count: int = 240) -> tuple[Vectors, np.ndarray, np.ndarray]:
+def blobs(noise: float = 0.3, count: int = 240, apart: float = 2.5) -> tuple[Vectors, np.ndarray, np.ndarray]:
     """Three well-separated classes, their labels with some wrong ones, and which are wrong."""
     random = np.random.default_rng(5)
     truth = random.integers(0, 3, count)
-    values = random.normal(size=(count, 8)) + 2.5 * np.eye(8)[truth]
+    values = random.normal(size=(count, 8)) + apart * np.eye(8)[truth]
     wrong = random.random(count) < noise
     labels = np.where(wrong, (truth + random.integers(1, 3, count)) % 3, truth)
     values = values - values.mean(axis=0)
@@ -127,6 +127,23 @@ def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones(
     assert roc_auc_score(wrong, second.counts) > 0.97
     differs = predicted.argmax(axis=1) != labels
     assert (differs == wrong).mean() > 0.93
+
+
+@pytest.mark.parametrize(("least", "visits"), [(HALF, 30), (0.0, None)])
+def test_right_labels_of_rows_that_are_easily_told_apart_are_not_doubted(least, visits):
+    inputs, labels, _ = blobs(noise=0.0, apart=6.0)
+    model = EventModel(labels, 3, least=least)
+    with one_thread():
+        network = small_network(8, 3, seed=1)
+        first = warm_up(network, inputs, labels, Training(30, 1e-3, 32), seed=1)
+        network.load_state_dict(first.base)
+        training = Training(10, 1e-3, 32)
+        second = train_robustly(network, inputs, labels, first.counts, model, training, seed=1, visits=visits)
+    doubted = (model.clean(second.counts) < 0.5).mean()
+    if visits:
+        assert doubted == 0
+    else:
+        assert doubted > 0.2  # the paper's scale, which is guarded against
 
 
 @pytest.mark.parametrize("stop", [("first", 2), ("first", 6), ("second", 3)])
