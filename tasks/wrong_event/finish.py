@@ -105,7 +105,7 @@ def gate(run: Path, settings: WrongEventSettings, tables: Facts) -> Facts:
 
 
 def _accuracy(run: Path, settings: WrongEventSettings) -> float:
-    """Share of the test rows that the saved model predicts right."""
+    """Share of the test rows that the saved model predicts right; one of a class that it does not know is an error."""
     labels = np.array([row["label"] for row in read_rows(run / TEST, ["label"])])
     classifier = Classifier.load(run / MODEL)
     rows = rows_of(run, TEST) if settings.text else np.asarray(load_array(run / TEST_VALUES))
@@ -122,6 +122,7 @@ def summarise(
         "seed": settings.seed,
         "rows": data["rows"],
         "test_rows": data["test"],
+        "test_rows_of_no_class": data["unknown"],
         "classes": data["classes"],
         "rejected": data["rejected"],
         "accuracy": tables["accuracy"],

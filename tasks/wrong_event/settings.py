@@ -34,7 +34,8 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     an image's pixels (Parquet, JSON); rows of another shape than most are rejected."""
 
     test: Annotated[str, Field(json_schema_extra=_DATA)] = ""
-    """Rows with right labels that judge the result; those that stand in the data too are left out."""
+    """Rows with right labels that judge the result; those that stand in the data too are left out, and those with a label
+    that the data do not have count as errors."""
 
     question: Annotated[str, Field(json_schema_extra=_DATA)] = "question"
     """Of question-answer pairs (see answer): field of the question."""

@@ -14,6 +14,7 @@ from tasks.classify.classifier import Classifier, embedded_classifier
 from tasks.classify.networks import encoder_network
 from tasks.classify.table import Labelled, read_labelled
 from tasks.classify.training import Training
+from tasks.corpus.formats import listed
 from tasks.corpus.rows import REJECTS
 from tasks.records import BadInput, Reject
 from tasks.run import terminal
@@ -42,6 +43,7 @@ EVENTS, CLEAN, PREDICTED, MIXTURES = (
     "stages/mixtures.json",
 )
 MODEL = "model"
+NO_CLASS = -1  # label of a test row whose class the data do not have
 _SCHEMA = pa.schema([("row", pa.int64()), ("label", pa.int32()), ("text", pa.string())])
 CHECKPOINTS = "checkpoints"
 
@@ -62,18 +64,29 @@ def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     _save(run / ROWS, run / VALUES, data, classes)
     files, rejected = [ROWS, VALUES, CLASSES, REJECTS], list(data.rejected)
     write_json(run / CLASSES, classes)
-    judging = 0
+    judging = unknown = 0
     if settings.test:
         test = read_labelled(settings.test, columns, "--test", data.shapes, settings.max_broken)
-        test, dropped = _unseen(test, data, classes, settings.test)
+        test, dropped = _unseen(test, data, settings.test)
         rejected += [*test.rejected, *dropped]
         _save(run / TEST, run / TEST_VALUES, test, classes)
         files, judging = [*files, TEST, TEST_VALUES], len(test)
+        known = set(classes)
+        unknown = sum(label not in known for label in test.labels)
+        if unknown == judging:
+            raise BadInput(
+                f"--test {settings.test}: no row has a label that the data have; these have: {listed(classes)}"
+            )
+        if unknown:
+            terminal.current().note(
+                f"{unknown} of {judging} test rows have a label that the data do not have: they count as errors"
+            )
     write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
     return {
         "files": files,
         "rows": len(data),
         "test": judging,
+        "unknown": unknown,
         "classes": len(classes),
         "features": list(columns.features),
         "rejected": len(rejected),
@@ -183,7 +196,7 @@ def _save(rows: Path, values: Path, data: Labelled, classes: list[str]) -> None:
     write_table(
         rows,
         (
-            {"row": row, "label": place[label], "text": text}
+            {"row": row, "label": place.get(label, NO_CLASS), "text": text}
             for row, label, text in zip(data.rows.tolist(), data.labels, texts, strict=True)
         ),
         _SCHEMA,
@@ -191,24 +204,17 @@ def _save(rows: Path, values: Path, data: Labelled, classes: list[str]) -> None:
     save_array(values, data.values)
 
 
-def _unseen(test: Labelled, data: Labelled, classes: list[str], name: str) -> tuple[Labelled, list[Reject]]:
-    """The test rows that are not among the data and have one of its classes, and what became of the others."""
-    seen, known = set(data.keys()), set(classes)
-    reasons = [
-        "stands in the data too" if key in seen else "no class of the data" if label not in known else ""
-        for key, label in zip(test.keys(), test.labels, strict=True)
-    ]
-    kept = [place for place, reason in enumerate(reasons) if not reason]
-    if not kept:
-        raise BadInput(
-            f"--test {name}: every row stands in the data too, or has a label that the data do not have"
-        )
+def _unseen(test: Labelled, data: Labelled, name: str) -> tuple[Labelled, list[Reject]]:
+    """The test rows that are not among the data, and what became of the others."""
+    seen, keys = set(data.keys()), test.keys()
+    stands = np.array([key in seen for key in keys])
+    if stands.all():
+        raise BadInput(f"--test {name}: every row stands in the data too")
     dropped = [
-        Reject("read test", reason, place)
-        for place, reason in zip(test.places, reasons, strict=True)
-        if reason
+        Reject("read test", "stands in the data too", test.places[row])
+        for row in np.flatnonzero(stands).tolist()
     ]
-    return test.take(kept), dropped
+    return test.take(np.flatnonzero(~stands).tolist()), dropped
 
 
 def _longest(settings: WrongEventSettings, network: Any, tokenizer: Any) -> int:

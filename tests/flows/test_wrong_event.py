@@ -198,7 +198,10 @@ def test_rows_that_cannot_be_used_are_rejected_with_the_reason(prefect_server, m
     test.write_text("\n".join([lines[0], lines[1], "1,2,3,4,mauve", "4,1,0,0,green"]) + "\n")
     summary = wrong_event(make("r", data=str(data), test=str(test), warm_epochs=1, epochs=1))
     assert summary["rows"] == 120
-    assert summary["test_rows"] == 1
+    assert summary["test_rows"] == 2
+    assert summary["test_rows_of_no_class"] == 1  # mauve: an error
+    assert summary["accuracy"] <= 0.5
+    assert "1 have a label that the data do not have" in (tmp_path / "wrong_event/r/report.html").read_text()
     rejected = read_rows(tmp_path / "wrong_event/r/rejected.parquet")
     assert [(row["reason"], row["id"].rpartition(":")[2]) for row in rejected[:4]] == [
         ("no label", "122"),
@@ -206,10 +209,18 @@ def test_rows_that_cannot_be_used_are_rejected_with_the_reason(prefect_server, m
         ("not a number", "124"),
         ("not a number", "125"),
     ]
-    assert [(row["reason"], row["id"]) for row in rejected[4:]] == [
-        ("stands in the data too", f"{test}:2"),
-        ("no class of the data", f"{test}:3"),
-    ]
+    assert [(row["reason"], row["id"]) for row in rejected[4:]] == [("stands in the data too", f"{test}:2")]
+
+
+@pytest.mark.server
+def test_a_test_without_a_known_label_is_refused(prefect_server, make, numbers, tmp_path):
+    from flows.wrong_event import wrong_event
+    from tasks.records import BadInput
+
+    test = tmp_path / "test.csv"
+    test.write_text(numbers[1].read_text().splitlines()[0] + "\n1,2,3,4,mauve\n")
+    with pytest.raises(BadInput, match="no row has a label that the data have; these have: "):
+        wrong_event(make("r", test=str(test)))
 
 
 @pytest.mark.parametrize(
