@@ -25,6 +25,7 @@ read_pairs = Stage(pair_stages.read, "read pairs")
 make_student = Stage(pair_stages.student, "make student")
 count_events = Stage(pair_stages.count, "count wrong events")
 write_pairs = Stage(pair_stages.tables, "write tables of pairs")
+check_pairs = Stage(pair_stages.gate, "check pairs")
 
 
 @flow(
@@ -72,6 +73,7 @@ def of_pairs(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     student = make_student(run, settings, data=data)
     counted = count_events(run, settings, data=data, student=student)
     tables = write_pairs(run, settings, counted=counted)
+    check_pairs(run, settings, tables=tables)
     return pair_stages.summarise(settings, data=data, counted=counted, tables=tables)
 
 

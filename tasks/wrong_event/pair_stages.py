@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tasks.classify.table import read_labelled
 from tasks.corpus.rows import REJECTS
 from tasks.prepare.student import BASE, make_base
 from tasks.records import BadInput
+from tasks.run.expectations import frame_of, unique_ids, validate
 from tasks.run.folder import versions
 from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array, save_array
@@ -21,6 +23,7 @@ from tasks.storage.tables import REJECTED, read_rows, write_table, write_text
 from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
+from tasks.wrong_event.finish import PAGES
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.stages import CHECKPOINTS, told
 
@@ -107,6 +110,56 @@ def tables(run: Path, settings: WrongEventSettings, counted: Facts) -> Facts:
     )
     write_text(run / CLEANED, "".join(line + "\n" for line in lines))
     return {"files": [SCORES, CLEANED], "flagged": len(rows) - len(kept)}
+
+
+def gate(run: Path, settings: WrongEventSettings, tables: Facts) -> Facts:
+    """Great Expectations over pairs.csv and clean.jsonl: every pair once, probabilities; those that are not doubted, whole.
+
+    Raises:
+        GateFailed: an expectation is not met.
+    """
+    import great_expectations.expectations as gxe
+
+    with (run / SCORES).open(encoding="utf-8", newline="") as file:
+        rows = [
+            {"id": row["row"], "p_clean": float(row["p_clean"]), "wrong_events": int(row["wrong_events"])}
+            for row in csv.DictReader(file)
+        ]
+    validate(
+        "pairs",
+        frame_of(rows, ["id", "p_clean", "wrong_events"]),
+        [
+            gxe.ExpectTableRowCountToEqual(value=len(read_rows(run / PAIRS, ["row"]))),
+            *unique_ids(gxe),
+            gxe.ExpectColumnValuesToBeBetween(column="p_clean", min_value=0, max_value=1),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="wrong_events", min_value=0, max_value=epochs_of(settings)
+            ),
+        ],
+        run / PAGES,
+    )
+    with (run / CLEANED).open(encoding="utf-8") as lines:
+        kept = [json.loads(line) for line in lines]
+    fields = {"question_characters": settings.question, "answer_characters": settings.answer}
+    validate(
+        "clean pairs",
+        frame_of(
+            (
+                {
+                    "id": f"line {number}",
+                    **{name: len(pair[field].strip()) for name, field in fields.items()},
+                }
+                for number, pair in enumerate(kept, start=1)
+            ),
+            ["id", *fields],
+        ),
+        [
+            gxe.ExpectTableRowCountToEqual(value=len(rows) - tables["flagged"]),
+            *(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=1) for name in fields),
+        ],
+        run / PAGES,
+    )
+    return {"files": [f"{PAGES}/docs/index.html"]}
 
 
 def doubtful_first(run: Path) -> list[Facts]:

@@ -283,6 +283,8 @@ def test_a_test_of_another_shape_leaves_no_run(prefect_server, make, tmp_path):
 @pytest.mark.server
 def test_pairs_whose_answers_are_doubted_are_left_out_of_the_clean_ones(prefect_server, make, tmp_path):
     from flows.wrong_event import shown, wrong_event
+    from tasks.run.expectations import GateFailed
+    from tasks.wrong_event import pair_stages
 
     random = np.random.default_rng(1)
     names = ["apple", "river", "stone", "None"]
@@ -306,3 +308,8 @@ def test_pairs_whose_answers_are_doubted_are_left_out_of_the_clean_ones(prefect_
     assert summary["rejected"] == 1
     assert "<i>" not in (run / "report.html").read_text()
     assert shown(summary)[1][0] == "90"
+    assert (run / "expectations/docs/index.html").exists()
+    counts = (run / "pairs.csv").read_text()
+    (run / "pairs.csv").write_text(counts.replace("\n", "\n0,0.5,9\n", 1))
+    with pytest.raises(GateFailed, match="gate 'pairs' failed"):
+        pair_stages.gate(run, make("r", **given), {"flagged": summary["flagged"]})
