@@ -1,7 +1,7 @@
 """A classifier at rest and back: what a run leaves in model/, and how it is used.
 
 from tasks.classify.classifier import Classifier
-Classifier.load("runs/wrong_event/first/model").predict(["a text", "another"])
+Classifier.load("runs/wrong_event/first/model").predict(["a text", "another"])  # or numbers, an array (n, features)
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import torch
 
 from tasks.classify.inputs import Inputs, Tokens, Vectors
 from tasks.classify.networks import device, encoder_network, probabilities, small_network
+from tasks.corpus.formats import listed
+from tasks.records import BadInput
 from tasks.storage.tables import atomic_folder, read_json, write_json
 
 FACTS, WEIGHTS = "classifier.json", "model.safetensors"
@@ -43,19 +45,41 @@ class Classifier:
     max_tokens: int = 0
 
     def inputs(self, rows: Sequence[str] | np.ndarray) -> Inputs:
-        """Texts, or numbers (n, d) in the order of `features`, as the network reads them."""
+        """Texts, or numbers (n, d) in the order of `features`, as the network reads them.
+
+        A row's numbers may be an array, as of an image's pixels; it is flattened.
+
+        Raises:
+            BadInput: the rows are not what this classifier takes.
+        """
+        if self.tokenizer is None and self.encoder is None:
+            return vectors(self._numbers(rows), self.mean, self.scale)
+        if isinstance(rows, str) or not len(rows) or not all(isinstance(row, str) for row in rows):
+            raise BadInput(f"this classifier takes a list of texts; given was {_shown(rows)}")
         if self.tokenizer is not None:
             return tokens(self.tokenizer, list(rows), self.max_tokens)
-        values = rows if self.encoder is None else self.encoder.encode(list(rows))
-        return vectors(np.asarray(values), self.mean, self.scale)
+        return vectors(self.encoder.encode(list(rows)), self.mean, self.scale)
 
     def probabilities(self, rows: Sequence[str] | np.ndarray) -> np.ndarray:
         """Of every class, float32 (n, classes)."""
         return probabilities(self.network, self.inputs(rows))
 
     def predict(self, rows: Sequence[str] | np.ndarray) -> list[str]:
-        """The likeliest class of each row."""
+        """The likeliest class of each row; what rows are is said at `inputs`."""
         return [self.classes[place] for place in self.probabilities(rows).argmax(axis=1)]
+
+    def _numbers(self, rows: Any) -> np.ndarray:
+        """Rows as float64 (n, d)."""
+        takes = f"this classifier takes numbers, {len(self.mean)} a row ({listed(self.features)})"
+        try:
+            values = np.asarray(rows, np.float64)
+        except (TypeError, ValueError):
+            raise BadInput(f"{takes}; given was {_shown(rows)}") from None
+        if values.ndim < 2 or not len(values) or values[0].size != len(self.mean):
+            raise BadInput(f"{takes}; given was an array of shape {values.shape}")
+        if not np.isfinite(values).all():
+            raise BadInput(f"{takes}; some of those given are not finite")
+        return values.reshape(len(values), -1)
 
     def save(self, path: Path) -> None:
         """Write it; the folder is whole or absent. One with a transformers encoder can be loaded by transformers as well."""
@@ -134,6 +158,13 @@ def embedded_classifier(
     scale = np.where(scale > 0, scale, 1.0)
     network = small_network(numbers.shape[1], len(classes), network_seed, width)
     return Classifier(network, classes, mean, scale, tuple(features), encoder)
+
+
+def _shown(rows: Any) -> str:
+    """What was given, for a message: its type, and that of its first row."""
+    first = next(iter(rows), None) if isinstance(rows, Sequence | np.ndarray) else None
+    of = "" if first is None or isinstance(rows, str) else f" of {type(first).__name__}"
+    return f"{type(rows).__name__}{of}"
 
 
 def vectors(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Vectors:
