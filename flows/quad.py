@@ -46,18 +46,20 @@ def quad(settings: QuadSettings) -> Facts:
     ):
         target = read_target(run, settings, source=source)
         corpus = read_corpus(run, settings, source=source, target=target)
+        so_far = rounds.nothing_yet(run, settings, corpus)
         vectors = encode(run, settings, corpus=corpus, target=target)
         check_documents(run, settings, corpus=corpus, vectors=vectors)
         clusters = cluster(run, settings, vectors=vectors)
         model = make_model(run, settings, corpus=corpus)
         taken = take_curvature(run, settings, corpus=corpus, target=target, model=model)
 
-        so_far = rounds.nothing_yet(corpus)
         while plan := next_round(settings, corpus, so_far):
             this_round = one_round.with_options(flow_run_name=f"round {plan['number']}")
             so_far = this_round(settings, str(run), plan, clusters, taken, so_far)
             terminal.current().note(finish.round_line(so_far, settings, corpus))
         selected = select(run, settings, corpus=corpus, last=so_far)
+        if selected["short"]:
+            terminal.current().note(f"warning: selected {selected['short']}")
         trained = train(run, settings, selected=selected, model=model, target=target)
         summary = finish.summarise(
             settings,

@@ -11,7 +11,7 @@ from tasks.prepare.documents import read_documents
 from tasks.quad.plan import budget_tokens
 from tasks.quad.rounds import STRATEGIES
 from tasks.quad.settings import QuadSettings
-from tasks.quad.visits import SCORES, VISITS, all_scores, all_visits, round_folder
+from tasks.quad.visits import FULL, SCORES, VISITS, all_scores, all_visits, round_folder
 from tasks.run.folder import versions
 from tasks.storage.tables import atomic_path, read_json, read_rows, write_json, write_table
 
@@ -34,7 +34,27 @@ def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Fac
         "documents": len(chosen),
         "tokens": sum(row["tokens"] for row in chosen),
         "filled": filled,
+        "short": _short(chosen, len(scores), last["left"], budget_tokens(settings, corpus)),
     }
+
+
+def _short(chosen: Sequence[Facts], scored: int, left: int, budget: int) -> str | None:
+    """Why the selection is below the budget; None if it is not, but for what no document fills.
+
+    Args:
+        scored: documents.
+        left: that fit the budget and were not scored.
+    """
+    tokens = sum(row["tokens"] for row in chosen)
+    if tokens >= FULL * budget:
+        return None
+    if len(chosen) < scored:
+        why = "none of the other documents that were scored fits what is left of it"
+    elif left:
+        why = "all that was scored is selected; raise --scored"
+    else:
+        why = "all documents that fit it are selected"
+    return f"{tokens:,} of the budget's {budget:,} tokens: {why}"
 
 
 def _write_selected(run: Path, chosen: Sequence[Facts]) -> None:
@@ -76,6 +96,7 @@ def summarise(
         "tokens_total": corpus["tokens"],
         "tokens_selected": selected["tokens"],
         "budget_tokens": budget_tokens(settings, corpus),
+        "below_budget": selected["short"],
         "clusters": clusters["clusters"],
         "rounds": last["number"],
         "tau": last["tau"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.quad.plan import too_dear
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import Scored, round_folder, rows_of, score_visits, told_of, within
 from tasks.run.seeds import integer
@@ -28,7 +29,7 @@ def play(
     Returns:
         Rows of the scores and of the visits, and the bandit's state.
     """
-    bandit = _bandit(run, settings, before)
+    bandit = _bandit(run, settings, plan, before)
     made = [Scored(one) for one in bandit.choose(plan["visits"], settings.block)]
     pending = [(one, one.visit.rows) for one in made]
     for further in range(settings.more_blocks, -1, -1):
@@ -69,11 +70,13 @@ def selected(
     return chosen, sum(not row["bought"] for row in chosen)
 
 
-def _bandit(run: Path, settings: QuadSettings, before: Facts) -> NeighbourBandit:
+def _bandit(run: Path, settings: QuadSettings, plan: Facts, before: Facts) -> NeighbourBandit:
     state = read_json(round_folder(run, before["number"]) / "state.json") if before["number"] else None
+    centroids = load_array(run / "stages/centroids.npy")
+    of_no_cluster = too_dear(run, plan["budget"])
     bandit = NeighbourBandit(
-        load_array(run / "stages/labels.npy"),
-        find_neighbours(load_array(run / "stages/centroids.npy"), settings.radius),
+        np.where(of_no_cluster, len(centroids), load_array(run / "stages/labels.npy")),
+        find_neighbours(centroids, settings.radius),
         # In units of the scores, which have none that anybody knows beforehand.
         alpha=settings.alpha * (state["spread"] if state else 0.0),
         seed=integer(settings.seed, "visits"),

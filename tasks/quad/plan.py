@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tasks.prepare.documents import CORPUS
 from tasks.quad.settings import QuadSettings
+from tasks.records import BadInput
+from tasks.storage.tables import read_column
 
 Facts = dict[str, Any]
 
@@ -22,12 +28,35 @@ def budget_share(settings: QuadSettings, corpus: Facts) -> float:
     return min(1.0, budget_tokens(settings, corpus) / int(corpus["tokens"]))
 
 
+def too_dear(run: Path, budget: int) -> np.ndarray:
+    """Which documents have more tokens than the whole budget, bool (n,): they are not scored, since they cannot be bought."""
+    found: np.ndarray = np.asarray(read_column(run / CORPUS, "tokens")) > budget
+    return found
+
+
+def documents_that_fit(run: Path, settings: QuadSettings, corpus: Facts) -> int:
+    """How many documents are not dearer than the whole budget.
+
+    Raises:
+        BadInput: none.
+    """
+    budget = budget_tokens(settings, corpus)
+    found = int(np.count_nonzero(~too_dear(run, budget)))
+    if not found:
+        flag = "--budget-tokens" if settings.budget_tokens else f"--budget {settings.budget:g}"
+        least = int(np.min(read_column(run / CORPUS, "tokens")))
+        raise BadInput(f"{flag}: {budget:,} tokens, and the shortest document has {least:,}; give more")
+    return found
+
+
 def documents_to_score(settings: QuadSettings, corpus: Facts) -> int:
     """How many documents are scored, at most."""
-    share = settings.scored
-    if share is None:
-        share = 0.5 if settings.strategy == "neighbours" else min(1.0, 4 * budget_share(settings, corpus))
-    return math.ceil(share * int(corpus["documents"]))
+    documents = int(corpus["documents"])
+    if settings.scored is not None:
+        return math.ceil(settings.scored * documents)
+    if settings.strategy == "neighbours":
+        return math.ceil(0.5 * documents)
+    return max(_ROUNDS, math.ceil(min(1.0, 4 * budget_share(settings, corpus)) * documents))
 
 
 def next_round(settings: QuadSettings, corpus: Facts, so_far: Facts) -> Facts | None:

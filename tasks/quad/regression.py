@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.quad.plan import too_dear
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import Scored, affordable, round_folder, rows_of, score_visits, told_of
 from tasks.run.seeds import generator
@@ -39,6 +40,7 @@ def play(
     strategy = LinUCB("linucb", Arms(labels, order), standardised([similarity]), vectors)
     if before["number"]:
         strategy.restore(read_json(round_folder(run, before["number"]) / "state.json"))
+    strategy.mark_read(np.flatnonzero(too_dear(run, plan["budget"])))
     made = [
         Scored(Visit(pull.arm, pull.rows, pull.exploit, pull.bonus))
         for pull in strategy.choose(plan["documents"], 1)

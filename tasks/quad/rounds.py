@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.quad import neighbours, regression
+from tasks.quad.plan import documents_that_fit
 from tasks.quad.settings import QuadSettings
 from tasks.quad.visits import SCORES, VISITS, all_scores, round_folder
 from tasks.storage.tables import write_json, write_table
@@ -16,14 +17,18 @@ STRATEGIES: dict[str, Any] = {"linucb": regression, "neighbours": neighbours}
 """Each has `play`, which chooses and scores the documents of a round, and says which are `bought` so far and `selected` in the end."""
 
 
-def nothing_yet(corpus: Facts) -> Facts:
-    """What is known before the first round."""
+def nothing_yet(run: Path, settings: QuadSettings, corpus: Facts) -> Facts:
+    """What is known before the first round.
+
+    Raises:
+        BadInput: no document fits the budget.
+    """
     return {
         "scored": 0,
         "bought": 0,
         "bought_tokens": 0,
         "tau": None,
-        "left": corpus["documents"],
+        "left": documents_that_fit(run, settings, corpus),
         "number": 0,
     }
 

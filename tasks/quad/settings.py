@@ -38,8 +38,9 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Tokens to select, as the corpus counts them; wins over the share."""
 
     scored: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_BUDGET)] = None
-    """Share of the documents to score with linucb, by default four times the budget's share; with neighbours the share that
-    may be scored, by default half, and what is then missing of the budget comes from the best of what was not bought."""
+    """Share of the documents to score with linucb, by default four times the budget's share (twelve documents at least); with
+    neighbours the share that may be scored, by default half, and what is then missing of the budget comes from the best of what was
+    not bought."""
 
     # --- model and influence
     model: Annotated[str, Field(min_length=1, json_schema_extra=_MODEL)] = "tiny"

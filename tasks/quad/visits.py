@@ -21,6 +21,8 @@ from tasks.storage.tables import read_rows
 
 Facts = dict[str, Any]
 
+FULL = 0.95  # of the budget: the best documents matter more than the last tokens
+
 SCORES = pa.schema(
     [
         ("row", pa.int64()),  # of the corpus table
@@ -126,9 +128,15 @@ def told_of(one: Scored, number: int, tau: float, own: Sequence[Facts]) -> Facts
 
 
 def within(order: Sequence[Facts], budget: int) -> list[Facts]:
-    """The first documents whose tokens fit a budget, and one at least: if it is dearer than all of it, it is better than none."""
-    total = np.cumsum([row["tokens"] for row in order])
-    return list(order[: max(1, int(np.searchsorted(total, budget, side="right")))])
+    """The first documents whose tokens fit a budget; what does not fit is passed over while the budget is not `FULL`."""
+    chosen, left = [], budget
+    for row in order:
+        if row["tokens"] <= left:
+            chosen.append(row)
+            left -= row["tokens"]
+        elif left <= (1 - FULL) * budget:
+            break
+    return chosen
 
 
 def affordable(scores: Sequence[Facts], budget: int) -> list[Facts]:

@@ -87,7 +87,7 @@ def speedup(given: argparse.Namespace) -> str:
     for count in (1, 2):
         with workers(count, ""), TemporaryDirectory(dir=at) as folder:
             made = place_of(at, Path(folder).name)
-            so_far = rounds.nothing_yet(facts["corpus"])
+            so_far = rounds.nothing_yet(made, own, facts["corpus"])
             for number in range(1 + REPEATS):
                 plan = next_round(own, facts["corpus"], so_far)
                 assert plan is not None

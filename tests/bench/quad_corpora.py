@@ -158,7 +158,7 @@ def select(at: Path, made: Path, own: QuadSettings, strategy: str, corpus: Facts
     began = time.process_time()
     if not strategy or strategy in CHANGES:
         own = own.model_copy(update=CHANGES.get(strategy, {}))
-        so_far = rounds.nothing_yet(corpus)
+        so_far = rounds.nothing_yet(made, own, corpus)
         with known_scores(at, own.score):
             while plan := next_round(own, corpus, so_far):
                 so_far = rounds.visit(

@@ -83,7 +83,7 @@ def test_scores_that_are_looked_up_are_those_that_a_run_would_make(
     )
     place = place_of(at, f"looked-up-{score}")
     with quad_corpora.known_scores(at, score):
-        so_far = rounds.nothing_yet(facts["corpus"])
+        so_far = rounds.nothing_yet(place, own, facts["corpus"])
         plan = next_round(own, facts["corpus"], so_far)
         assert plan is not None
         rounds.visit(place, own, plan, clusters={}, curvature={"mark": ""}, before=so_far)

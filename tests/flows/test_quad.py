@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import io
 import json
 import os
 import signal
@@ -91,6 +93,36 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path, s
     assert "Least influential" in page
     assert "influence per token" in page
     assert shown(summary)[0][-1] == "after"
+    assert summary["below_budget"] is None
+    assert "of the budget" not in page
+
+
+@pytest.mark.server
+def test_a_selection_below_the_budget_is_told_of(prefect_server, make, tmp_path, serial):
+    from flows.quad import quad
+    from tasks.run.terminal import Plain, shown_on
+
+    lines = io.StringIO()
+    with shown_on(Plain(lines)):
+        summary = quad(make("r", budget=0.9, scored=0.2, train=False))
+    said = summary["below_budget"]
+    assert said.startswith(
+        f"{summary['tokens_selected']:,} of the budget's {summary['budget_tokens']:,} tokens"
+    )
+    assert f"warning: selected {said}\n" in lines.getvalue()
+    assert summary["tokens_selected"] < summary["budget_tokens"]
+    page = html.unescape((tmp_path / "quad/r/report.html").read_text())
+    assert f"Selected are {said}." in page
+
+
+@pytest.mark.server
+def test_a_budget_that_no_document_fits_leaves_no_run(prefect_server, make, tmp_path, serial):
+    from flows.quad import quad
+    from tasks.records import BadInput
+
+    with pytest.raises(BadInput, match="--budget-tokens: 1 tokens, and the shortest document has"):
+        quad(make("r", budget_tokens=1))
+    assert not (tmp_path / "quad/r").exists()
 
 
 @pytest.mark.server

@@ -15,6 +15,7 @@ from tasks.quad import finish, neighbours, rounds
 from tasks.quad import plan as plan_of
 from tasks.quad import visits as visits_of
 from tasks.quad.settings import QuadSettings
+from tasks.records import BadInput
 from tasks.select.lsa import unit_rows
 from tasks.storage.arrays import save_array
 from tasks.storage.tables import CORPUS as SCHEMA
@@ -70,7 +71,7 @@ def settings() -> Callable[..., QuadSettings]:
 
 
 def all_rounds(run: Path, settings: QuadSettings) -> dict[str, Any]:
-    so_far = rounds.nothing_yet(FACTS)
+    so_far = rounds.nothing_yet(run, settings, FACTS)
     while plan := plan_of.next_round(settings, FACTS, so_far):
         so_far = rounds.visit(run, settings, plan, clusters={}, curvature={"mark": ""}, before=so_far)
     return so_far
@@ -135,7 +136,7 @@ def test_the_threshold_is_the_corpus_quantile_however_uneven_the_visits_are() ->
 def test_an_interval_with_the_threshold_inside_takes_another_block(run: Path, settings: Any) -> None:
     own = settings(more_blocks=3, confidence=0.99999)
     plan = {"number": 1, "visits": 5, "documents": DOCUMENTS, "tau_quantile": 0.7, "budget": 10**6}
-    before = rounds.nothing_yet(FACTS)
+    before = rounds.nothing_yet(run, own, FACTS)
     rounds.visit(run, own, plan, clusters={}, curvature={"mark": ""}, before=before)
     documents = {
         visit["cluster"]: visit["documents"] for visit in read_rows(run / "rounds/001/visits.parquet")
@@ -170,9 +171,51 @@ def test_a_budget_in_tokens_wins(run: Path, settings: Any) -> None:
     assert facts["documents"] >= 2
 
 
-def test_a_document_dearer_than_the_whole_budget_is_better_than_none(run: Path, settings: Any) -> None:
-    own = settings(budget_tokens=1)
-    assert finish.select(run, own, corpus=FACTS, last=all_rounds(run, own))["documents"] == 1
+@pytest.mark.parametrize("strategy", ["linucb", "neighbours"])
+@pytest.mark.parametrize("budget", [10, 12, 41])
+def test_a_budget_is_never_passed_and_documents_dearer_than_all_of_it_are_not_scored(
+    run: Path, settings: Any, strategy: str, budget: int
+) -> None:
+    own = settings(strategy=strategy, budget_tokens=budget, scored=None)
+    last = all_rounds(run, own)
+    facts = finish.select(run, own, corpus=FACTS, last=last)
+    assert 10 <= facts["tokens"] <= budget
+    assert facts["documents"] == len(selected(run)) >= 1
+    scored = [row["tokens"] for row in read_rows(run / "scores.parquet")]
+    assert max(scored) <= budget
+    if strategy == "linucb":
+        assert len(scored) == (14 if budget == 41 else 12)  # four times the budget, but twelve at least
+
+
+def test_a_budget_that_no_document_fits_is_refused(run: Path, settings: Any) -> None:
+    for given, flag in (({"budget_tokens": 9}, "--budget-tokens"), ({"budget": 0.01}, "--budget 0.01")):
+        with pytest.raises(
+            BadInput, match=rf"{flag}: \d tokens, and the shortest document has 10; give more"
+        ):
+            rounds.nothing_yet(run, settings(**given), FACTS)
+
+
+def test_a_selection_below_the_budget_says_why(run: Path, settings: Any) -> None:
+    own = settings(strategy="linucb", budget=0.5, scored=0.1)
+    facts = finish.select(run, own, corpus=FACTS, last=all_rounds(run, own))
+    tokens, budget = facts["tokens"], round(0.5 * FACTS["tokens"])
+    assert facts["documents"] == 8
+    said = "all that was scored is selected; raise --scored"
+    assert facts["short"] == f"{tokens} of the budget's {budget} tokens: {said}"
+    rows = [{"tokens": 10}, {"tokens": 30}]
+    assert finish._short(rows, 2, 0, 42) is None
+    assert (
+        finish._short(rows, 2, 0, 100)
+        == "40 of the budget's 100 tokens: all documents that fit it are selected"
+    )
+    assert "none of the other documents that were scored fits" in str(finish._short(rows, 3, 5, 45))
+
+
+def test_linucb_goes_on_after_every_document_that_fits_is_scored(run: Path, settings: Any) -> None:
+    own = settings(strategy="linucb", budget_tokens=12, scored=1.0)
+    last = all_rounds(run, own)
+    assert last["left"] == 0
+    assert last["scored"] == sum(tokens <= 12 for tokens in TOKENS)
 
 
 def test_documents_are_bought_by_their_own_score_where_it_is_asked_for(run: Path, settings: Any) -> None:
@@ -188,7 +231,7 @@ def test_documents_are_bought_by_their_own_score_where_it_is_asked_for(run: Path
 
 
 def test_the_threshold_that_is_not_given_has_twice_the_budget_above_it(settings: Any) -> None:
-    before = rounds.nothing_yet(FACTS)
+    before = {"scored": 0, "bought_tokens": 0, "left": DOCUMENTS, "number": 0}
     for budget, quantile in ((0.05, 0.9), (0.1, 0.8), (0.6, 0.5)):
         plan = plan_of.next_round(settings(budget=budget, tau_quantile=None), FACTS, before)
         assert plan is not None
@@ -241,8 +284,14 @@ def test_linucb_scores_four_times_the_budget_by_default(settings: Any) -> None:
         assert plan_of.documents_to_score(own, FACTS) == pytest.approx(share * DOCUMENTS, abs=2)
 
 
-def test_what_a_budget_holds_is_one_document_at_least() -> None:
+def test_what_does_not_fit_a_budget_is_passed_over_until_it_is_nearly_full() -> None:
     rows = [{"tokens": tokens, "score": score} for tokens, score in ((5, 1.0), (4, 3.0), (3, 2.0))]
-    assert [row["score"] for row in visits_of.affordable(rows, 8)] == [3.0, 2.0]
-    assert [row["score"] for row in visits_of.affordable(rows, 7)] == [3.0, 2.0]
-    assert [row["score"] for row in visits_of.affordable(rows, 1)] == [3.0]
+    for budget, wanted in ((8, [3.0, 2.0]), (7, [3.0, 2.0]), (6, [3.0]), (3, [2.0]), (2, [])):
+        assert [row["score"] for row in visits_of.affordable(rows, budget)] == wanted
+    order = [{"tokens": tokens} for tokens in (96, 5, 4)]
+    assert visits_of.within(order, 100) == order[:1]
+    assert visits_of.within(order, 105) == order
+    assert visits_of.within([{"tokens": 94}, {"tokens": 7}, {"tokens": 4}], 100) == [
+        {"tokens": 94},
+        {"tokens": 4},
+    ]
