@@ -146,14 +146,23 @@ def answer_losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy of each token that bears loss, and whether it is the model's first choice.
 
-    Only these positions reach the output layer: logits over a vocabulary are the largest array of a language model, and
-    most positions belong to questions.
-
     Args:
         input_ids, labels: int64 (b, t), padded on the right.
 
     Returns:
         Losses in nats, float32 (k,), and hits, bool (k,), of the k labelled tokens, row by row.
+    """
+    logits, targets = answer_logits(model, input_ids, labels, device)
+    return cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
+
+
+def answer_logits(
+    model: Any, input_ids: np.ndarray, labels: np.ndarray, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the model says of each token that bears loss, float32 (k, vocabulary), and the tokens, int64 (k,).
+
+    Only these positions reach the output layer: logits over a vocabulary are the largest array of a language model, and
+    most positions belong to questions.
     """
     predicts = np.zeros(labels.shape, bool)
     predicts[:, :-1] = labels[:, 1:] != IGNORED
@@ -164,4 +173,4 @@ def answer_losses(
             logits_to_keep=torch.from_numpy(predicts).to(device),
             use_cache=False,
         ).logits.float()
-    return cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
+    return logits, targets

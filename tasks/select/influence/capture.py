@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tasks.select.influence.layers import LinearLayer
-from tasks.train.finetune import answer_losses
+from tasks.train.finetune import answer_logits
 from tasks.train.format import Examples, Ints, pad, plan_batches
 
 Use = Callable[[str, torch.Tensor, torch.Tensor], None]
@@ -86,7 +86,10 @@ def passes(
         if before is not None:
             real = np.arange(input_ids.shape[1]) < examples.lengths[rows][:, None]
             before(rows, torch.from_numpy(real).to(device))
-        losses, _ = answer_losses(model, input_ids, labels, device)
-        if len(losses):
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+        logits, targets = answer_logits(model, input_ids, labels, device)
+        if len(targets):
+            # The gradient of the summed cross entropy, without the loss: one more array as large as the logits, not three.
+            gradient = logits.detach().softmax(-1)
+            gradient[torch.arange(len(targets), device=device), targets] -= 1
+            logits.backward(gradient)  # type: ignore[no-untyped-call]
         yield rows
