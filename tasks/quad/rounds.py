@@ -48,11 +48,12 @@ def visit(
     scores, told, state = strategy.play(run, settings, plan, curvature["mark"], before, earlier)
     write_table(at / "scores.parquet", scores, SCORES)
     write_table(at / "visits.parquet", told, VISITS)
-    write_json(at / "state.json", state)
-    name = at.relative_to(run)
+    if state is not None:
+        write_json(at / "state.json", state)
+    names = ["scores.parquet", "visits.parquet", *(["state.json"] if state is not None else [])]
     bought = strategy.bought([*earlier, *scores], plan["budget"])
     return {
-        "files": [f"{name}/scores.parquet", f"{name}/visits.parquet", f"{name}/state.json"],
+        "files": [str((at / name).relative_to(run)) for name in names],
         "scored": len(earlier) + len(scores),
         "bought": len(bought),
         "bought_tokens": sum(row["tokens"] for row in bought),

@@ -278,6 +278,19 @@ def test_visits_of_linucb_say_what_was_bought_in_the_end_and_what_is_expected_of
             assert visit["size"] == SIZES[cluster]
 
 
+def test_a_round_of_linucb_writes_what_is_new_alone(run: Path, settings: Any) -> None:
+    last = all_rounds(run, settings(strategy="linucb", budget=0.2, scored=0.5))
+    for number in range(1, last["number"] + 1):
+        files = {path.name for path in (run / f"rounds/{number:03d}").iterdir()}
+        assert files == {"scores.parquet", "visits.parquet"}
+    visits = read_rows(run / "rounds/012/visits.parquet")
+    earlier = [
+        row for number in range(1, 12) for row in read_rows(run / f"rounds/{number:03d}/visits.parquet")
+    ]
+    for visit in visits:
+        assert visit["visits"] == 1 + sum(row["cluster"] == visit["cluster"] for row in earlier)
+
+
 def test_linucb_scores_four_times_the_budget_by_default(settings: Any) -> None:
     for strategy, budget, share in (("linucb", 0.05, 0.2), ("linucb", 0.5, 1.0), ("neighbours", 0.05, 0.5)):
         own = settings(strategy=strategy, budget=budget, scored=None)
