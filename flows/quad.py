@@ -23,7 +23,7 @@ check_documents = Stage(prepare.gate_documents, "check documents")
 cluster = Stage(prepare.clusters, "cluster")
 make_model = Stage(curvature.model, "make model")
 take_curvature = Stage(curvature.curvature, "take curvature")
-visit = Stage(rounds.visit, "visit in round {plan[number]}")
+visit = Stage(rounds.visit, "score in round {plan[number]}")
 select = Stage(finish.select, "select")
 train = Stage(students.train, "train", works=lambda settings: settings.train)
 
@@ -78,17 +78,17 @@ def quad(settings: QuadSettings) -> Facts:
         return summary
 
 
-@flow(name="visits")
+@flow(name="quad round")
 def one_round(
     settings: QuadSettings, run: str, plan: Facts, clusters: Facts, curvature: Facts, before: Facts
 ) -> Facts:
-    """One round: choose documents or clusters, score, buy what is above the threshold, tell the strategy."""
+    """One round: choose documents or clusters, score, say what is bought, tell the strategy."""
     so_far: Facts = visit(
         Path(run), settings, plan=plan, clusters=clusters, curvature=curvature, before=before
     )
     number = plan["number"]
     artifacts.figures_table(
-        "quad-visits", finish.visits_table(Path(run), number), f"Clusters visited in round {number}"
+        "quad-visits", finish.visits_table(Path(run), number, settings), f"Clusters in round {number}"
     )
     return so_far
 

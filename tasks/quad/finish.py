@@ -131,18 +131,23 @@ def shown(summary: Facts) -> list[list[str]]:
     return [[name for name, _ in columns], [value for _, value in columns]]
 
 
+def _mark(settings: QuadSettings) -> str:
+    """What tau is: with linucb there is no threshold, but the last document that the budget holds."""
+    return "threshold" if settings.strategy == "neighbours" else "last bought"
+
+
 def round_line(so_far: Facts, settings: QuadSettings, corpus: Facts) -> str:
     """A round in a line."""
     return (
         f"round {so_far['number']}: {so_far['scored']:,} documents scored, {so_far['bought']:,} bought, "
-        f"{so_far['bought_tokens']:,} of {budget_tokens(settings, corpus):,} tokens; threshold {so_far['tau']:.3g}"
+        f"{so_far['bought_tokens']:,} of {budget_tokens(settings, corpus):,} tokens; {_mark(settings)} at {so_far['tau']:.3g}"
     )
 
 
-def visits_table(run: Path, number: int) -> list[list[str]]:
-    """The visits of a round, the best first, a heading before them."""
+def visits_table(run: Path, number: int, settings: QuadSettings) -> list[list[str]]:
+    """The clusters of a round, the best first, a heading before them."""
     terms = read_json(run / "stages/terms.json")
-    head = ["cluster", "about", "documents", "mean", "low", "high", "threshold", "bought"]
+    head = ["cluster", "about", "documents", "mean", "low", "high", _mark(settings), "bought"]
     visits = sorted(read_rows(round_folder(run, number) / "visits.parquet"), key=lambda row: -row["mean"])
     return [head] + [
         [

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.page.charts import Label, cluster_map, level
+from tasks.page.charts import LEVELS, Label, cluster_map, level
 from tasks.page.templates import settings_of, templates
 from tasks.prepare.documents import read_documents
 from tasks.quad.finish import ARMS, SCORES_TABLE
@@ -44,6 +44,7 @@ def _content(run: Path, summary: Facts) -> Facts:
         "left_out": max(0, len(clusters) - _CLUSTERS),
         "bounds": (min(row["low_shown"] for row in clusters), max(row["high_shown"] for row in clusters)),
         "map": _map(run, scores, clusters),
+        "levels": LEVELS,
         "bars": _histogram(scores, summary["tau"]),
         "tau_share": _place(summary["tau"], scores),
         "examples": [

@@ -95,6 +95,25 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path, s
     assert shown(summary)[0][-1] == "after"
     assert summary["below_budget"] is None
     assert "of the budget" not in page
+    told = page[page.index("<body>") : page.index('<section id="settings">')]
+    assert "visit" not in told  # these, and a threshold, are the bandit's
+    assert "threshold" not in told
+    assert "<th>last bought</th>" in told
+    legend = told[told.index("<figcaption>") : told.index("</figcaption>")]
+    assert [f'class="{step}"' in legend for step in ("r0", "r6", "r7")] == [True, True, False]
+    assert "not scored" in legend
+    assert "rounds. Trained on them" in " ".join(told.split())  # a blank between sentences
+
+
+@pytest.mark.server
+def test_the_report_of_the_bandit_has_visits_and_a_threshold(prefect_server, make, tmp_path, serial):
+    from flows.quad import quad
+
+    quad(make("r", strategy="neighbours", train=False))
+    page = (tmp_path / "quad/r/report.html").read_text()
+    assert "<th>clusters visited</th>" in page
+    assert "<th>threshold</th>" in page
+    assert "rounds of visits." in page
 
 
 @pytest.mark.server
