@@ -62,6 +62,7 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path):
     assert f"{len(rows)} of 60 examples selected" in page
     assert "Highest uncertainty" in page
     assert page.count("<svg") == 2
+    assert '<div class="figure">60</div><div class="note">examples passed forward twice' in page
     assert shown(summary)[0][-1] == "after"
 
 
