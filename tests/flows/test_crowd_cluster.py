@@ -230,6 +230,9 @@ def test_models_answer_instead_of_people_and_each_answer_is_paid_once(prefect_se
             "price_output": 2.0,
         }
         planned = cluster(make("dry", dry_run=True, **given))
+        free = {name: value for name, value in given.items() if not name.startswith("price")}
+        unpriced = cluster(make("unpriced", dry_run=True, **free))
+        assert (unpriced["expected_cost"], unpriced["cost_of_everything"]) == (None, None)
         assert not server.bodies
         with pytest.raises(Stopped, match="--max-cost"):
             cluster(make("r", max_cost=0.001, **given))

@@ -15,6 +15,7 @@ from tasks.crowd.cluster.read import read_truth
 from tasks.crowd.cluster.records import candidates_of
 from tasks.crowd.cluster.rounds import load_decided
 from tasks.crowd.cluster.settings import ClusterSettings
+from tasks.llm.told import about
 from tasks.run.expectations import frame_of, pair_id, validate
 from tasks.run.folder import versions
 from tasks.storage.sheets import csv_of, write_csv
@@ -49,8 +50,9 @@ def tables(run: Path, settings: ClusterSettings, asked: Facts) -> Facts:
         "sizes": {str(size): count for size, count in sorted(sizes.items())},
         "how": dict(Counter(decided["how"])),
         "contradicted": len(decided["dropped"]),
-        "low": decided["low"],
-        "high": decided["high"],
+        # The scores from which on the machine decides; none on a side where it decides nothing.
+        "low": decided["low"] if decided["low"] >= 0 else None,
+        "high": decided["high"] if decided["high"] <= 1 else None,
         "dissent": decided["dissent"],
         "quality": _quality(settings, cluster, same) if settings.truth else None,
     }
@@ -146,13 +148,20 @@ def shown(summary: Facts) -> list[list[str]]:
         ("asked", f"{summary['questions']:,}"),
         ("answers", f"{summary['answers']:,}"),
         ("rounds", f"{len(summary['rounds']):,}"),
-        ("cost", f"${summary['cost']:,.2f}"),
-        ("of asking all", f"${summary['cost_of_everything']:,.2f}"),
+        *_costs(summary),
         ("clusters", f"{summary['clusters']:,}"),
     ]
     if summary["quality"]:
         columns.append(("F1", f"{100 * summary['quality']['f1']:.1f}"))
     return [[name for name, _ in columns], [value for _, value in columns]]
+
+
+def _costs(summary: Facts) -> list[tuple[str, str]]:
+    """What was paid, and what asking about every pair would have cost; nothing without prices."""
+    everything = summary["cost_of_everything"]
+    if everything is None:
+        return []
+    return [("cost", f"${summary['cost']:,.2f}"), ("of asking all", f"${everything:,.2f}")]
 
 
 def expected_line(data: Facts, settings: ClusterSettings) -> str:
@@ -162,11 +171,11 @@ def expected_line(data: Facts, settings: ClusterSettings) -> str:
         if settings.judges
         else f"at {settings.redundancy} answers of ${settings.price:g}"
     )
+    everything = data["cost_of_everything"]
     return (
         f"{data['pairs']:,} pairs of {data['records']:,} records: about {data['expected_questions']:,.0f} questions in "
-        f"{data['expected_rounds']:,.0f} rounds, {who} about ${data['expected_cost']:,.2f}, if scores are probabilities; "
-        f"asking all of them would be ${data['cost_of_everything']:,.2f}"
-    )
+        f"{data['expected_rounds']:,.0f} rounds, {who}, if scores are probabilities, {about(data['expected_cost'])}"
+    ) + ("" if everything is None else f"; asking all of them would be {about(everything)}")
 
 
 def _quality(settings: ClusterSettings, cluster: np.ndarray, same: np.ndarray) -> Facts:

@@ -18,6 +18,7 @@ from tasks.llm.ladder import Answered, Ladder
 from tasks.llm.request import Usage
 from tasks.llm.settings import asked_model, asking, check_model, in_turn, requests_path
 from tasks.llm.store import RequestStore
+from tasks.llm.told import is_priced
 from tasks.llm.verdict import Verdict, form
 from tasks.records import BadInput
 from tasks.run import terminal
@@ -108,8 +109,10 @@ class Models:
         return {**spent.counts, "cost_paid": spent.cost}
 
 
-def price_of_pair(settings: ClusterSettings) -> float:
-    """What the answers of all models to a pair cost, US dollars, by the requests themselves."""
+def price_of_pair(settings: ClusterSettings) -> float | None:
+    """What the answers of all models to a pair cost, US dollars, by the requests themselves; None without prices."""
+    if not is_priced(settings, settings.judges):
+        return None
     found = candidates_of(settings)
     rows = range(0, len(found.pairs), max(1, len(found.pairs) // _SAMPLE))
     texts = [_text(found, row) for row in rows]

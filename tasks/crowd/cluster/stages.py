@@ -43,8 +43,8 @@ def read(run: Path, settings: ClusterSettings, source: Facts) -> Facts:
         "expected_least": awaited.least,
         "expected_most": awaited.most,
         "expected_rounds": awaited.rounds,
-        "expected_cost": awaited.questions * each,
-        "cost_of_everything": len(found.pairs) * each,
+        "expected_cost": None if each is None else awaited.questions * each,
+        "cost_of_everything": None if each is None else len(found.pairs) * each,
     }
 
 
