@@ -114,7 +114,7 @@ def summarise(
         "steps": last["steps"],
         "forward_passes": last["forward_passes"],
         "extra_forward_passes": last["forward_passes"] - last["steps"],
-        "examples_passed_before": difficulty["forward_passes"],
+        "forward_passes_before": difficulty["forward_passes"],
         "train_tokens": last["tokens"],
         **{
             name: judged[name]

@@ -136,10 +136,10 @@ def test_numbers(prefect_server, make, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--answers", "none.csv"], "--answers none.csv: no such file"),
+        (["--answers", "none.csv"], f"--answers {Path('none.csv').absolute()}: no such file"),
         (["--worker", "who"], "--worker who: "),
         (["--worker", "task"], "name three different columns"),
-        (["--truth", "none.csv"], "--truth none.csv: no such file"),
+        (["--truth", "none.csv"], f"--truth {Path('none.csv').absolute()}: no such file"),
         (["--method", "median", "--least-accuracy", "0.5"], "numbers are not right or wrong"),
         (["--method", "ds", "--numbers"], "not with --method ds"),
         (["--output", "nowhere/labels.csv"], "no such folder"),

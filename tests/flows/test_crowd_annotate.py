@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -84,12 +85,12 @@ def test_answers_in_files_are_waited_for(prefect_server, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--items", "none.csv"], "--items none.csv: no such file"),
+        (["--items", "none.csv"], f"--items {Path('none.csv').absolute()}: no such file"),
         (["--id-column", "key"], "--id-column key: "),
         (["--text", "body"], "--text body: "),
         (["--labels", "cat"], "--labels: "),
         (["--labels", "cat", "cat"], "--labels: a label stands there twice"),
-        (["--golden", "none.csv"], "--golden none.csv: no such file"),
+        (["--golden", "none.csv"], f"--golden {Path('none.csv').absolute()}: no such file"),
         (["--annotators", "replay"], "--annotators replay needs --answers"),
         (["--annotators", "llm"], "--annotators llm needs --model"),
         (["--answers", "a.csv"], "--answers is of --annotators file and replay"),

@@ -171,7 +171,7 @@ def test_what_people_write_wrongly_is_one_line_and_loses_nothing(prefect_server,
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--pairs", "none.csv"], "--pairs none.csv: no such file"),
+        (["--pairs", "none.csv"], f"--pairs {Path('none.csv').absolute()}: no such file"),
         (["--score", "likely"], "no column likely"),
         (["--left", "", "--right", "{left}"], "--right is the other table of --left"),
         (["--right", "{left}", "--one-table"], "--one-table: there are two tables"),

@@ -119,7 +119,7 @@ def test_people_fill_in_rounds_until_enough_is_known(prefect_server, make, tmp_p
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--answers", "none.csv"], "--answers none.csv: no such file"),
+        (["--answers", "none.csv"], "/none.csv: no such file"),
         (["--answers", "a.csv"], "--entity entity: "),
         (["--mapping", "a.csv"], "--mapping needs the column name: "),
         (["--price", "0.1"], "--price and --value: give both"),

@@ -122,7 +122,7 @@ def test_what_only_the_times_show_leaves_no_run(prefect_server, make, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--times", "none.csv"], "--times none.csv: no such file"),
+        (["--times", "none.csv"], f"--times {Path('none.csv').absolute()}: no such file"),
         (["--times", "{other}"], "no such column"),
         (["--median", "20", "--times", "{times}"], "--times tells this"),
         (["--pool", "2", "--redundancy", "3"], "--pool 2: 3 answers"),

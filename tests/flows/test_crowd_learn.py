@@ -120,13 +120,13 @@ def test_a_run_s_confusion_is_the_prior_of_another(given, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--items", "none.csv"], "--items none.csv: no such file"),
-        (["--answers", "none.csv"], "--answers none.csv: no such file"),
+        (["--items", "none.csv"], f"--items {Path('none.csv').absolute()}: no such file"),
+        (["--answers", "none.csv"], f"--answers {Path('none.csv').absolute()}: no such file"),
         (["--task", "name"], "--task name: "),
         (["--worker", "who"], "--worker who: "),
         (["--text", "body"], "--text body: "),
-        (["--truth", "none.csv"], "--truth none.csv: no such file"),
-        (["--worker-prior", "none.csv"], "--worker-prior none.csv: no such file"),
+        (["--truth", "none.csv"], f"--truth {Path('none.csv').absolute()}: no such file"),
+        (["--worker-prior", "none.csv"], f"--worker-prior {Path('none.csv').absolute()}: no such file"),
         (["--worker-prior", "p.csv", "--method", "mv"], "--worker-prior: --method mv has no use for it"),
         (["--prior-share", "0.5"], "--prior-share: it is of --worker-prior"),
         (["--method", "oracle"], "--method"),

@@ -145,7 +145,7 @@ def test_people_fill_in_round_after_round_and_nothing_counts_twice(prefect_serve
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--answers", "none.csv"], "--answers none.csv: no such file"),
+        (["--answers", "none.csv"], "/none.csv: no such file"),
         (["--simulate", "a.csv"], "--simulate worker: "),
         (["--rules", "a.csv"], "--rules consequent: "),
         (["--replay"], "give the answers with --answers"),

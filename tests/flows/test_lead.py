@@ -111,8 +111,8 @@ def test_a_model_and_messages_that_are_given_are_used_and_left_as_they_were(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--data", "none.jsonl"], "none.jsonl: no such file"),
-        (["--test", "none.jsonl"], "none.jsonl: no such file"),
+        (["--data", "none.jsonl"], f"--data {Path('none.jsonl').absolute()}: no such file"),
+        (["--test", "none.jsonl"], f"--test {Path('none.jsonl').absolute()}: no such file"),
         (["--question-field", "prompt"], "no item has the field prompt"),
         (["--model", "no such/model!"], "--model no such/model!: no such folder"),
         (["--encoder", "./nowhere"], "--encoder ./nowhere: no such folder"),

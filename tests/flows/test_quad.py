@@ -246,7 +246,7 @@ def test_checkpoints_are_averaged(prefect_server, make, tmp_path, serial, causal
     ("flags", "said"),
     [
         (["--checkpoints", "there"], "--checkpoints: of a --model that is given"),
-        (["--reference", "none.jsonl"], "none.jsonl: no such file"),
+        (["--reference", "none.jsonl"], f"--reference {Path('none.jsonl').absolute()}: no such file"),
         (["--model", "no such/model!"], "--model no such/model!: no such folder"),
         (["--tau-quantile", "1"], "--tau-quantile"),
         (["--layers", "heads"], "--layers"),

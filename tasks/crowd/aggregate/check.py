@@ -17,7 +17,7 @@ from tasks.crowd.aggregate.tables import (
 )
 from tasks.crowd.read import check_table, label_column
 from tasks.records import BadInput
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 from tasks.storage.sheets import csv_of
 
 FLOW = "crowd-aggregate"
@@ -26,7 +26,7 @@ FLOW = "crowd-aggregate"
 @in_one_line()
 def absolute(settings: AggregateSettings) -> AggregateSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
-    paths = {name: absolute_path(getattr(settings, name)) for name in ("answers", "golden", "truth")}
+    paths = {name: absolute_file(getattr(settings, name)) for name in ("answers", "golden", "truth")}
     output = str(Path(settings.output).expanduser().absolute()) if settings.output else ""
     return settings.model_copy(update={**paths, "output": output})
 

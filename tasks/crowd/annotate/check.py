@@ -8,7 +8,7 @@ from tasks.crowd.annotate.items import earlier_answers, items_of, read_answers
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.llm.settings import absolute_model, model_fingerprints
 from tasks.records import BadInput
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 FLOW = "crowd-annotate"
 
@@ -17,13 +17,13 @@ FLOW = "crowd-annotate"
 def absolute(settings: AnnotateSettings) -> AnnotateSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
     own = {
-        name: absolute_path(getattr(settings, name)) for name in ("items", "golden", "truth", "price_table")
+        name: absolute_file(getattr(settings, name)) for name in ("items", "golden", "truth", "price_table")
     }
     return settings.model_copy(
         update={
             **own,
             **{
-                name: [absolute_path(path) for path in getattr(settings, name)]
+                name: [absolute_file(path) for path in getattr(settings, name)]
                 for name in ("answers", "earlier")
             },
             "model": absolute_model(settings, settings.model),

@@ -13,7 +13,7 @@ from tasks.crowd.cluster.settings import ClusterSettings
 from tasks.llm.settings import absolute_model, model_fingerprints
 from tasks.records import BadInput
 from tasks.routing import choose_band
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 FLOW = "crowd-cluster"
 _FILES = ("pairs", "left", "right", "simulate", "truth")
@@ -24,8 +24,8 @@ def absolute(settings: ClusterSettings) -> ClusterSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
     return settings.model_copy(
         update={
-            **{name: absolute_path(getattr(settings, name)) for name in (*_FILES, "price_table")},
-            "answers": [absolute_path(path) for path in settings.answers],
+            **{name: absolute_file(getattr(settings, name)) for name in (*_FILES, "price_table")},
+            "answers": [absolute_file(path) for path in settings.answers],
             "judges": [absolute_model(settings, name) for name in settings.judges],
         }
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.corpus.read import fingerprint
 from tasks.crowd.discover.settings import DiscoverSettings
 from tasks.crowd.read import check_table
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 FLOW = "crowd-discover"
 
@@ -15,7 +15,7 @@ _FILES = ("answers", "mapping")
 @in_one_line()
 def absolute(settings: DiscoverSettings) -> DiscoverSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
-    return settings.model_copy(update={name: absolute_path(getattr(settings, name)) for name in _FILES})
+    return settings.model_copy(update={name: absolute_file(getattr(settings, name)) for name in _FILES})
 
 
 def input_fingerprints(settings: DiscoverSettings) -> dict[str, str]:

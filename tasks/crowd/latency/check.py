@@ -6,7 +6,7 @@ from tasks.corpus.read import fingerprint
 from tasks.crowd.latency.settings import LatencySettings
 from tasks.crowd.latency.times import COLUMNS
 from tasks.crowd.read import check_table
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 FLOW = "crowd-latency"
 
@@ -14,7 +14,7 @@ FLOW = "crowd-latency"
 @in_one_line()
 def absolute(settings: LatencySettings) -> LatencySettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
-    return settings.model_copy(update={"times": absolute_path(settings.times)} if settings.times else {})
+    return settings.model_copy(update={"times": absolute_file(settings.times)} if settings.times else {})
 
 
 def input_fingerprints(settings: LatencySettings) -> dict[str, str]:

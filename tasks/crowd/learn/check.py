@@ -8,7 +8,7 @@ from tasks.crowd.learn.crowdlab import check_cleanlab
 from tasks.crowd.learn.prior import check_prior
 from tasks.crowd.learn.settings import CrowdLearningSettings
 from tasks.crowd.read import check_table, label_column
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 _FILES = ("items", "answers", "truth", "worker_prior")
 
@@ -16,7 +16,7 @@ _FILES = ("items", "answers", "truth", "worker_prior")
 @in_one_line()
 def absolute(settings: CrowdLearningSettings) -> CrowdLearningSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
-    return settings.model_copy(update={name: absolute_path(getattr(settings, name)) for name in _FILES})
+    return settings.model_copy(update={name: absolute_file(getattr(settings, name)) for name in _FILES})
 
 
 def input_fingerprints(settings: CrowdLearningSettings) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.corpus.read import fingerprint
 from tasks.crowd.patterns.settings import PatternsSettings
 from tasks.crowd.read import check_table
-from tasks.run.folder import absolute_path, check_runs_dir, check_unused, in_one_line, versions
+from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 FLOW = "crowd-patterns"
 
@@ -19,7 +19,7 @@ COLUMNS = {
 @in_one_line()
 def absolute(settings: PatternsSettings) -> PatternsSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
-    return settings.model_copy(update={name: absolute_path(getattr(settings, name)) for name in COLUMNS})
+    return settings.model_copy(update={name: absolute_file(getattr(settings, name)) for name in COLUMNS})
 
 
 def input_fingerprints(settings: PatternsSettings) -> dict[str, str]:
