@@ -16,6 +16,7 @@ from tasks.corpus.formats import (
     Broken,
     Record,
     first_records,
+    is_small,
     listed,
     path_of,
     read_records,
@@ -25,8 +26,6 @@ from tasks.corpus.formats import (
 )
 from tasks.corpus.normalise import normalise
 from tasks.records import BadInput, Example, Reject
-
-_SMALL = 1 << 22  # bytes of a file that is read in a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def look_at_examples(name: str, fields: ExampleFields) -> bool:
         return False
     path = _path(name)
     _form(name, list(first_records(path, PATIENCE)), fields)
-    return bool(path.stat().st_size <= _SMALL)
+    return is_small(path)
 
 
 def _examples(

@@ -38,6 +38,7 @@ PATIENCE = 1000
 """Records without a field after which its name is taken to be wrong."""
 
 _MOST_LISTED = 20  # names
+_SMALL = 1 << 22  # bytes
 _LONGEST_CSV_FIELD = 1 << 24  # characters; what is longer is the rest of a file behind a stray quote
 
 _UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
@@ -79,6 +80,11 @@ def address_of(name: str) -> SplitResult:
         raise BadInput(
             f"{name.partition('://')[0]}://...: not an address; write scheme://host/path"
         ) from None
+
+
+def is_small(path: UPath) -> bool:
+    """Whether a file is read in a moment, so that it may be looked at before a run begins."""
+    return bool(path.stat().st_size <= _SMALL)
 
 
 def path_of(name: str) -> UPath:

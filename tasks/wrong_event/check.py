@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.classify.table import Columns, columns_of
+from tasks.classify.table import Columns, Labelled, columns_of, read_labelled
+from tasks.corpus.formats import is_small, path_of
 from tasks.corpus.read import fingerprint
 from tasks.records import BadInput
 from tasks.run.folder import absolute_file, absolute_path, check_runs_dir, check_unused, in_one_line, versions
@@ -37,7 +38,7 @@ def input_fingerprints(settings: WrongEventSettings) -> dict[str, str]:
 
 @in_one_line()
 def check_inputs(settings: WrongEventSettings) -> None:
-    """What can be known without reading the data.
+    """What can be known in a moment: of large data without reading them.
 
     Raises:
         BadInput: one line.
@@ -53,6 +54,8 @@ def check_inputs(settings: WrongEventSettings) -> None:
         _check_pairs(settings)
         return
     columns = data_columns(settings)
+    if is_small(path_of(settings.data)):
+        read_data(settings, columns)
     if settings.test:
         columns_of(settings.test, settings.label, settings.text, columns.features, "--test")
     if settings.pretrained:
@@ -69,6 +72,25 @@ def data_columns(settings: WrongEventSettings) -> Columns:
         options = ("--answer", "--question")
         return columns_of(settings.data, settings.answer, settings.question, [], "--data", options)
     return columns_of(settings.data, settings.label, settings.text, settings.features, "--data")
+
+
+def read_data(settings: WrongEventSettings, columns: Columns) -> tuple[Labelled, list[str]]:
+    """The rows of the data that can be used, and their classes.
+
+    Raises:
+        BadInput: too few can be used, or the labels are no classes.
+    """
+    data = read_labelled(settings.data, columns, "--data", max_broken=settings.max_broken)
+    classes = sorted(set(data.labels))
+    if len(classes) < 2:
+        raise BadInput(
+            f"--label {settings.label}: all {len(data)} rows are {classes[0]}; there must be two classes"
+        )
+    if len(classes) > len(data) / 2:
+        raise BadInput(
+            f"--label {settings.label}: {len(classes)} different labels in {len(data)} rows; name the column of the class"
+        )
+    return data, classes
 
 
 def _check_pairs(settings: WrongEventSettings) -> None:

@@ -23,7 +23,7 @@ from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import REJECTED, read_json, read_rows, write_json, write_table
 from tasks.train.threads import one_thread
 from tasks.wrong_event.beta_mixture import HALF, EventModel
-from tasks.wrong_event.check import data_columns
+from tasks.wrong_event.check import data_columns, read_data
 from tasks.wrong_event.settings import WrongEventSettings
 
 Facts = dict[str, Any]
@@ -51,16 +51,7 @@ CHECKPOINTS = "checkpoints"
 def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     """The rows of the data and of the test, their labels as numbers; what cannot be used is rejected."""
     columns = data_columns(settings)
-    data = read_labelled(settings.data, columns, "--data", max_broken=settings.max_broken)
-    classes = sorted(set(data.labels))
-    if len(classes) < 2:
-        raise BadInput(
-            f"--label {settings.label}: all {len(data)} rows are {classes[0]}; there must be two classes"
-        )
-    if len(classes) > len(data) / 2:
-        raise BadInput(
-            f"--label {settings.label}: {len(classes)} different labels in {len(data)} rows; name the column of the class"
-        )
+    data, classes = read_data(settings, columns)
     _save(run / ROWS, run / VALUES, data, classes)
     files, rejected = [ROWS, VALUES, CLASSES, REJECTS], list(data.rejected)
     write_json(run / CLASSES, classes)

@@ -257,6 +257,17 @@ def test_what_cannot_work_is_one_line(numbers, tmp_path, capfd, flags, said):
     assert not (tmp_path / "runs").exists()
 
 
+def test_labels_that_are_no_classes_are_found_before_anything_starts(tmp_path, capfd):
+    for label, said in ((lambda row: "x", "two classes"), (str, "20 different labels")):
+        data = tmp_path / "data.csv"
+        data.write_text("\n".join(["a,colour", *(f"{row},{label(row)}" for row in range(20))]) + "\n")
+        given = ["--data", str(data), "--label", "colour", "--runs-dir", str(tmp_path / "runs")]
+        assert main(["wrong-event", *given]) == 2
+        err = capfd.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
+
+
 @pytest.mark.server
 def test_labels_that_are_all_alike_or_all_different_leave_no_run(prefect_server, make, tmp_path):
     from flows.wrong_event import wrong_event
