@@ -164,7 +164,7 @@ def test_one_clear_line_for_a_target_that_cannot_be_used(tmp_path: Path) -> None
 
 def test_a_large_target_is_read_when_the_run_begins(tmp_path: Path, monkeypatch: Any) -> None:
     few = write(tmp_path / "few.jsonl", ITEMS[:1])
-    monkeypatch.setattr("tasks.corpus.examples._SMALL", 8)
+    monkeypatch.setattr("tasks.corpus.formats._SMALL", 8)
     check_target(few)
 
 
