@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.corpus.rows import REJECTS
 from tasks.corpus.target import Target, read_target
 from tasks.corpus.tokens import count_tokens
 from tasks.lead.settings import LeadSettings
@@ -29,7 +30,6 @@ POOL = pa.schema(
         ("answer", pa.string()),
     ]
 )
-REJECTS = "rejected.parquet"
 
 
 def pool(run: Path, settings: LeadSettings, source: Facts) -> Facts:

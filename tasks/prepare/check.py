@@ -8,7 +8,7 @@ from tasks.corpus.prepare import check_documents
 from tasks.corpus.read import check_sources, fingerprint
 from tasks.corpus.target import check_target
 from tasks.prepare.settings import CorpusSettings
-from tasks.prepare.stages import fields
+from tasks.prepare.stages import fields, reading
 from tasks.run.folder import absolute_file, absolute_path, check_runs_dir, check_unused, versions
 from tasks.run.parallel import check_scheduler
 from tasks.select.encode import check_encoder
@@ -63,16 +63,7 @@ def check_corpus(flow: str, settings: CorpusSettings) -> None:
         ngram=settings.decontamination_ngram,
     )
     check_sources(settings.corpus, fields(settings))
-    check_documents(
-        settings.corpus,
-        fields(settings),
-        corpus_share=settings.corpus_share,
-        exclude=settings.exclude,
-        min_characters=settings.min_characters,
-        max_tokens=settings.max_tokens,
-        max_broken=settings.max_broken,
-        seed=settings.seed,
-    )
+    check_documents(settings.corpus, fields(settings), **reading(settings))
     check_scheduler(settings.scheduler)
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)

@@ -55,6 +55,18 @@ def target(run: Path, settings: CorpusSettings, source: Facts) -> Facts:
     }
 
 
+def reading(settings: CorpusSettings) -> dict[str, Any]:
+    """Which documents are taken and how they are cut, the same for a look before the run and for the run."""
+    return {
+        "corpus_share": settings.corpus_share,
+        "exclude": settings.exclude,
+        "min_characters": settings.min_characters,
+        "max_tokens": settings.max_tokens,
+        "max_broken": settings.max_broken,
+        "seed": settings.seed,
+    }
+
+
 def corpus(run: Path, settings: CorpusSettings, source: Facts, target: Facts) -> Facts:
     """Read, split, normalise, deduplicate and decontaminate the documents."""
     summary = prepare_corpus(
@@ -63,14 +75,9 @@ def corpus(run: Path, settings: CorpusSettings, source: Facts, target: Facts) ->
         Target.load(run / "target").test,
         run / CORPUS,
         run / "stages/rejected.parquet",
-        corpus_share=settings.corpus_share,
-        exclude=settings.exclude,
-        min_characters=settings.min_characters,
-        max_tokens=settings.max_tokens,
+        **reading(settings),
         near_duplicates=settings.near_duplicates,
         decontamination_ngram=settings.decontamination_ngram,
-        max_broken=settings.max_broken,
-        seed=settings.seed,
         mapper=current_mapper(),
         progress=terminal.current().progress,
     )

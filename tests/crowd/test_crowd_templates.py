@@ -11,7 +11,7 @@ from tasks.page.templates import templates
 
 CROWD = Path(__file__).resolve().parents[2] / "tasks/crowd"
 TEMPLATES = sorted(CROWD.rglob("*.html.j2"))
-_TAG = re.compile(r"\{%(\+?) *(\w+).*?%\}", re.DOTALL)
+_TAG = re.compile(r"\{% *(\w+).*?%\}", re.DOTALL)
 
 
 def sentences(source: str) -> str:
@@ -23,7 +23,7 @@ def sentences(source: str) -> str:
 
 
 def _always(tag: re.Match[str]) -> str:
-    return " " if tag[2] == "else" else "{%" + tag[1] + " if true %}{% endif %}"
+    return " " if tag[1] == "else" else "{% if true %}{% endif %}"
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.name}/{path.name}")

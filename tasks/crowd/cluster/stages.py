@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.rows import REJECTS
 from tasks.crowd.cluster.crowd import Asked
 from tasks.crowd.cluster.models import price_of_pair
 from tasks.crowd.cluster.people import WANTED
@@ -21,7 +22,7 @@ from tasks.storage.tables import REJECTED, write_table
 
 Facts = dict[str, Any]
 
-REJECTS, ANSWERS, WORKERS = "rejected.parquet", "answers.csv", "workers.csv"
+ANSWERS, WORKERS = "answers.csv", "workers.csv"
 
 # Imagined crowds of an estimate, fewer where there are many pairs: the plan of 100,000 takes up to a minute.
 _DRAWS, _FEW = 5, 50_000

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.corpus.rows import REJECTS
 from tasks.crowd.patterns.crowd import Answer, Crowd, Recorded, Simulated, ask
 from tasks.crowd.patterns.given import answers_given, rules_given, sides_of, transactions_given
 from tasks.crowd.patterns.log import QUESTIONS_HEAD, RULES_HEAD, Log, rule_rows
@@ -23,7 +24,7 @@ from tasks.storage.tables import REJECTED, read_json, write_json, write_table
 Facts = dict[str, Any]
 
 GIVEN, COURSE = "stages/given.json", "stages/course.json"
-RULES, QUESTIONS, REJECTS = "rules.csv", "questions.csv", "rejected.parquet"
+RULES, QUESTIONS = "rules.csv", "questions.csv"
 
 
 def read(run: Path, settings: PatternsSettings, source: Facts) -> Facts:
