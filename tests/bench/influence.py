@@ -1,7 +1,7 @@
 """Influence scores beside kronfluence's: do they agree, how long do they take, how much memory.
 
     pip install --no-deps --target PEER kronfluence==1.0.1 accelerate einops einconv opt_einsum datasets multiprocess dill xxhash
-    python -m tests.bench.influence --peer PEER [agreement|speed]
+    python -m tests.bench.influence --peer PEER [--model PATH] [agreement|speed]
 
 kronfluence would bring a torchvision that does not fit the CPU build of torch, hence --no-deps and a folder of its own. It knows
 nn.Linear only, so GPT-2's layers are made into such for it. The speed is measured in tests/bench/influence_speed.py.
@@ -72,7 +72,7 @@ def make_sequences(count: int, seed: int, vocabulary: int, shortest: int, longes
     return [random.integers(1, vocabulary, size=random.integers(shortest, longest + 1)) for _ in range(count)]
 
 
-def peer_analyzer(model: Any, names: list[str], folder: Path) -> Any:
+def peer_analyzer(model: Any, names: list[str], folder: Path, cpu: bool = True) -> Any:
     """kronfluence's analyzer of a copy of the model, on the same layers and with the same loss."""
     import copy
 
@@ -101,7 +101,7 @@ def peer_analyzer(model: Any, names: list[str], folder: Path) -> Any:
         analysis_name="bench",
         model=own,
         task=Summed(),
-        cpu=True,
+        cpu=cpu,
         output_dir=str(folder),
         disable_tqdm=True,
         disable_model_save=True,
@@ -126,20 +126,27 @@ def peer_data(sequences: Sequence[np.ndarray]) -> list[dict[str, Any]]:
     return rows
 
 
-def peer_fit(analyzer: Any, data: list[dict[str, Any]]) -> None:
+def peer_fit(analyzer: Any, data: list[dict[str, Any]], half: bool = False) -> None:
+    """Factors; in bfloat16 wherever kronfluence can if `half`."""
     from kronfluence.arguments import FactorArguments  # type: ignore[import-not-found]
 
     analyzer.fit_all_factors(
         "f",
         data,
         per_device_batch_size=BATCH,
-        factor_args=FactorArguments(strategy="ekfac", use_empirical_fisher=True),
+        factor_args=FactorArguments(strategy="ekfac", use_empirical_fisher=True, amp_dtype=_low(half)),
         overwrite_output_dir=True,
     )
 
 
+def _low(half: bool) -> Any:
+    import torch
+
+    return torch.bfloat16 if half else None
+
+
 def peer_pairwise(
-    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None
+    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None, half: bool = False
 ) -> np.ndarray:
     """Scores of each candidate for each reference, (r, n); for their sum if `summed`, (1, n)."""
     from kronfluence.arguments import ScoreArguments
@@ -151,17 +158,20 @@ def peer_pairwise(
         candidates,
         per_device_query_batch_size=BATCH,
         per_device_train_batch_size=BATCH,
-        score_args=ScoreArguments(damping_factor=damping, aggregate_query_gradients=summed),
+        score_args=ScoreArguments(
+            damping_factor=damping, aggregate_query_gradients=summed, amp_dtype=_low(half)
+        ),
         overwrite_output_dir=True,
     )
     return np.asarray(analyzer.load_pairwise_scores("s")["all_modules"].double())
 
 
 def peer_scores(
-    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None
+    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None, half: bool = False
 ) -> np.ndarray:
     """Mean over the references of the pairwise scores."""
-    return peer_pairwise(analyzer, references, candidates, summed, damping).sum(0) / len(references)
+    found = peer_pairwise(analyzer, references, candidates, summed, damping, half)
+    return np.asarray(found.sum(0) / len(references))
 
 
 def agreement() -> bool:
@@ -203,6 +213,11 @@ def main() -> int:
         prog="python -m tests.bench.influence", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--peer", required=True, help="folder that kronfluence is installed in")
+    parser.add_argument(
+        "--model",
+        default="",
+        help="folder of a causal language model whose speed is measured, by default a random one",
+    )
     parser.add_argument("what", nargs="*", help="agreement, speed; by default both")
     given = parser.parse_args()
     peer = str(Path(given.peer).resolve())
@@ -212,7 +227,7 @@ def main() -> int:
 
     sound = [
         part()
-        for name, part in (("agreement", agreement), ("speed", lambda: speed(peer)))
+        for name, part in (("agreement", agreement), ("speed", lambda: speed(peer, given.model)))
         if not given.what or name in given.what
     ]
     return 0 if all(sound) else 1

@@ -1,6 +1,6 @@
 """The speed of influence scores beside kronfluence's, round by round; run by tests/bench/influence.py.
 
-Each contender is a process of its own; all fit factors on the same sequences, and a round scores the next tenth of the candidates
+Each contender is a process of its own, on the GPU where there is one (all in bfloat16 by autocast), else on one core; all fit factors on the same sequences, and a round scores the next tenth of the candidates
 against all references. kronfluence's pairwise scores are measured twice: as they come, and with the references' gradients summed
 first (aggregate_query_gradients), which is its fastest.
 """
@@ -44,52 +44,70 @@ Score = Callable[[list[np.ndarray]], list[float]]
 """Scores of a round's candidates."""
 
 
-def contender(name: str, folder: Path) -> None:
-    """Fit, then score a round whenever a line comes in; CPU seconds of each, and the most memory of this process, as JSON."""
+def contender(name: str, folder: Path, path: str) -> None:
+    """Fit, then score a round whenever a line comes in; seconds of each, and the most memory, as JSON.
+
+    Args:
+        path: of the model; "" for a random one.
+    """
     import torch
 
+    from tasks.train.checkpoint import load_student
     from tasks.train.format import from_sequences
 
     torch.set_num_threads(1)
-    model = make_model("llama", WIDTH, DEPTH, VOCABULARY)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_student(path)[0] if path else make_model("llama", WIDTH, DEPTH, VOCABULARY).to(device)
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     candidates, references, fitted = (
         make_sequences(count, seed, VOCABULARY, TOKENS, TOKENS)
         for count, seed in ((CANDIDATES, 1), (REFERENCES, 2), (FITTED, 3))
     )
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.process_time()
+    loaded = most_memory(device)
+    began = clock()
     if name == "floor":
         score = floor_rounds(model)
     elif name == "sluice":
         score = own_rounds(model, from_sequences(references, [0] * REFERENCES), fitted)
     else:
         score = peer_rounds(model, references, fitted, folder, name.endswith("summed"))
-    fitting = time.process_time() - began
+    fitting = clock() - began
     seconds: list[float] = []
     scores: list[float] = []
     for first in range(0, CANDIDATES, CANDIDATES // ROUNDS):
         print(READY, flush=True)
         sys.stdin.readline()
-        began = time.process_time()
+        began = clock()
         scores += score(candidates[first : first + CANDIDATES // ROUNDS])
-        seconds.append(time.process_time() - began)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = {"fitting": fitting, "rounds": seconds, "scores": scores, "memory": (most - loaded) / 1024}
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(clock() - began)
+    told = {"fitting": fitting, "rounds": seconds, "scores": scores, "memory": most_memory(device) - loaded}
     print(f"{READY}\n{json.dumps(told)}")
+
+
+def most_memory(device: Any) -> float:
+    """The most that this process has held so far, MiB: of the GPU's, or of the machine's."""
+    import torch
+
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated()) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def floor_rounds(model: Any) -> Score:
     """One forward and backward pass: what training on the candidates would cost."""
-    import torch
 
     from tasks.train.finetune import answer_losses
     from tasks.train.format import from_sequences, pad
+
+    device = next(model.parameters()).device
 
     def score(part: list[np.ndarray]) -> list[float]:
         examples = from_sequences(part, [0] * len(part))
         for first in range(0, len(part), BATCH):
             batch = pad(examples, np.arange(first, min(first + BATCH, len(part))), 0)
-            answer_losses(model, *batch, torch.device("cpu"))[0].sum().backward()  # type: ignore[no-untyped-call]
+            answer_losses(model, *batch, device)[0].sum().backward()  # type: ignore[no-untyped-call]
         return []
 
     return score
@@ -121,28 +139,32 @@ def peer_rounds(
     """kronfluence's, all references against every round's candidates."""
     from tasks.select.influence.layers import linear_layers
 
-    analyzer = peer_analyzer(model, list(linear_layers(model)), folder)
-    peer_fit(analyzer, peer_data(fitted))
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    analyzer = peer_analyzer(model, list(linear_layers(model)), folder, cpu=not on_gpu)
+    peer_fit(analyzer, peer_data(fitted), on_gpu)
 
     def score(part: list[np.ndarray]) -> list[float]:
-        found = peer_scores(analyzer, peer_data(references), peer_data(part), summed, DAMPING)
+        found = peer_scores(analyzer, peer_data(references), peer_data(part), summed, DAMPING, on_gpu)
         return list(map(float, found))
 
     return score
 
 
-def speed(peer: str) -> bool:
-    """Rounds of scoring of every contender, one thread each.
+def speed(peer: str, path: str) -> bool:
+    """Rounds of scoring of every contender.
 
-    They take turns, a round each, so that what else the machine does slows all of them alike. CPU seconds: those of the clock
-    would be the others' too.
+    They take turns, a round each, so that what else the machine does slows all of them alike. On one core CPU seconds, since those
+    of the clock would be the others' too; on a GPU those of the clock.
+
+    Args:
+        path: of the model; "" for a random one.
     """
     found: dict[str, Any] = {}
     with TemporaryDirectory() as folder, ExitStack() as ended:
         running: dict[str, subprocess.Popen[str]] = {}
         for number, name in enumerate(CONTENDERS):
             own = f"{folder}/{number}"
-            command = [sys.executable, "-m", "tests.bench.influence_speed", peer, name, own]
+            command = [sys.executable, "-m", "tests.bench.influence_speed", peer, name, own, path]
             running[name] = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -177,9 +199,9 @@ def speed(peer: str) -> bool:
     ]
     head = [
         "",
-        "factors, CPU s",
-        "first round, CPU s",
-        f"{ROUNDS} rounds, CPU s",
+        "factors, s",
+        "first round, s",
+        f"{ROUNDS} rounds, s",
         "/ floor",
         "/ sluice",
         "memory, MiB",
@@ -206,4 +228,4 @@ def until_ready(process: subprocess.Popen[str]) -> None:
 
 if __name__ == "__main__":
     sys.path.append(sys.argv[1])
-    contender(sys.argv[2], Path(sys.argv[3]))
+    contender(sys.argv[2], Path(sys.argv[3]), sys.argv[4])

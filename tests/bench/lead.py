@@ -43,8 +43,8 @@ from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
 from tests.bench import lead_pool, results
 from tests.bench.markdown import table
-from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, sizes, words
-from tests.bench.prepared import place_of, student_of
+from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, words
+from tests.bench.prepared import add_student, place_of, student_of
 from tests.bench.tables import difference, spread
 
 Facts = dict[str, Any]
@@ -173,7 +173,7 @@ def _lengths(made: Path, own: LeadSettings, found: Learner) -> np.ndarray:
 
 def measure(given: argparse.Namespace) -> None:
     """Measure what is not in the results yet."""
-    from tasks.train.threads import one_thread
+    from tasks.train.threads import threads_for
 
     lead_pool.write_inputs(given)
     done = results.load(given.out)
@@ -185,7 +185,7 @@ def measure(given: argparse.Namespace) -> None:
             if results.key(row) in done:
                 continue
             own = lead_pool.settings_of(given, seed, budget, **variant(strategy))
-            with one_thread():
+            with threads_for(given.model):
                 at, facts = lead_pool.prepared(given, seed)
                 made = place_of(at, f"{strategy}-{budget:g}")
                 before = lead_pool.judged(made, own, load_checkpoint(made, own, 0))
@@ -250,7 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = parser_of("lead", (__doc__ or "").split("\n")[0], Path("runs/bench-lead"))
     own.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     own.add_argument("--budgets", type=shares, default=[0.025, 0.1])
-    own.add_argument("--student", type=sizes, default=(128, 3, 200_000), help="WIDTHxLAYERSxPRETRAIN_TOKENS")
+    add_student(own)
+    own.add_argument("--lora", action="store_true", help="train adapters of the model")
     own.add_argument("--strategies", type=words, default=list(STRATEGIES))
     return run_on_mixture(own.parse_args(arguments), measure, markdown)
 

@@ -20,7 +20,7 @@ from tasks.records import Document
 from tasks.run.seeds import generator
 from tasks.storage.tables import read_json, write_json, write_text
 from tests.bench import targets
-from tests.bench.prepared import student_of
+from tests.bench.prepared import student_of, student_settings
 
 Facts = dict[str, Any]
 
@@ -53,13 +53,11 @@ def _extracted(pages: Sequence[Facts], count: int) -> Iterator[Facts]:
 
 def settings_of(given: argparse.Namespace, seed: int, budget: float, **changes: Any) -> LeadSettings:
     """The product's defaults."""
-    width, layers, tokens = given.student
     return LeadSettings(
         data=str(given.out / "pool.jsonl"),
         test=str(given.out / "test.jsonl"),
-        student_width=width,
-        student_layers=layers,
-        pretrain_tokens=tokens,
+        lora=given.lora,
+        **student_settings(given),
         seed=seed,
         budget=budget,
         runs_dir=str(given.out),

@@ -42,7 +42,7 @@ _BESIDE = ("random", "similarity", "full influence")
 
 def measure(given: argparse.Namespace) -> None:
     """Measure what is not in the results yet."""
-    from tasks.train.threads import one_thread
+    from tasks.train.threads import threads_for
 
     quad_corpora.write_inputs(given)
     done = results.load(given.out)
@@ -51,7 +51,7 @@ def measure(given: argparse.Namespace) -> None:
         if results.key(row) in done:
             continue
         own = quad_corpora.settings_of(given, seed, budget)
-        with one_thread():
+        with threads_for(given.model):
             at, facts = quad_corpora.prepared(given, seed)
             made = place_of(at, f"{strategy}-{budget:g}")
             chosen = quad_corpora.select(at, made, own, strategy, facts["corpus"])

@@ -23,8 +23,8 @@ from tasks.run.seeds import generator
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import read_column, read_json, write_json, write_text
 from tests.bench import targets
-from tests.bench.measure import numbers, parser_of, shares, sizes
-from tests.bench.prepared import student_of
+from tests.bench.measure import numbers, parser_of, shares
+from tests.bench.prepared import add_student, student_of, student_settings
 
 Facts = dict[str, Any]
 
@@ -41,7 +41,7 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
     made = parser_of(program, description, Path("runs/bench-quad"))
     made.add_argument("--documents", type=int, default=6000)
     made.add_argument("--target", choices=sorted(targets.MAKERS), default="gsm8k")
-    made.add_argument("--student", type=sizes, default=(128, 3, 200_000), help="WIDTHxLAYERSxPRETRAIN_TOKENS")
+    add_student(made)
     made.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     made.add_argument("--budgets", type=shares, default=[0.05, 0.1])
     return made
@@ -53,14 +53,11 @@ def corpus_of(given: argparse.Namespace) -> str:
 
 def settings_of(given: argparse.Namespace, seed: int, budget: float) -> QuadSettings:
     """The product's defaults."""
-    width, layers, tokens = given.student
     return QuadSettings(
         corpus=[str(given.out / f"{corpus_of(given)}.jsonl")],
         reference=str(given.out / f"{given.target}-reference.jsonl"),
         test=str(given.out / f"{given.target}-test.jsonl"),
-        student_width=width,
-        student_layers=layers,
-        pretrain_tokens=tokens,
+        **student_settings(given),
         seed=seed,
         budget=budget,
         runs_dir=str(given.out),
