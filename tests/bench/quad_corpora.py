@@ -42,6 +42,7 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
     made.add_argument("--documents", type=int, default=6000)
     made.add_argument("--target", choices=sorted(targets.MAKERS), default="gsm8k")
     add_student(made)
+    made.add_argument("--batch-tokens", type=int, default=4096, help="of scoring; more suits a GPU")
     made.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     made.add_argument("--budgets", type=shares, default=[0.05, 0.1])
     return made
@@ -57,6 +58,7 @@ def settings_of(given: argparse.Namespace, seed: int, budget: float) -> QuadSett
         corpus=[str(given.out / f"{corpus_of(given)}.jsonl")],
         reference=str(given.out / f"{given.target}-reference.jsonl"),
         test=str(given.out / f"{given.target}-test.jsonl"),
+        batch_tokens=given.batch_tokens,
         **student_settings(given),
         seed=seed,
         budget=budget,
