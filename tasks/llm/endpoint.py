@@ -93,23 +93,21 @@ class Server:
     """
 
     def __init__(self, url: str, key: str = "", *, timeout: float = 120.0, connections: int = 32) -> None:
-        import httpx2
         from openai import AsyncOpenAI
+
+        from tasks.llm.connections import Apart
 
         self.name, self.at_once = checked_address(url), connections
         self._bound = bound_at(url)
         self._key = key.strip()  # as files and blocks hold them, with a line end
         if not (self._key.isascii() and self._key.isprintable()):
             raise BadInput("--llm-key: the key holds characters that no key has; copy it again")
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = AsyncOpenAI(
             base_url=self.name,
             api_key=self._key or NO_KEY,
             max_retries=0,
             timeout=timeout,
-            http_client=httpx2.AsyncClient(
-                limits=limits, timeout=timeout, follow_redirects=True, verify=_authorities()
-            ),
+            http_client=Apart(connections, timeout=timeout, follow_redirects=True, verify=_authorities()),
         )
 
     async def complete(self, request: Request) -> str:
