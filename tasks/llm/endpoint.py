@@ -99,6 +99,9 @@ class Server:
 
         self.name, self.at_once = checked_address(url), connections
         self._bound = bound_at(url)
+        self._path = (
+            f"{self.name}/chat/completions"  # whole, so that the SDK need not put it together each time
+        )
         self._key = key.strip()  # as files and blocks hold them, with a line end
         if not (self._key.isascii() and self._key.isprintable()):
             raise BadInput("--llm-key: the key holds characters that no key has; copy it again")
@@ -120,7 +123,7 @@ class Server:
             # Not chat.completions.create: what it does to bring body and answer into its types takes half of all the
             # time that a request takes here, and the body is what was hashed, the answer kept as it came.
             answer = await self._client.post(
-                "/chat/completions",
+                self._path,
                 cast_to=httpx2.Response,
                 body=request.body(self._bound),
                 options={"headers": headers},

@@ -20,7 +20,7 @@ from tasks.records import Document
 from tasks.run.seeds import generator
 from tasks.storage.tables import read_json, write_json, write_text
 from tests.bench import targets
-from tests.bench.prepared import student_of, student_settings
+from tests.bench.prepared import model_of, student_settings
 
 Facts = dict[str, Any]
 
@@ -67,7 +67,7 @@ def settings_of(given: argparse.Namespace, seed: int, budget: float, **changes: 
 
 def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
     """A folder with everything before the rounds; made once for a seed."""
-    at = given.out / f"{student_of(given)}-seed-{seed}"
+    at = given.out / f"{model_of(given)}-seed-{seed}"
     if (at / "facts.json").exists():
         return at, read_json(at / "facts.json")
     own = settings_of(given, seed, 1.0)

@@ -33,11 +33,15 @@ def add_student(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(lora=False)  # a benchmark whose flow can train adapters has the option
 
 
-def student_of(given: argparse.Namespace) -> str:
-    """The model's name in folders and results."""
+def model_of(given: argparse.Namespace) -> str:
+    """The model's name in the folders of what is prepared with it."""
     name = "x".join(map(str, given.student)) if given.model == "tiny" else Path(given.model).name
-    rate = "" if given.learning_rate is None else f"-{given.learning_rate:g}"
-    return name + ("-lora" if given.lora else "") + rate
+    return f"{name}-lora" if given.lora else name
+
+
+def student_of(given: argparse.Namespace) -> str:
+    """The model's name in results, with the rate that it is trained at."""
+    return model_of(given) + ("" if given.learning_rate is None else f"-{given.learning_rate:g}")
 
 
 def student_settings(given: argparse.Namespace) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import read_column, read_json, write_json, write_text
 from tests.bench import targets
 from tests.bench.measure import numbers, parser_of, shares
-from tests.bench.prepared import add_student, student_of, student_settings
+from tests.bench.prepared import add_student, model_of, student_settings
 
 Facts = dict[str, Any]
 
@@ -83,7 +83,7 @@ def write_inputs(given: argparse.Namespace) -> None:
 
 def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
     """A folder with corpus, vectors, clusters, model, curvature and both scores of all documents; made once for a seed."""
-    at = given.out / f"{corpus_of(given)}-{given.target}-{student_of(given)}-seed-{seed}"
+    at = given.out / f"{corpus_of(given)}-{given.target}-{model_of(given)}-seed-{seed}"
     if (at / "facts.json").exists():
         return at, read_json(at / "facts.json")
     own = settings_of(given, seed, given.budgets[0])
