@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +92,17 @@ class NoHttp:
 
 
 async def ask_all(
-    url: str, path: Path, limits: Limits, count: int = REQUESTS, endpoint: Endpoint | None = None
+    url: str,
+    path: Path,
+    limits: Limits,
+    asked: Sequence[Request] | None = None,
+    endpoint: Endpoint | None = None,
 ) -> dict[str, str]:
-    """Answers by key; a request that was given up is an error."""
+    """Answers by key; a request that was given up is an error.
+
+    Args:
+        asked: by default all.
+    """
     found: dict[str, str] = {}
     server = endpoint or Server(url, timeout=limits.timeout, connections=limits.concurrency)
     with RequestStore(path) as store:
@@ -106,7 +114,7 @@ async def ask_all(
                 raise RuntimeError(reply.reason)
             found[request.key] = reply.text
 
-        await each(asker, requests(count), one)
+        await each(asker, requests() if asked is None else asked, one)
     await server.close()
     return found
 
@@ -119,18 +127,18 @@ def cpu() -> float:
 def throughput(folder: Path) -> dict[str, str]:
     """Requests of a second beside the ideal, and what bounds them."""
     limits = Limits(concurrency=CONCURRENCY, timeout=30.0)
-    ideal = CONCURRENCY / LATENCY
+    ideal, asked = CONCURRENCY / LATENCY, requests()
     with fake(latency=LATENCY) as server:
         # Imports, connections and the server's threads are not what is measured.
-        asyncio.run(ask_all(server.url, folder / "warm", limits, 2 * CONCURRENCY))
+        asyncio.run(ask_all(server.url, folder / "warm", limits, asked[: 2 * CONCURRENCY]))
         began, ours, theirs = time.perf_counter(), cpu(), server.cpu()
-        answers = asyncio.run(ask_all(server.url, folder / "s", limits))
+        answers = asyncio.run(ask_all(server.url, folder / "s", limits, asked))
         seconds, ours, theirs = time.perf_counter() - began, cpu() - ours, server.cpu() - theirs
         began_again = time.perf_counter()
-        assert asyncio.run(ask_all(server.url, folder / "s", limits)) == answers
+        assert asyncio.run(ask_all(server.url, folder / "s", limits, asked)) == answers
         again = time.perf_counter() - began_again
     without, began_without = cpu(), time.perf_counter()
-    asyncio.run(ask_all("", folder / "without", limits, endpoint=NoHttp()))
+    asyncio.run(ask_all("", folder / "without", limits, asked, NoHttp()))
     without, seconds_without = cpu() - without, time.perf_counter() - began_without
 
     def row(what: str, how: str, rate: float) -> list[str]:

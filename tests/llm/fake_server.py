@@ -124,7 +124,8 @@ class FakeServer(ThreadingHTTPServer):
         self.answered: dict[str, list[float]] = defaultdict(list)
         self.faulty: Counter[str] = Counter()
         self.bodies: list[Body] = []
-        self.at_once = self.most_at_once = 0
+        self.headers: list[dict[str, str]] = []  # of these, by names in lower case
+        self.at_once = self.most_at_once = self.connections = 0
         self.arrived, self.closing = threading.Event(), threading.Event()
         self.lock = threading.Lock()
         self.keep_bodies = True
@@ -146,6 +147,10 @@ class FakeServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         # Threads of connections that are kept alive wait for the next request for ever; they are daemons.
         socket.socket.close(self.socket)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        self.connections += 1
+        return super().get_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away in the middle is part of the tests."""
@@ -180,6 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.most_at_once = max(server.most_at_once, server.at_once)
             if server.keep_bodies:
                 server.bodies.append(json.loads(data))
+                server.headers.append({name.lower(): value for name, value in self.headers.items()})
             fault = server.faults.draw(key, attempt)
             if fault:
                 server.faulty[fault] += 1

@@ -69,6 +69,31 @@ def test_the_body_is_the_request_and_the_header_names_it() -> None:
     assert read_reply(raw, asked).text
 
 
+def test_a_server_is_not_told_of_the_machine() -> None:
+    with FakeServer() as server:
+        complete(server.url, key=KEY)
+    (headers,) = server.headers
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert not [name for name in headers if name.startswith("x-stainless")]
+
+
+def test_connections_are_used_again_and_never_shared() -> None:
+    async def many() -> int:
+        server = Server(fake.url, connections=4)
+        try:
+            first = await asyncio.gather(*(server.complete(request(str(n))) for n in range(4)))
+            more = [await server.complete(request(str(n))) for n in range(9)]
+            waiting = await asyncio.gather(*(server.complete(request(str(n))) for n in range(20, 40)))
+        finally:
+            await server.close()
+        return len(first + more + waiting)
+
+    with FakeServer(latency=0.02) as fake:
+        assert asyncio.run(many()) == 33
+        assert fake.most_at_once == 4
+        assert fake.connections == 4
+
+
 @pytest.mark.parametrize(
     ("url", "bound"),
     [
