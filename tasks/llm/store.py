@@ -49,7 +49,7 @@ class Admission:
         state: 'send' (the caller has to, and to say how it ended); 'known' (`reply` is its reply); 'asked' (another asks
             it now: try again); 'held' (what is left of the budget is held for requests under way, which may cost less:
             try again); 'wait' (`seconds`, then try again); 'over' (it may cost more than is left of the budget).
-        spent: dollars of the payer so far, without those of requests under way.
+        spent: with 'over', dollars of the payer so far, without those of requests under way.
     """
 
     state: Literal["send", "known", "asked", "held", "wait", "over"]
@@ -143,32 +143,36 @@ class RequestStore(SqliteFile):
             return Admission("known", known[key])
         now = time.time()
         with self.transaction() as connection:
-            row = connection.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-            if row:  # by another, since
-                return Admission("known", row[0])
-            row = connection.execute("SELECT owner FROM claims WHERE key = ?", (key,)).fetchone()
-            if row and _is_alive(row[0]):
+            reply, owner = connection.execute(
+                "SELECT (SELECT reply FROM replies WHERE key = ?), (SELECT owner FROM claims WHERE key = ?)",
+                (key, key),
+            ).fetchone()
+            if reply is not None:  # by another, since
+                return Admission("known", reply)
+            if owner is not None and _is_alive(owner):
                 return Admission("asked")
-            self._bury()
-            spent, held = self._committed(payer)
-            if budget is not None and spent + cost > budget + _ROUNDING:
-                return Admission("over", spent=spent)
-            if budget is not None and spent + held + cost > budget + _ROUNDING:
-                return Admission("held", spent=spent)
+            if owner is not None or budget is not None:
+                self._bury()
+            if budget is not None:
+                spent, held = self._committed(payer)
+                if spent + cost > budget + _ROUNDING:
+                    return Admission("over", spent=spent)
+                if spent + held + cost > budget + _ROUNDING:
+                    return Admission("held")
             following, cool = connection.execute(
                 "SELECT next, cool FROM pace WHERE endpoint = ?", (endpoint,)
             ).fetchone() or (0.0, 0.0)
             if cool > now:
-                return Admission("wait", seconds=cool - now, spent=spent)
+                return Admission("wait", seconds=cool - now)
             if per_minute:
                 if following > now:
-                    return Admission("wait", seconds=following - now, spent=spent)
+                    return Admission("wait", seconds=following - now)
                 connection.execute(
                     "INSERT INTO pace VALUES (?, ?, 0) ON CONFLICT (endpoint) DO UPDATE SET next = excluded.next",
                     (endpoint, (following if now - following < _CREDIT else now) + 60.0 / per_minute),
                 )
             connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (key, self._owner, payer, cost))
-            return Admission("send", spent=spent)
+            return Admission("send")
 
     def put(
         self, key: str, reply: str, usage: Usage, *, payer: str, stage: str, cost: float, retries: int = 0
