@@ -9,6 +9,7 @@ from tasks.corpus.formats import (
     Broken,
     cell_text,
     given_with,
+    is_small,
     listed,
     path_of,
     read_records,
@@ -58,6 +59,11 @@ def check_table(name: str, columns: Mapping[str, str], flag: str) -> None:
     for option, column in columns.items():
         if column not in known:
             raise BadInput(f"{option} {column}: {name} has no such column; it has: {listed(known)}")
+
+
+def are_small(*names: str) -> bool:
+    """Whether all files that are given are read in a moment, so that they may be looked at before a run begins."""
+    return all(is_small(path_of(name)) for name in names if name)
 
 
 def label_column(name: str, flag: str) -> str:

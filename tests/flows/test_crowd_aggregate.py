@@ -158,6 +158,16 @@ def test_what_cannot_work_is_one_line(answers, tmp_path, capfd, flags, said):
     assert not (tmp_path / "runs").exists()
 
 
+def test_answers_all_alike_are_told_before_anything_starts(tmp_path, capfd):
+    alike = write_rows(
+        tmp_path / "alike.csv", ["task", "worker", "label"], [["a", "v", "x"], ["b", "w", "x"]]
+    )
+    assert main(["crowd", "aggregate", "--runs-dir", str(tmp_path / "runs"), "--answers", str(alike)]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", f"sluice: --answers {alike}: all answers are x; nothing to infer\n")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.server
 def test_answers_that_cannot_be_used_leave_no_run(prefect_server, make, tmp_path):
     from flows.crowd.aggregate import aggregate
@@ -225,13 +235,19 @@ def test_output_may_stand_there_from_an_earlier_run(make, tmp_path, changes):
 
 
 @pytest.mark.parametrize(("encoding", "name"), [("latin-1", "Zoë"), ("utf-8", "")])
-def test_an_input_of_which_much_cannot_be_used_is_refused(make, tmp_path, encoding, name):
+def test_an_input_of_which_much_cannot_be_used_is_refused(make, tmp_path, monkeypatch, encoding, name):
     rows = [[f"t{row}", name if row % 4 else "v", "ab"[row % 3 == 0]] for row in range(40)]
     lines = [",".join(row) for row in (["task", "worker", "label"], *rows)]
     (tmp_path / "a.csv").write_text("\n".join(lines), encoding=encoding)
     settings = make("r", answers=str(tmp_path / "a.csv"))
+    refused = pytest.raises(
+        BadInput, match=r"--answers: 30 of 40 records cannot be used, first .*a\.csv:3 \("
+    )
+    with refused:
+        check_inputs(settings)
+    monkeypatch.setattr("tasks.corpus.formats._SMALL", 10)  # bytes; a large file is not read beforehand
     check_inputs(settings)
-    with pytest.raises(BadInput, match=r"--answers: 30 of 40 records cannot be used, first .*a\.csv:3 \("):
+    with refused:
         stages.read(tmp_path, settings, {})
     assert stages.read(tmp_path, make("r", answers=settings.answers, max_broken=0.8), {})["rejected"] == 30
 

@@ -164,6 +164,19 @@ def test_answers_that_nothing_can_be_learnt_from(tmp_path, rows, said):
         stages.read(tmp_path / "run", settings, {})
 
 
+@pytest.mark.parametrize("operation", ["classify", "learn"])
+def test_answers_all_alike_are_told_before_anything_starts(given, tmp_path, capfd, operation):
+    alike = write_rows(
+        tmp_path / "alike.csv", ["task", "worker", "label"], [["1", "v", "x"], ["2", "w", "x"]]
+    )
+    items = write_rows(tmp_path / "few.csv", ["task", "a"], [["1", "2"], ["2", "3"]])
+    words = ["--runs-dir", str(tmp_path / "runs"), "--items", str(items), "--answers", str(alike)]
+    assert main(["crowd", operation, *words]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", f"sluice: --answers {alike}: all answers are x; nothing to learn\n")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_truth_of_other_items_is_found_out_before_the_work(given, tmp_path):
     from tasks.records import BadInput
 

@@ -15,7 +15,7 @@ from tasks.crowd.aggregate.tables import (
     WORKER_HEAD,
     WORKERS,
 )
-from tasks.crowd.read import check_table, label_column
+from tasks.crowd.read import are_small, check_table, label_column
 from tasks.records import BadInput
 from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 from tasks.storage.sheets import csv_of
@@ -40,7 +40,7 @@ def input_fingerprints(settings: AggregateSettings) -> dict[str, str]:
 
 @in_one_line()
 def check_inputs(settings: AggregateSettings) -> None:
-    """What can be known without reading all answers.
+    """What can be known in a moment: of many answers without reading them.
 
     Raises:
         BadInput: one line.
@@ -56,6 +56,10 @@ def check_inputs(settings: AggregateSettings) -> None:
             label_column(path, flag)
     if settings.output:
         _check_output(settings)
+    if are_small(settings.answers, settings.golden, settings.truth):
+        from tasks.crowd.aggregate.given import read_given
+
+        read_given(settings)
 
 
 def _check_output(settings: AggregateSettings) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tasks.corpus.formats import listed
 from tasks.corpus.rows import REJECTS
+from tasks.crowd.aggregate.given import read_given
 from tasks.crowd.aggregate.settings import AggregateSettings
 from tasks.crowd.aggregate.tables import (
     LABEL_HEAD,
@@ -20,8 +21,7 @@ from tasks.crowd.aggregate.tables import (
     WORKER_HEAD,
     WORKERS,
 )
-from tasks.crowd.answers import Answers, Numbers, answers_of, in_order, not_numbers, numbers_of
-from tasks.crowd.read import Known, read_known, read_table
+from tasks.crowd.answers import Answers, Numbers
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.crowd.truth.agreement import (
     agreement_with_others,
@@ -57,68 +57,26 @@ _LARGEST_CONFUSION = 20_000_000  # numbers
 
 def read(run: Path, settings: AggregateSettings, source: Facts) -> Facts:
     """Answers as codes, and what is known of the truth."""
-    columns = [settings.task, settings.worker, settings.label]
-    unusable = not_numbers if settings.of_numbers else None
-    table = read_table(
-        settings.answers, columns, "--answers", max_broken=settings.max_broken, unusable=unusable
-    )
-    golden, truth = (
-        read_known(path, settings.task, flag, settings.max_broken, unusable) if path else Known({}, [])
-        for flag, path in (("--golden", settings.golden), ("--truth", settings.truth))
-    )
-    rejected = [*table.rejected, *golden.rejected, *truth.rejected]
-    task, worker, label = table.columns
-    answers: Answers | Numbers
-    if settings.of_numbers:
-        answers = numbers_of(task, worker, label)
-    else:
-        answers = answers_of(
-            task, worker, label, in_order([*dict.fromkeys([*label, *golden.labels.values()])])
-        )
-        if len(answers.labels) < 2:
-            raise BadInput(
-                f"--answers {settings.answers}: all answers are {answers.labels[0][:80]}; nothing to infer"
-            )
-    _check_known(settings, set(answers.tasks), set(label), golden.labels, truth.labels)
+    given = read_given(settings)
+    answers = given.answers
+    for flag, unheard in given.unheard.items():
+        terminal.current().note(f"{flag}: nobody gave {listed(unheard)}; is the spelling right?")
     save_array(run / CODES, np.stack([answers.task, answers.worker, _given(answers)]))
-    labels = [] if isinstance(answers, Numbers) else list(answers.labels)
-    if settings.positive and settings.positive not in labels:
-        raise BadInput(f"--positive {settings.positive}: not one of the labels: {listed(labels)}")
-    if settings.positive and len(labels) > 2:
-        raise BadInput(f"--positive {settings.positive}: F1 is of two labels; there are {listed(labels)}")
-    names = {"tasks": list(answers.tasks), "workers": list(answers.workers), "labels": labels}
-    write_json(run / NAMES, {**names, "golden": golden.labels, "repeated": answers.repeated})
-    write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
+    names = {"tasks": list(answers.tasks), "workers": list(answers.workers), "labels": given.labels}
+    write_json(run / NAMES, {**names, "golden": given.golden, "repeated": answers.repeated})
+    write_table(run / REJECTS, (reject.row for reject in given.rejected), REJECTED)
     return {
         "files": [CODES, NAMES, REJECTS],
         "answers": len(answers),
         "tasks": len(answers.tasks),
         "workers": len(answers.workers),
-        "labels": labels,
+        "labels": given.labels,
         "repeated": answers.repeated,
-        "rejected": len(rejected),
-        "golden": sum(task in golden.labels for task in answers.tasks),
+        "rejected": len(given.rejected),
+        "golden": sum(task in given.golden for task in answers.tasks),
         "most_per_task": int(answers.per_task.max()),
         "least_per_task": int(answers.per_task.min()),
     }
-
-
-def _check_known(
-    settings: AggregateSettings,
-    tasks: set[str],
-    given: set[str],
-    golden: dict[str, str],
-    truth: dict[str, str],
-) -> None:
-    """Whether the labels that are known are of these tasks; labels that nobody gave may be misspelt."""
-    if settings.golden and tasks.isdisjoint(golden):
-        raise BadInput(f"--golden {settings.golden}: none of its tasks is among the answers")
-    if settings.truth and not (tasks & truth.keys()) - golden.keys():
-        raise BadInput(f"--truth {settings.truth}: none of its tasks is among those to be inferred")
-    for flag, known in (("--golden", golden), ("--truth", truth)):
-        unheard = sorted(set(known.values()) - given)
-        if unheard and not settings.of_numbers:
-            terminal.current().note(f"{flag}: nobody gave {listed(unheard)}; is the spelling right?")
 
 
 def infer(run: Path, settings: AggregateSettings, data: Facts) -> Facts:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tasks.classify.table import Columns, columns_of
 from tasks.corpus.read import fingerprint
 from tasks.crowd.learn.crowdlab import check_cleanlab
 from tasks.crowd.learn.prior import check_prior
 from tasks.crowd.learn.settings import CrowdLearningSettings
-from tasks.crowd.read import check_table, label_column
+from tasks.crowd.read import are_small, check_table, label_column
 from tasks.run.folder import absolute_file, check_runs_dir, check_unused, in_one_line, versions
 
 _FILES = ("items", "answers", "truth", "worker_prior")
@@ -28,7 +27,7 @@ def input_fingerprints(settings: CrowdLearningSettings) -> dict[str, str]:
 
 @in_one_line()
 def check_inputs(settings: CrowdLearningSettings) -> None:
-    """What can be known without reading all items and answers.
+    """What can be known in a moment: of many items or answers without reading them.
 
     Raises:
         BadInput: one line.
@@ -36,6 +35,8 @@ def check_inputs(settings: CrowdLearningSettings) -> None:
     if not settings.resume:
         check_unused(settings.flow, settings)
     check_runs_dir(settings.flow, settings)
+    from tasks.crowd.learn.given import item_columns, read_given
+
     item_columns(settings)
     columns = {"--task": settings.task, "--worker": settings.worker, "--label": settings.label}
     check_table(settings.answers, columns, "--answers")
@@ -46,15 +47,5 @@ def check_inputs(settings: CrowdLearningSettings) -> None:
         check_prior(settings.worker_prior, "--worker-prior")
     if settings.method == "crowdlab":
         check_cleanlab()
-
-
-def item_columns(settings: CrowdLearningSettings) -> Columns:
-    """The columns that are read of items.
-
-    Raises:
-        BadInput: they are not there.
-    """
-    options = ("--task", "--text")
-    return columns_of(
-        settings.items, settings.task, settings.text, settings.features, "--items", options, what="task"
-    )
+    if are_small(settings.items, settings.answers, settings.truth):
+        read_given(settings)

@@ -11,20 +11,17 @@ import pyarrow as pa
 
 from tasks.classify.classifier import Classifier, embedded_classifier
 from tasks.classify.inputs import WEAK
-from tasks.classify.table import Labelled, read_labelled
 from tasks.classify.training import Training
 from tasks.corpus.rows import REJECTS
-from tasks.crowd.answers import Answers, answers_of, codes_of, in_order
-from tasks.crowd.learn.check import item_columns
+from tasks.crowd.answers import Answers
+from tasks.crowd.learn.given import read_given
 from tasks.crowd.learn.joint import expected_counts, prior_of, shrunk
 from tasks.crowd.learn.methods import METHODS, probabilities, train
 from tasks.crowd.learn.network import training_for
 from tasks.crowd.learn.prior import read_prior
 from tasks.crowd.learn.problem import Learned, Problem
 from tasks.crowd.learn.settings import CrowdLearningSettings, LearnSettings
-from tasks.crowd.read import Known, Table, read_known, read_table
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
-from tasks.records import BadInput, Reject
 from tasks.run import terminal
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import REJECTED, read_json, read_rows, write_json, write_table
@@ -37,33 +34,21 @@ CODES, NAMES = "stages/answers.npy", "stages/names.json"
 POSTERIOR, PROBABILITIES, MODEL = "stages/posterior.npy", "stages/probabilities.npy", "model"
 BASELINES = ("mv", "ds-hard", "ds")
 
-_LARGEST = 50_000_000  # numbers in all confusion matrices, of which a few copies are held
-
 _ITEMS = pa.schema([("task", pa.string()), ("text", pa.string())])
 
 
 def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
     """Items and the answers to them, as codes; what cannot be used is rejected."""
-    columns = item_columns(settings)
-    items = read_labelled(settings.items, columns, "--items", max_broken=settings.max_broken)
-    items, twice = _once(items)
-    wanted = [settings.task, settings.worker, settings.label]
-    table = read_table(settings.answers, wanted, "--answers", max_broken=settings.max_broken)
-    truth = Known({}, [])
-    if settings.truth:
-        truth = read_known(settings.truth, settings.task, "--truth", settings.max_broken)
-        if truth.labels.keys().isdisjoint(items.labels):
-            raise BadInput(f"--truth {settings.truth}: none of its tasks is among the items")
-    answers, place, unknown = _of_items(table, items.labels, settings)
+    given = read_given(settings)
+    items, answers = given.items, given.answers
     texts: list[str] | list[None] = items.texts or [None] * len(items)
     rows = zip(items.labels, texts, strict=True)
     write_table(run / ITEMS, ({"task": task, "text": text} for task, text in rows), _ITEMS)
     save_array(run / VALUES, items.values)
     save_array(run / CODES, np.stack([answers.task, answers.worker, answers.label]))
     names = {"tasks": list(answers.tasks), "workers": list(answers.workers), "labels": list(answers.labels)}
-    write_json(run / NAMES, {**names, "place": place.tolist(), "repeated": answers.repeated})
-    rejected = [*items.rejected, *twice, *table.rejected, *unknown, *truth.rejected]
-    write_table(run / REJECTS, (reject.row for reject in rejected), REJECTED)
+    write_json(run / NAMES, {**names, "place": given.place.tolist(), "repeated": answers.repeated})
+    write_table(run / REJECTS, (reject.row for reject in given.rejected), REJECTED)
     return {
         "files": [ITEMS, VALUES, CODES, NAMES, REJECTS],
         "items": len(items),
@@ -71,9 +56,9 @@ def read(run: Path, settings: CrowdLearningSettings, source: Facts) -> Facts:
         "answers": len(answers),
         "workers": len(answers.workers),
         "labels": list(answers.labels),
-        "features": list(columns.features),
+        "features": given.features,
         "repeated": answers.repeated,
-        "rejected": len(rejected),
+        "rejected": len(given.rejected),
     }
 
 
@@ -154,49 +139,6 @@ def load_answers(run: Path) -> Answers:
 
 def _training(settings: CrowdLearningSettings, rows: int) -> Training:
     return training_for(rows, settings.epochs, settings.learning_rate, settings.batch)
-
-
-def _once(items: Labelled) -> tuple[Labelled, list[Reject]]:
-    """Items whose task has not come before, and what became of the others."""
-    first = np.sort(np.unique(np.array(items.labels, dtype=object), return_index=True)[1])
-    repeated = np.setdiff1d(np.arange(len(items)), first).tolist()
-    rejected = [
-        Reject("read items", "task was there before", items.places[at], items.labels[at][:200])
-        for at in repeated
-    ]
-    return items.take(first.tolist()), rejected
-
-
-def _of_items(
-    table: Table, items: list[str], settings: CrowdLearningSettings
-) -> tuple[Answers, np.ndarray, list[Reject]]:
-    """The answers to these items, the place of each answered one, and what became of the other answers."""
-    task, worker, label = table.columns
-    known = codes_of(task, items) >= 0
-    if not known.any():
-        raise BadInput(f"--answers {settings.answers}: none is of an item in {settings.items}; check --task")
-    rejected = [
-        Reject("read answers", "no such item", table.place(row), task[row][:200])
-        for row in np.flatnonzero(~known).tolist()
-    ]
-    task, worker, label = (
-        [one for one, used in zip(column, known, strict=True) if used] for column in table.columns
-    )
-    labels = in_order(list(dict.fromkeys(label)))
-    if len(labels) < 2:
-        raise BadInput(f"--answers {settings.answers}: all answers are {labels[0][:80]}; nothing to learn")
-    if len(labels) > len(set(task)) / 2:
-        raise BadInput(
-            f"--label {settings.label}: {len(labels)} different labels of {len(set(task))} items answered; "
-            "name the column of the class, or give more answers"
-        )
-    answers = answers_of(task, worker, label, labels)
-    if (size := len(answers.workers) * len(labels) ** 2) > _LARGEST:
-        raise BadInput(
-            f"--answers {settings.answers}: {len(answers.workers):,} workers and {len(labels):,} labels make {size:,} numbers of "
-            "confusion matrices; give fewer labels"
-        )
-    return answers, codes_of(answers.tasks, items), rejected
 
 
 def _confusion_rows(answers: Answers, posterior: np.ndarray, confusion: np.ndarray) -> Any:
