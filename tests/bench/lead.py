@@ -1,7 +1,7 @@
 """What a student learns from examples that LEAD chooses while it trains, beside as many that are chosen otherwise.
 
-    python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--out runs/bench-lead]
-                               [--table]
+    python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--choosing]
+                               [--out runs/bench-lead] [--table]
 
 Pool: 2,500 problems of GSM8K's training part and 2,500 pairs that the rules extract from pages of the shared mixture. Judged on 300
 problems of GSM8K's test part and 300 pairs of other pages, none of which any strategy sees. All train a copy of the same model (one
@@ -253,6 +253,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_student(own)
     own.add_argument("--lora", action="store_true", help="train adapters of the model")
     own.add_argument("--strategies", type=words, default=list(STRATEGIES))
+    own.add_argument(
+        "--choosing",
+        action="store_true",
+        help="judge by other examples than the test's, to choose settings by; own --out",
+    )
     return run_on_mixture(own.parse_args(arguments), measure, markdown)
 
 

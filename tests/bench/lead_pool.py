@@ -32,10 +32,10 @@ def write_inputs(given: argparse.Namespace) -> None:
     if (given.out / "test.jsonl").exists():
         return
     inside, outside = targets.mixed()
-    rows = [
-        targets.problems("train", EACH) + list(_extracted(inside, EACH)),
-        targets.problems("test", TEST) + list(_extracted(outside, TEST)),
-    ]
+    own = targets.problems("train", EACH + TEST)
+    other = list(_extracted(outside, 2 * TEST))
+    judges = own[EACH:] + other[TEST:] if given.choosing else targets.problems("test", TEST) + other[:TEST]
+    rows = [own[:EACH] + list(_extracted(inside, EACH)), judges]
     for name, own in zip(("pool", "test"), rows, strict=True):
         lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in own]
         write_text(given.out / f"{name}.jsonl", "".join(lines))
