@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
+from tasks.corpus.rows import tell_rejected
 from tasks.crowd.patterns import finish, report, stages
 from tasks.crowd.patterns.check import FLOW, check_inputs, input_fingerprints
 from tasks.crowd.patterns.settings import PatternsSettings
@@ -41,6 +42,7 @@ def patterns(settings: PatternsSettings) -> Facts:
         write_json(run / "summary.json", summary)
         report.write_report(run, settings, summary)
         artifacts.figures_table(f"{FLOW}-result", shown(summary), "What goes with what")
+        tell_rejected(run)
         return summary
 
 

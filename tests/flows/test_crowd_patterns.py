@@ -69,7 +69,12 @@ def test_given_answers_are_counted_and_bad_ones_rejected_with_the_reason(prefect
     rows = [[f"w{number}", "Tea ", "honey", "60%", "0.9", "closed"] for number in range(8)]
     rows += [["w0", "tea", "honey", "0", "0", ""], ["w9", "bread", "butter", "0", "", ""]]
     rows += [["w9", "tea", "tea", "0.5", "0.5", ""], ["w9", "tea", "figs", "often", "0.5", ""]]
-    summary = patterns(make("r", answers=written(tmp_path / "a.csv", head, rows)))
+    answers = written(tmp_path / "a.csv", head, rows)
+    with pytest.raises(
+        BadInput, match=r"--answers: 2 of 12 records cannot be used, first .*a\.csv:12 \(no answer"
+    ):
+        patterns(make("r", answers=answers))
+    summary = patterns(make("r", answers=answers, max_broken=0.2))
     run = tmp_path / "crowd-patterns/r"
     first, *_ = read_rows_of(run / "rules.csv")
     assert (first["antecedent"], first["n"], first["decision"]) == ("tea", "8", "significant")
@@ -79,7 +84,7 @@ def test_given_answers_are_counted_and_bad_ones_rejected_with_the_reason(prefect
     rejected = read_rows(run / "rejected.parquet")
     assert [row["reason"] for row in rejected] == ["answered before", "no answer", "no answer"]
     assert "is no share" in rejected[-1]["detail"]
-    replayed = patterns(make("p", answers=str(tmp_path / "a.csv"), replay=True, questions=5))
+    replayed = patterns(make("p", answers=answers, replay=True, questions=5, max_broken=0.2))
     assert replayed["asked"] == 5
 
 

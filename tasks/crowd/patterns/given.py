@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tasks.corpus.rows import check_usable
 from tasks.crowd.patterns.crowd import Answer
 from tasks.crowd.patterns.people import shares_of
 from tasks.crowd.patterns.rules import Rule, items_of, rule_of
@@ -11,20 +12,22 @@ from tasks.crowd.read import read_table
 from tasks.records import BadInput, Reject
 from tasks.storage.sheets import as_text, from_text
 
+SAID_BEFORE = "answered before"
+
 
 def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]], list[Reject]]:
     """Recorded answers, each with whether it is to an open question; and rows that are none, or a worker's second to a closed one.
 
     Raises:
-        BadInput: no row is one.
+        BadInput: no row is one, or more are none than may be.
     """
     names = ["worker", "antecedent", "consequent", "support"]
     table = read_table(settings.answers, names, "--answers", optional=["confidence", "kind"])
     found, rejected, said = [], list(table.rejected), set()
-    for number, cells in enumerate(zip(*table.columns, strict=True), start=1):
+    for row, cells in enumerate(zip(*table.columns, strict=True)):
         *texts, support, confidence, kind = cells
         worker, left, right = map(from_text, texts)
-        place = f"{settings.answers}: answer {number}"
+        place = table.place(row)
         try:
             rule = rule_of(items_of(left, settings.separator), items_of(right, settings.separator))
             answer = Answer(worker, rule, *shares_of(support, confidence, place))
@@ -38,22 +41,23 @@ def answers_given(settings: PatternsSettings) -> tuple[list[tuple[Answer, bool]]
         if not is_open:
             said.add((worker, rule))
         found.append((answer, is_open))
-    if not found:
-        raise BadInput(
-            f"--answers {settings.answers}: no row can be used: {rejected[0].detail or rejected[0].reason}"
-        )
+    broken = [one for one in rejected if one.reason != SAID_BEFORE]
+    check_usable(
+        broken, len(found) + len(rejected) - len(broken), settings.max_broken, "--answers", settings.answers
+    )
     return found, rejected
 
 
 def said_before(answer: Answer, place: str) -> Reject:
     """What becomes of a worker's second answer to the same closed question."""
     detail = f"{answer.worker} had answered {answer.rule} before; the first answer counts"
-    return Reject("read answers", "answered before", place, detail)
+    return Reject("read answers", SAID_BEFORE, place, detail)
 
 
 def rules_given(settings: PatternsSettings) -> list[Rule]:
     """Rules that are known from the start."""
-    columns = read_table(settings.rules, ["antecedent", "consequent"], "--rules").columns
+    names = ["antecedent", "consequent"]
+    columns = read_table(settings.rules, names, "--rules", max_broken=settings.max_broken).columns
     return [
         rule_of(*(items_of(from_text(side), settings.separator) for side in (left, right)))
         for left, right in zip(*columns, strict=True)
@@ -62,7 +66,8 @@ def rules_given(settings: PatternsSettings) -> list[Rule]:
 
 def transactions_given(settings: PatternsSettings) -> Transactions:
     """Occasions of the workers who are simulated."""
-    columns = read_table(settings.simulate, ["worker", "items"], "--simulate").columns
+    names = ["worker", "items"]
+    columns = read_table(settings.simulate, names, "--simulate", max_broken=settings.max_broken).columns
     return transactions_of(
         (worker, items_of(text, settings.separator)) for worker, text in zip(*columns, strict=True)
     )

@@ -6,15 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tasks.corpus.settings import RowsSettings
 from tasks.crowd.patterns.miner import Policy
-from tasks.run.settings import RunSettings, group
+from tasks.run.settings import group
 
 _ANSWERS = group("Answers")
 _RULES = group("Rules")
 _ASK = group("Questions")
 
 
-class PatternsSettings(RunSettings):
+class PatternsSettings(RowsSettings):
     """Find which habits go together (a, b -> c) by asking people: how often do you do a and b, and how often c with them?"""
 
     # --- answers

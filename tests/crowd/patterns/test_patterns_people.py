@@ -158,12 +158,12 @@ def test_why_answers_given_do_not_count_is_told_before_people_are_asked(tmp_path
     head = ["worker", "antecedent", "consequent", "support", "confidence", "kind"]
     rows = [["w", "tea", "honey", "60%", "0.9", ""], ["w", "tea", "honey", "0", "0", "closed"]]
     rows += [["w", "tea", "honey", "0.6", "0.9", "open"], ["v", "tea", "honey", "0.6", "0.3", ""]]
-    given = settings(1, questions=4, answers=written(tmp_path / "answers.csv", head, rows))
+    given = settings(1, questions=4, answers=written(tmp_path / "answers.csv", head, rows), max_broken=0.5)
     wanted(tmp_path, given, 1)
     second, contrary = read_rows(tmp_path / "rejected.parquet")
     assert (second["reason"], contrary["reason"]) == ("answered before", "no answer")
     assert "a support of 0.6 is more than the confidence of 0.3" in contrary["detail"]
-    replayed = PatternsSettings(answers=given.answers, replay=True, questions=9, open_share=0)
+    replayed = given.model_copy(update={"replay": True, "questions": 9, "open_share": 0})
     stages.read(tmp_path, replayed, {})
     stages.mine(tmp_path, replayed, {})
     assert [row["n"] for row in finish.read_rules(tmp_path, replayed) if "tea" in row["antecedent"]] == ["1"]
