@@ -24,8 +24,6 @@ REFUSED_AT_FIRST = 10  # requests, none answered before: then it is what they ha
 _POLL = 0.05  # seconds until somebody else's request is looked at again
 _LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
-_ABOUT_SCHEMAS = ("response_format", "json_schema", "guided", "structured")
-
 Item = TypeVar("Item")
 
 
@@ -53,11 +51,6 @@ class Failure:
     """A request that was given up. Nothing of it is kept, so that it is asked again another time."""
 
     reason: str
-
-
-def is_about_schemas(reason: str) -> bool:
-    """Whether a request was refused for its schema, by what the server says."""
-    return any(word in reason for word in _ABOUT_SCHEMAS)
 
 
 class OutOfMoney(Stopped):

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tasks.corpus.tokens import count_bytes
-from tasks.llm.ask import is_about_schemas
 from tasks.llm.batchfile import Asked, Failed, line_of, read_requests, read_results, write_requests
+from tasks.llm.endpoint import is_about_schemas
 from tasks.llm.prices import Prices
 from tasks.llm.request import Request
 from tasks.llm.store import RequestStore

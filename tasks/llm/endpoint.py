@@ -28,6 +28,7 @@ _TELLS_OF_US = "x-stainless-"
 _TOLD_OF_A_TRY = ("x-stainless-retry-count", "x-stainless-read-timeout")
 PASSING = (408, 409, 425, 429)  # of those below 500
 _GATEWAY_GAVE_UP = (504, 524)  # on a server behind it, which may be at work all the same
+_ABOUT_SCHEMAS = ("response_format", "json_schema", "guided", "structured")
 
 
 class Endpoint(Protocol):
@@ -137,7 +138,7 @@ class Server:
             )
             return answer.text
         except openai.APIStatusError as error:
-            raise _fault(error, self.name, self._without_key(str(error.message))) from None
+            raise _fault(error, self.name, self._without_key(str(error.message)), request) from None
         except openai.APIConnectionError as error:  # among them time-outs
             cause = error.__cause__ or error
             unsent = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
@@ -234,7 +235,12 @@ def _number(text: str | None) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _fault(error: Any, where: str, message: str) -> Exception:
+def is_about_schemas(reason: str) -> bool:
+    """Whether a request was refused for its schema, by what the server says."""
+    return any(word in reason for word in _ABOUT_SCHEMAS)
+
+
+def _fault(error: Any, where: str, message: str, request: Request) -> Exception:
     """What an openai.APIStatusError means for the request, and for all others."""
     status, message = error.status_code, " ".join(message.split())[:300]
     if status in _REFUSED:
@@ -243,6 +249,8 @@ def _fault(error: Any, where: str, message: str) -> Exception:
         return BadInput(f"--llm-url {where}: the account's quota is spent (HTTP 429: {message})")
     if status == 429:
         return Throttled(retry_after(error.response.headers))
-    if status in PASSING or status >= 500:
+    # llama-cpp-python's server says 500 of a parameter that it does not know.
+    refused = "response_format" in request.parameters and is_about_schemas(message)
+    if status in PASSING or (status >= 500 and not refused):
         return Passing(f"HTTP {status}: {message}", charged=status in _GATEWAY_GAVE_UP)
     return Unanswerable(f"HTTP {status}: {message}")

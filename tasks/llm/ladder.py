@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from tasks.llm.ask import Asking, Failure, is_about_schemas
+from tasks.llm.ask import Asking, Failure
+from tasks.llm.endpoint import is_about_schemas
 from tasks.llm.form import JSON, RUNGS, SCHEMA, Answer, Form
 
 

@@ -46,7 +46,13 @@ def complete(url: str, asked: Request | None = None, key: str = "", timeout: flo
     return asyncio.run(one())
 
 
-def failure(status: int, body: Any = None, headers: dict[str, str] | None = None, key: str = "") -> Exception:
+def failure(
+    status: int,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    key: str = "",
+    asked: Request | None = None,
+) -> Exception:
     """What comes of an answer."""
     with FakeServer() as server:
         raw = (
@@ -56,7 +62,7 @@ def failure(status: int, body: Any = None, headers: dict[str, str] | None = None
         )
         server.always = (status, headers or {}, raw)
         with pytest.raises(Exception) as caught:  # noqa: PT011
-            complete(server.url, key=key)
+            complete(server.url, asked, key=key)
     return caught.value
 
 
@@ -153,6 +159,16 @@ def test_a_server_behind_a_gateway_may_charge_what_the_gateway_did_not_wait_for(
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_the_server_does_not_take_is_unanswerable(status: int) -> None:
     assert isinstance(failure(status), Unanswerable)
+
+
+def test_a_schema_that_the_server_does_not_take_is_unanswerable_with_any_status() -> None:
+    """As llama-cpp-python's server puts it; asked again and again it would seem not to answer at all."""
+    said = "1 validation error: {'loc': ('body', 'response_format', 'type'), 'input': 'json_schema'}"
+    body = {"error": {"message": said, "type": "internal_server_error", "code": None}}
+    asked = request(response_format={"type": "json_schema"})
+    assert isinstance(failure(500, body, asked=asked), Unanswerable)
+    assert isinstance(failure(500, body), Passing)  # it has no schema
+    assert isinstance(failure(500, asked=asked), Passing)
 
 
 @pytest.mark.parametrize(
