@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from tasks.llm.endpoint import Endpoint, Passing, Throttled, Unanswerable
+from tasks.llm.form import SCHEMA
 from tasks.llm.prices import Prices
 from tasks.llm.request import NotAReply, Reply, Request, read_reply
 from tasks.llm.store import Admission, RequestStore
@@ -82,11 +83,11 @@ class Asking(Protocol):
     def cost(self, reply: Reply) -> float:
         """Dollars of a reply, whoever paid it."""
 
-    def knows_schemas(self, model: str) -> bool:
-        """Whether requests to a model may have schemas, as far as is known."""
+    def first_rung(self, model: str) -> int:
+        """In which form a model is asked first (tasks/llm/form.py), as far as is known what it takes."""
 
-    def refused_a_schema(self, model: str) -> None:
-        """Told of the refusal of a request to a model for its schema."""
+    def refused(self, model: str, rung: int) -> int:
+        """Told of the refusal of a request to a model for its schema; the form in which to ask next."""
 
     def stop(self, why: BadInput | Stopped) -> None:
         """Send nothing more."""
@@ -123,18 +124,19 @@ class Asker:
         self._throttled_since: float | None = None
         self._halt = asyncio.Event()
         self.stopped: BadInput | Stopped | None = None
-        self._without_schemas: set[str] = set()  # models that have refused one
+        self._rungs: dict[str, int] = {}  # by model
 
     @property
     def at_once(self) -> int:
         return self.limits.concurrency
 
-    def knows_schemas(self, model: str) -> bool:
-        return model not in self._without_schemas
+    def first_rung(self, model: str) -> int:
+        return self._rungs.get(model, SCHEMA)
 
-    def refused_a_schema(self, model: str) -> None:
-        """No request to it asks for one again."""
-        self._without_schemas.add(model)
+    def refused(self, model: str, rung: int) -> int:
+        """No request to it asks in that form again."""
+        self._rungs[model] = max(self.first_rung(model), rung + 1)
+        return self._rungs[model]
 
     def ended(self) -> BadInput | Stopped | None:
         return self.stopped

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tasks.llm.ask import REFUSED_AT_FIRST, Failure, OutOfMoney, PutOff
 from tasks.llm.batchfolder import Found, adopt, look, write
+from tasks.llm.form import JSON, SCHEMA
 from tasks.llm.prices import Prices
 from tasks.llm.request import MOST_ANSWERED, Reply, Request, read_reply
 from tasks.llm.store import RequestStore
@@ -58,11 +59,12 @@ class BatchAsker:
         self._without_schemas = found.without_schemas(paid | self._waiting.keys())
         self._check_refusals(found)
 
-    def knows_schemas(self, model: str) -> bool:
-        return model not in self._without_schemas
+    def first_rung(self, model: str) -> int:
+        return JSON if model in self._without_schemas else SCHEMA
 
-    def refused_a_schema(self, model: str) -> None:
-        """Nothing: what a model knows was found when the results were read, from all of them."""
+    def refused(self, model: str, rung: int) -> int:
+        """What a model knows was found when the results were read, from all of them; another form would take another batch."""
+        return JSON
 
     async def ask(self, request: Request) -> Reply | Failure:
         """The reply, if it is there.

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from tasks.llm.request import Request
 from tasks.llm.untrusted import WARNING, mark_off
 
-SCHEMA, JSON, TEXT = RUNGS = (0, 1, 2)
+SCHEMA, OBJECT, JSON, TEXT = RUNGS = (0, 1, 2, 3)
 _BRACKETED = re.compile(r"^[ \t]*\[(\d{1,6})\][ \t]*", re.MULTILINE)  # as asked for
 # As models write it, and as lists in an answer look.
 _DOTTED = re.compile(r"^[ \t]*(\d{1,6})[.):][ \t]*", re.MULTILINE)
@@ -62,7 +62,8 @@ class Form(Generic[Answer]):
         """One request about several texts.
 
         Args:
-            rung: SCHEMA has the server hold to a JSON schema; JSON only asks for it; TEXT asks for numbered text.
+            rung: SCHEMA has the server hold to a JSON schema, OBJECT too, in the form that llama-cpp-python and others know
+                instead; JSON only asks for it; TEXT asks for numbered text.
         """
         mark, marked = mark_off(texts)
         system = f"{self.task}\n\n{WARNING}\n\n{self._format(rung)}"
@@ -72,11 +73,12 @@ class Form(Generic[Answer]):
             + f"The marks are <{mark}> and </{mark}>.\n\n{marked}\n\nNow answer for {numbers}, in the form described."
         )
         parameters = dict(self.parameters)
+        schema = self.schema(len(texts))
         if rung == SCHEMA:
-            parameters["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": self.name, "strict": True, "schema": self.schema(len(texts))},
-            }
+            named = {"name": self.name, "strict": True, "schema": schema}
+            parameters["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif rung == OBJECT:
+            parameters["response_format"] = {"type": "json_object", "schema": schema}
         return Request(self.model, (("system", system), ("user", user)), parameters)
 
     def schema(self, count: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Generic
 
 from tasks.llm.ask import Asking, Failure
 from tasks.llm.endpoint import is_about_schemas
-from tasks.llm.form import JSON, RUNGS, SCHEMA, Answer, Form
+from tasks.llm.form import JSON, OBJECT, SCHEMA, TEXT, Answer, Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,19 @@ class Ladder(Generic[Answer]):
         return [question.outcome() for question in questions]
 
     def _first_rung(self, texts: Sequence[str]) -> int:
-        """By what the model knows, unless the other was answered, and so paid for, before that was found out or changed."""
-        if self.asker.knows_schemas(self.form.model) and not self._is_answered(texts, JSON):
-            return SCHEMA
-        return SCHEMA if self._is_answered(texts, SCHEMA) else JSON
-
-    def _is_answered(self, texts: Sequence[str], rung: int) -> bool:
-        return bool(self.asker.store.get_many([self.form.request(texts, rung).key]))
+        """By what the model takes, unless another was answered, and so paid for, before that was found out or changed."""
+        keys = {rung: self.form.request(texts, rung).key for rung in (SCHEMA, OBJECT, JSON)}
+        answered = self.asker.store.get_many(list(keys.values()))
+        return next(
+            (rung for rung, key in keys.items() if key in answered), self.asker.first_rung(self.form.model)
+        )
 
     async def _ask(self, questions: Sequence[_Question[Answer]], rung: int) -> None:
         request = self.form.request([question.text for question in questions], rung)
         reply = await self.asker.ask(request)
         if isinstance(reply, Failure):
-            if rung == SCHEMA and is_about_schemas(reply.reason):
-                self.asker.refused_a_schema(self.form.model)
-                return await self._ask(questions, JSON)
+            if rung in (SCHEMA, OBJECT) and is_about_schemas(reply.reason):
+                return await self._ask(questions, self.asker.refused(self.form.model, rung))
             read, reason, cost = {}, reply.reason, 0.0
         else:
             read = self.form.read(reply.text, len(questions), reply.cut)
@@ -98,12 +96,13 @@ class Ladder(Generic[Answer]):
             question.reason = reason
             question.cost += cost
         missing = [question for question in questions if question.value is None]
-        if missing and (len(questions) > 1 or rung < RUNGS[-1]):
+        if missing and (len(questions) > 1 or rung < TEXT):
             half = -(-len(questions) // 2)
             parts = [missing[first : first + half] for first in range(0, len(missing), half)]
+            plainer = JSON if rung in (SCHEMA, OBJECT) else TEXT
             # Both are asked, even where the reply to the first is put off.
             for came in await asyncio.gather(
-                *(self._ask(part, min(rung + 1, RUNGS[-1])) for part in parts), return_exceptions=True
+                *(self._ask(part, plainer) for part in parts), return_exceptions=True
             ):
                 if isinstance(came, BaseException):
                     raise came

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,7 +98,7 @@ class FakeServer(ThreadingHTTPServer):
     latency: seconds before each answer.
     answer: content of the answer to a request's body.
     faults: see there.
-    schemas: False refuses response_format with 400; True takes it, and leaves it to `answer`.
+    schemas: kinds of response_format that it takes, and leaves to `answer`; others it refuses with 400.
     usage: "cached" (with cached tokens), "plain", or "none".
     """
 
@@ -112,7 +112,7 @@ class FakeServer(ThreadingHTTPServer):
         latency: float = 0.0,
         answer: Callable[[Body], Content] = judge,
         faults: Faults | None = None,
-        schemas: bool = True,
+        schemas: Collection[str] = ("json_schema", "json_object"),
         usage: str = "cached",
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
@@ -215,8 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(404, "no such path")
         elif not body["messages"]:  # some clients ask so for the headers that tell the limits
             self._fail(400, "there are no messages")
-        elif "response_format" in body and not server.schemas:
-            self._fail(400, "response_format of type json_schema is not supported")
+        elif "response_format" in body and (kind := body["response_format"]["type"]) not in server.schemas:
+            self._fail(400, f"response_format of type {kind} is not supported")
         elif fault == "errors":
             self._fail(500, "something went wrong")
         elif fault == "throttles":

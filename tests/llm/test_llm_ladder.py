@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks.llm.form import OBJECT, SCHEMA
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.store import RequestStore
 from tests.llm.fake_server import Body, Content, FakeServer, Faults, marked, share, verdict
@@ -41,7 +42,10 @@ def asked(server: FakeServer) -> list[tuple[int, str]]:
     found = []
     for body in server.bodies:
         plain = "text" if "plain text" in body["messages"][0]["content"] else "json"
-        found.append((len(texts_of(body)), "schema" if "response_format" in body else plain))
+        kind = body["response_format"]["type"] if "response_format" in body else ""
+        found.append(
+            (len(texts_of(body)), {"json_schema": "schema", "json_object": "object", "": plain}[kind])
+        )
     return found
 
 
@@ -132,14 +136,30 @@ def test_an_answer_that_is_always_cut_says_so(tmp_path: Path) -> None:
 
 
 def test_a_server_that_refuses_schemas_is_not_asked_for_them_again(tmp_path: Path) -> None:
-    with FakeServer(schemas=False) as server:
+    with FakeServer(schemas=()) as server:
         assert values(climb(server, tmp_path / "s", TEXTS[:4], TEXTS[4:6], TEXTS[6:])) == ALL
-    assert asked(server) == [(4, "schema"), (4, "json"), (2, "json"), (2, "json")]
+    assert asked(server) == [(4, "schema"), (4, "object"), (4, "json"), (2, "json"), (2, "json")]
+
+
+def test_a_server_that_knows_the_older_form_of_schemas_is_asked_in_that(tmp_path: Path) -> None:
+    with FakeServer(schemas=("json_object",)) as server:
+        assert values(climb(server, tmp_path / "s", TEXTS[:4], TEXTS[4:])) == ALL
+    assert asked(server) == [(4, "schema"), (4, "object"), (4, "object")]
+    assert server.bodies[1]["response_format"]["schema"] == FORM.schema(4)
+
+
+def test_what_cannot_be_read_is_asked_for_without_a_schema_of_either_form(tmp_path: Path) -> None:
+    with FakeServer(
+        schemas=("json_object",), answer=answering(lambda body, _: "response_format" not in body)
+    ) as server:
+        assert values(climb(server, tmp_path / "s", TEXTS[:4])) == ALL[:4]
+    assert asked(server) == [(4, "schema"), (4, "object"), (2, "json"), (2, "json")]
 
 
 def test_a_model_that_refuses_schemas_is_the_only_one_that_is_not_asked_for_them(tmp_path: Path) -> None:
     async def work(asker: Any) -> None:
-        asker.refused_a_schema("another")
+        for rung in (SCHEMA, OBJECT):
+            asker.refused("another", rung)
         await Ladder(FORM, asker).answers(TEXTS[:2])
         await Ladder(replace(FORM, model="another"), asker).answers(TEXTS[:2])
 
@@ -148,16 +168,18 @@ def test_a_model_that_refuses_schemas_is_the_only_one_that_is_not_asked_for_them
     assert asked(server) == [(2, "schema"), (2, "json")]
 
 
-@pytest.mark.parametrize(("before", "now"), [(True, False), (False, True)])
-def test_what_was_answered_with_or_without_a_schema_is_not_asked_for_again(
-    tmp_path: Path, before: bool, now: bool
+@pytest.mark.parametrize(("before", "now"), [(3, 0), (0, 3), (1, 2), (2, 1)])
+def test_what_was_answered_in_one_form_is_not_asked_for_again_in_another(
+    tmp_path: Path, before: int, now: int
 ) -> None:
     """A run may go on with another server."""
-    with FakeServer(schemas=before) as server:
+    kinds = [(), ("json_object",), ("json_schema",), ("json_schema", "json_object")]
+    with FakeServer(schemas=kinds[before]) as server:
         climb(server, tmp_path / "s", TEXTS[:4])
-    with FakeServer(schemas=now) as server:
+    with FakeServer(schemas=kinds[now]) as server:
         assert values(climb(server, tmp_path / "s", TEXTS[4:], TEXTS[:4])) == ALL[4:] + ALL[:4]
-    assert asked(server) == [(4, "schema"), (4, "json")][: 1 if now else 2]
+    forms = [["schema", "object", "json"], ["schema", "object"], ["schema"], ["schema"]][now]
+    assert asked(server) == [(4, form) for form in forms]
 
 
 def test_an_answer_to_the_schema_counts_though_the_plainer_one_is_there_too(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.llm.ask import Failure, Limits
+from tasks.llm.form import JSON
 from tasks.llm.ladder import Answered, Ladder, Undecided
 from tasks.llm.request import Reply, Request
 from tasks.llm.store import RequestStore
@@ -34,7 +35,7 @@ def test_a_ladder_runs_end_to_end(served: Served, tmp_path: Path) -> None:
     with RequestStore(tmp_path / "s") as store:
         spending = store.spending("run")
         # The schema, which this server takes and ignores, then each text for itself, as JSON and as text.
-        steps = [form.request(texts), *(form.request([text], 1) for text in texts)]
+        steps = [form.request(texts), *(form.request([text], JSON) for text in texts)]
         assert set(store.get_many([step.key for step in steps])) == {step.key for step in steps}
         assert 3 <= spending.requests <= 5
         assert 0 < spending.answered <= 12 * spending.requests
