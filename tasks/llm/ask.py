@@ -54,6 +54,10 @@ class Failure:
     reason: str
 
 
+class _Late(Passing):
+    """A request ran out of time."""
+
+
 class OutOfMoney(Stopped):
     """The next request may cost more than is left of the budget."""
 
@@ -118,7 +122,9 @@ class Asker:
     ) -> None:
         self.endpoint, self.store, self.limits = endpoint, store, limits
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
-        self._slots = asyncio.Semaphore(min(limits.concurrency, endpoint.at_once))
+        self._allowed = min(limits.concurrency, endpoint.at_once)  # requests at once
+        self._slots, self._owed = asyncio.Semaphore(self._allowed), 0
+        self._patient_until = 0.0
         self._failed_in_a_row = self._refused = 0
         self._has_answered = False
         self._throttled_since: float | None = None
@@ -153,12 +159,14 @@ class Asker:
             Stopped: it may cost more than is left of the budget, or the endpoint does not answer anybody.
             BadInput: the endpoint refuses all requests.
         """
-        async with self._slots:
-            try:
-                return await self._ask(request)
-            except (BadInput, Stopped) as why:
-                self.stop(why)
-                raise
+        await self._slots.acquire()
+        try:
+            return await self._ask(request)
+        except (BadInput, Stopped) as why:
+            self.stop(why)
+            raise
+        finally:
+            self._free_slot()
 
     async def _ask(self, request: Request) -> Reply | Failure:
         sent = failed = 0
@@ -177,6 +185,8 @@ class Asker:
             if isinstance(came, Reply):
                 return came
             sent += 1
+            if isinstance(came, _Late):
+                self._ask_fewer_at_once()
             if isinstance(came, Unanswerable) or (
                 isinstance(came, Passing) and failed == self.limits.retries
             ):
@@ -185,6 +195,9 @@ class Asker:
                 pause = min(30.0, self.limits.pause * 2**failed)
                 failed += 1
                 await self._wait(pause * random.uniform(0.5, 1.0))
+            if isinstance(came, _Late):  # whoever waits goes first
+                self._free_slot()
+                await self._slots.acquire()
 
     def cost(self, reply: Reply) -> float:
         """Dollars of a reply, whoever paid it."""
@@ -215,7 +228,7 @@ class Asker:
             self._failed_in_a_row, self._throttled_since, self._has_answered = 0, None, True
             return reply
         except TimeoutError:
-            return Passing(f"no answer in {self.limits.timeout:g} s")
+            return _Late(f"no answer in {self.limits.timeout:g} s (see --llm-timeout and --concurrency)")
         except NotAReply as error:
             return Passing(str(error))
         except Throttled as error:
@@ -230,6 +243,25 @@ class Asker:
         finally:
             if not kept:
                 self.store.release(request.key, charged=charged)
+
+    def _ask_fewer_at_once(self) -> None:
+        """Half as many, where requests run out of time: in a small server they wait for one another, and all would be late again.
+
+        Once for those that were under way together; never more again, because what is late may have been charged.
+        """
+        now = time.monotonic()
+        if now < self._patient_until or self._allowed == 1:
+            return
+        self._patient_until = now + self.limits.timeout
+        fewer = self._allowed // 2
+        self._owed += self._allowed - fewer
+        self._allowed = fewer
+
+    def _free_slot(self) -> None:
+        if self._owed:
+            self._owed -= 1
+        else:
+            self._slots.release()
 
     async def _wait(self, seconds: float) -> None:
         """So long, or until this asker is stopped."""

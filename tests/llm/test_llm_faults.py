@@ -12,6 +12,7 @@ import pytest
 from tasks.llm import ask
 from tasks.llm.ask import Failure, Limits
 from tasks.llm.endpoint import Passing, Throttled, Unanswerable
+from tasks.llm.request import Request
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
 from tests.llm.asking import BODY, Scripted, ask_all, asker_of
@@ -93,7 +94,34 @@ def test_an_endpoint_that_never_answers_is_left_by_the_limit(store: RequestStore
         endpoint.go = asyncio.Event()
         return await asker_of(endpoint, store, Limits(retries=1, timeout=0.05, pause=0.0)).ask(request())
 
-    assert asyncio.run(one()) == Failure("no answer in 0.05 s")
+    assert asyncio.run(one()) == Failure("no answer in 0.05 s (see --llm-timeout and --concurrency)")
+
+
+def test_of_a_server_that_answers_one_after_the_other_fewer_are_asked_at_once(store: RequestStore) -> None:
+    """By so many at once each would be late, for ever; what is late is dropped there."""
+
+    class OneByOne(Scripted):
+        async def complete(self, request: Request) -> str:
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+            try:
+                async with turn:
+                    await asyncio.sleep(0.06)
+            finally:
+                self.under_way -= 1
+            return BODY
+
+    turn, endpoint = asyncio.Lock(), OneByOne(BODY)
+    limits = Limits(concurrency=32, retries=6, timeout=0.2, pause=0.01)
+
+    async def work() -> list[Any]:
+        asker = asker_of(endpoint, store, limits)
+        first = await ask_all(asker, [request(str(number)) for number in range(40)])
+        endpoint.most_under_way = 0
+        return first + await ask_all(asker, [request(str(number)) for number in range(40, 50)])
+
+    assert len(texts(asyncio.run(work()))) == 50
+    assert endpoint.most_under_way <= 4
 
 
 def test_with_all_faults_the_answers_are_the_same_as_without(tmp_path: Path) -> None:
