@@ -70,7 +70,9 @@ class Form(Generic[Answer]):
         numbers = "text 1" if len(texts) == 1 else f"each of the texts 1 to {len(texts)}"
         user = (
             self._demonstrations(rung)
-            + f"The marks are <{mark}> and </{mark}>.\n\n{marked}\n\nNow answer for {numbers}, in the form described."
+            + f"The marks are <{mark}> and </{mark}>.\n\n"
+            + "".join(f"{block}\n\n" for block in marked)
+            + f"Now answer for {numbers}, in the form described."
         )
         parameters = dict(self.parameters)
         schema = self.schema(len(texts))
@@ -110,16 +112,19 @@ class Form(Generic[Answer]):
         if not self.shown:
             return ""
         mark, marked = mark_off([text for text, _ in self.shown])
-        answers = [(number, answer) for number, (_, answer) in enumerate(self.shown, start=1)]
-        if rung == TEXT:
-            right = "\n".join(f"[{number}]\n{self.to_text(answer)}" for number, answer in answers)
-        else:
-            values = {str(number): answer.model_dump(mode="json") for number, answer in answers}
-            right = json.dumps(values, ensure_ascii=False)
+        blocks = [
+            f"{block}\nRight answer: {self._as_shown(answer, rung)}"
+            for block, (_, answer) in zip(marked, self.shown, strict=True)
+        ]
         return (
-            f"First examples, between the marks <{mark}> and </{mark}>.\n\n{marked}\n\n"
-            f"The right answers for these are:\n{right}\n\n"
+            f"First examples, each between the marks <{mark}> and </{mark}> and followed by its right answer.\n\n"
+            + "".join(f"{block}\n\n" for block in blocks)
         )
+
+    def _as_shown(self, answer: Answer, rung: int) -> str:
+        if rung == TEXT:
+            return self.to_text(answer)
+        return json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
 
     def _format(self, rung: int) -> str:
         if rung == TEXT:

@@ -143,7 +143,7 @@ def test_the_model_is_asked_in_batches_and_what_it_cannot_say_is_undecided(
     assert again["requests"] == 0  # the replies are in the store
     assert again["decided_by"] == summary["decided_by"]
     assert "First examples" in prompt
-    assert "The right answers for these are" in prompt
+    assert "Right answer: " in prompt
     reasons = read_rows(tmp_path / "batcher/r/explanations.parquet")
     told = next(row for row in reasons if row["decided_by"] == "llm")
     assert json.loads(told["demonstrations"])
