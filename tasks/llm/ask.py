@@ -22,6 +22,7 @@ FAILED_IN_A_ROW = (
     3  # requests that were given up, none answered in between: then it is the server, not the request
 )
 REFUSED_AT_FIRST = 10  # requests, none answered before: then it is what they have in common
+LATE_ALONE = 2  # tries of a request that is under way alone: then another would be late as well
 _POLL = 0.05  # seconds until somebody else's request is looked at again
 _LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
@@ -169,7 +170,7 @@ class Asker:
             self._free_slot()
 
     async def _ask(self, request: Request) -> Reply | Failure:
-        sent = failed = 0
+        sent = failed = late = 0
         while True:
             if self.stopped:
                 raise self.stopped
@@ -181,14 +182,16 @@ class Asker:
             if admission.state != "send":
                 await self._wait(admission.seconds or _POLL)
                 continue
+            alone = self._allowed == 1
             came = await self._send(request, sent)
             if isinstance(came, Reply):
                 return came
             sent += 1
             if isinstance(came, _Late):
                 self._ask_fewer_at_once()
+                late += alone
             if isinstance(came, Unanswerable) or (
-                isinstance(came, Passing) and failed == self.limits.retries
+                isinstance(came, Passing) and (failed == self.limits.retries or late == LATE_ALONE)
             ):
                 return self._given_up(came, request)
             if isinstance(came, Passing):

@@ -124,6 +124,19 @@ def test_of_a_server_that_answers_one_after_the_other_fewer_are_asked_at_once(st
     assert endpoint.most_under_way <= 4
 
 
+def test_a_request_that_takes_too_long_by_itself_is_not_asked_for_ever(store: RequestStore) -> None:
+    """A small model may repeat itself up to the bound of its answer, every time."""
+    endpoint = Scripted(BODY)
+    endpoint.go = asyncio.Event()
+
+    async def one() -> Any:
+        limits = Limits(concurrency=4, retries=9, timeout=0.05, pause=0.0)
+        return await asker_of(endpoint, store, limits).ask(request())
+
+    assert isinstance(asyncio.run(one()), Failure)
+    assert endpoint.asked == 4  # with four, with two, and twice alone
+
+
 def test_with_all_faults_the_answers_are_the_same_as_without(tmp_path: Path) -> None:
     requests = [request(str(n)) for n in range(80)]
     limits = Limits(concurrency=16, retries=6, timeout=1.0, pause=0.005)
