@@ -231,7 +231,9 @@ class Asker:
             self._failed_in_a_row, self._throttled_since, self._has_answered = 0, None, True
             return reply
         except TimeoutError:
-            return _Late(f"no answer in {self.limits.timeout:g} s (see --llm-timeout and --concurrency)")
+            return _Late(
+                f"no answer in {self.limits.timeout:g} s (see --llm-timeout, --concurrency and --max-answer-tokens)"
+            )
         except NotAReply as error:
             return Passing(str(error))
         except Throttled as error:

@@ -94,7 +94,9 @@ def test_an_endpoint_that_never_answers_is_left_by_the_limit(store: RequestStore
         endpoint.go = asyncio.Event()
         return await asker_of(endpoint, store, Limits(retries=1, timeout=0.05, pause=0.0)).ask(request())
 
-    assert asyncio.run(one()) == Failure("no answer in 0.05 s (see --llm-timeout and --concurrency)")
+    assert asyncio.run(one()) == Failure(
+        "no answer in 0.05 s (see --llm-timeout, --concurrency and --max-answer-tokens)"
+    )
 
 
 def test_of_a_server_that_answers_one_after_the_other_fewer_are_asked_at_once(store: RequestStore) -> None:
