@@ -15,7 +15,6 @@ from tasks.quad.scoring import score_documents
 from tasks.storage.arrays import load_array
 from tasks.storage.tables import read_column, read_rows
 from tests.bench import quad_corpora, targets
-from tests.bench.measure import numbers, sizes
 from tests.bench.prepared import place_of
 
 WORDS = [
@@ -49,14 +48,9 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> argparse.Namespace:
         pairs = [{"question": f"How to {text()}?", "answer": text()} for _ in range(12)]
         context.setattr(targets, "mixed", lambda: (pages, []))
         context.setitem(targets.MAKERS, "gsm8k", lambda: (pairs[:6], pairs[6:]))
-        own = argparse.Namespace(
-            out=tmp_path_factory.mktemp("bench"),
-            documents=36,
-            target="gsm8k",
-            student=sizes("32x1x500"),
-            seeds=numbers("0"),
-            budgets=[0.3],
-        )
+        words = ["--documents", "36", "--student", "32x1x500", "--seeds", "0", "--budgets", "0.3"]
+        own = quad_corpora.parser("quad", "").parse_args(words)
+        own.out = tmp_path_factory.mktemp("bench")
         quad_corpora.write_inputs(own)
     return own
 
