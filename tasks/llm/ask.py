@@ -23,6 +23,8 @@ FAILED_IN_A_ROW = (
 )
 REFUSED_AT_FIRST = 10  # requests, none answered before: then it is what they have in common
 LATE_ALONE = 2  # tries of a request that is under way alone: then another would be late as well
+_MANY_LATE = 0.25  # share of the last requests that are late; then fewer are asked at once
+_LAST = 8  # requests, about, that this share is of; as many as are asked at once where those are more
 _POLL = 0.05  # seconds until somebody else's request is looked at again
 _LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
@@ -125,7 +127,8 @@ class Asker:
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
         self._allowed = min(limits.concurrency, endpoint.at_once)  # requests at once
         self._slots, self._owed = asyncio.Semaphore(self._allowed), 0
-        self._patient_until = 0.0
+        self._under_way = 0
+        self._late, self._patient_until = 0.0, 0.0  # share of the last requests
         self._failed_in_a_row = self._refused = 0
         self._has_answered = False
         self._throttled_since: float | None = None
@@ -182,13 +185,12 @@ class Asker:
             if admission.state != "send":
                 await self._wait(admission.seconds or _POLL)
                 continue
-            alone = self._allowed == 1
+            alone = not self._under_way
             came = await self._send(request, sent)
             if isinstance(came, Reply):
                 return came
             sent += 1
             if isinstance(came, _Late):
-                self._ask_fewer_at_once()
                 late += alone
             if isinstance(came, Unanswerable) or (
                 isinstance(came, Passing) and (failed == self.limits.retries or late == LATE_ALONE)
@@ -219,6 +221,7 @@ class Asker:
     async def _send(self, request: Request, tries: int) -> Reply | Passing | Unanswerable | Throttled:
         """One try, of a request that is claimed."""
         kept, charged = False, True  # also where this task is cancelled: nobody knows
+        self._under_way += 1
         try:
             async with asyncio.timeout(self.limits.timeout):
                 raw = await self.endpoint.complete(request)
@@ -229,8 +232,10 @@ class Asker:
             )
             kept = True
             self._failed_in_a_row, self._throttled_since, self._has_answered = 0, None, True
+            self._was_late(False)
             return reply
         except TimeoutError:
+            self._was_late(True)
             return _Late(
                 f"no answer in {self.limits.timeout:g} s (see --llm-timeout, --concurrency and --max-answer-tokens)"
             )
@@ -246,18 +251,21 @@ class Asker:
                 raise
             return error
         finally:
+            self._under_way -= 1
             if not kept:
                 self.store.release(request.key, charged=charged)
 
-    def _ask_fewer_at_once(self) -> None:
-        """Half as many, where requests run out of time: in a small server they wait for one another, and all would be late again.
+    def _was_late(self, is_late: bool) -> None:
+        """Half as many at once, where many run out of time: in a small server they wait for one another, and would be late again.
 
-        Once for those that were under way together; never more again, because what is late may have been charged.
+        Once for those that were under way together; never more again, because what is late may have been charged. A server that
+        forgets a request now and then is asked as before.
         """
+        self._late += (is_late - self._late) / max(_LAST, self._allowed)
         now = time.monotonic()
-        if now < self._patient_until or self._allowed == 1:
+        if self._late < _MANY_LATE or now < self._patient_until or self._allowed == 1:
             return
-        self._patient_until = now + self.limits.timeout
+        self._late, self._patient_until = 0.0, now + self.limits.timeout
         fewer = self._allowed // 2
         self._owed += self._allowed - fewer
         self._allowed = fewer
