@@ -23,8 +23,6 @@ FAILED_IN_A_ROW = (
 )
 REFUSED_AT_FIRST = 10  # requests, none answered before: then it is what they have in common
 LATE_ALONE = 2  # tries of a request that is under way alone: then another would be late as well
-_MANY_LATE = 0.25  # share of the last requests that are late; then fewer are asked at once
-_LAST = 8  # requests, about, that this share is of; as many as are asked at once where those are more
 _POLL = 0.05  # seconds until somebody else's request is looked at again
 _LONGEST = 60.0  # seconds of a cool-down whose length the server leaves to us
 
@@ -127,8 +125,8 @@ class Asker:
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
         self._allowed = min(limits.concurrency, endpoint.at_once)  # requests at once
         self._slots, self._owed = asyncio.Semaphore(self._allowed), 0
-        self._under_way = 0
-        self._late, self._patient_until = 0.0, 0.0  # share of the last requests
+        self._under_way = self._answered = 0
+        self._patient_until = 0.0
         self._failed_in_a_row = self._refused = 0
         self._has_answered = False
         self._throttled_since: float | None = None
@@ -221,6 +219,7 @@ class Asker:
     async def _send(self, request: Request, tries: int) -> Reply | Passing | Unanswerable | Throttled:
         """One try, of a request that is claimed."""
         kept, charged = False, True  # also where this task is cancelled: nobody knows
+        ahead, answered = self._under_way, self._answered
         self._under_way += 1
         try:
             async with asyncio.timeout(self.limits.timeout):
@@ -232,10 +231,11 @@ class Asker:
             )
             kept = True
             self._failed_in_a_row, self._throttled_since, self._has_answered = 0, None, True
-            self._was_late(False)
+            self._answered += 1
             return reply
         except TimeoutError:
-            self._was_late(True)
+            if self._answered - answered < ahead / 2:
+                self._ask_fewer_at_once()
             return _Late(
                 f"no answer in {self.limits.timeout:g} s (see --llm-timeout, --concurrency and --max-answer-tokens)"
             )
@@ -255,17 +255,17 @@ class Asker:
             if not kept:
                 self.store.release(request.key, charged=charged)
 
-    def _was_late(self, is_late: bool) -> None:
-        """Half as many at once, where many run out of time: in a small server they wait for one another, and would be late again.
+    def _ask_fewer_at_once(self) -> None:
+        """Half as many, where a request ran out of time before even half of those ahead of it were answered.
 
-        Once for those that were under way together; never more again, because what is late may have been charged. A server that
-        forgets a request now and then is asked as before.
+        In a small server they wait for one another, and all would be late again; one that forgets a request now and then has
+        answered many more meanwhile. Once for those that were under way together; never more again, because what is late may
+        have been charged.
         """
-        self._late += (is_late - self._late) / max(_LAST, self._allowed)
         now = time.monotonic()
-        if self._late < _MANY_LATE or now < self._patient_until or self._allowed == 1:
+        if now < self._patient_until or self._allowed == 1:
             return
-        self._late, self._patient_until = 0.0, now + self.limits.timeout
+        self._patient_until = now + self.limits.timeout
         fewer = self._allowed // 2
         self._owed += self._allowed - fewer
         self._allowed = fewer
