@@ -241,6 +241,22 @@ def test_an_answer_that_does_not_come_passes_and_may_be_charged() -> None:
     assert caught.value.charged
 
 
+def test_a_connection_is_used_again_after_an_answer_that_was_not_waited_for() -> None:
+    async def late() -> str:
+        server = Server(fake.url, connections=1)
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await server.complete(request())
+            return await server.complete(request())
+        finally:
+            await server.close()
+
+    with FakeServer(faults=Faults(hangs=1.0, at_most=1)) as fake:
+        assert read_reply(asyncio.run(late()), request()).text
+        assert len(fake.asked[request().key]) == 2
+
+
 @pytest.mark.parametrize(
     ("headers", "body"), [({"Content-Encoding": "gzip"}, b"no gzip"), ({"Content-Length": "9"}, b"{}" * 9)]
 )
