@@ -26,7 +26,7 @@ from tests.bench.er import BENCHMARKS, FOLDER, Benchmark
 from tests.bench.markdown import table
 from tests.bench.targets import ROOT
 
-SINGLE = "one-by-one"
+SINGLE, BATCH = "one-by-one", 8
 OUT = Path("runs/bench-answered")
 # F1 in the paper, with GPT-3.5 (arXiv 2312.03987), in the order of PUBLISHED_ON.
 PUBLISHED_ON = ("beer", "itunes-amazon", "amazon-google", "dblp-acm")
@@ -46,23 +46,25 @@ class Point:
 
     batching: str
     selection: str
+    size: int = BATCH
 
     @property
     def name(self) -> str:
-        return f"{self.batching}-{self.selection}"  # a run's name too
+        """A run's name too."""
+        return f"{self.batching}-{self.selection}" + ("" if self.size in (1, BATCH) else f"-{self.size}")
 
     @property
     def flags(self) -> list[str]:
-        alone = self.batching == SINGLE
-        batching = ["--batch-size", "1"] if alone else ["--batching", self.batching]
-        return [*batching, "--selection", self.selection]
+        batching = [] if self.size == 1 else ["--batching", self.batching]
+        return [*batching, "--batch-size", str(self.size), "--selection", self.selection]
 
 
 POINTS = {
     one.name: one
     for one in (
         Point("diversity", "covering"),
-        Point(SINGLE, FIXED),
+        Point(SINGLE, FIXED, 1),
+        *(Point("diversity", "covering", size) for size in (2, 4)),
         *(Point(batching, selection) for batching in BATCHINGS for selection in SELECTIONS),
     )
 }
@@ -142,12 +144,13 @@ def rows(benchmark: Benchmark, folder: Path) -> Iterator[list[str]]:
         figures = PUBLISHED.get(point.name)
         yield [
             benchmark.name,
-            f"{point.batching} + {point.selection}",
+            f"{point.batching} + {point.selection}"
+            + (f", {point.size} at once" if 1 < point.size < BATCH else ""),
             f"{summary['labels_used']}",
             *(f"{100 * summary[name]:.1f}" for name in ("f1", "precision", "recall")),
             f"{summary['undecided']}",
             f"{summary['requests']}",
-            f"{summary['requests'] - summary['batches']}",
+            f"{max(0, summary['requests'] - summary['batches'])}",  # batches that are alike are asked once
             f"{summary['tokens_in'] / questions:.0f}",
             f"{summary['tokens_out'] / questions:.1f}",
             f"{summary['seconds']['ask the model'] / questions:.1f}",
