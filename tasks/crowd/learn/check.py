@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.corpus.read import fingerprint
 from tasks.crowd.learn.crowdlab import check_cleanlab
+from tasks.crowd.learn.given import item_columns, read_given
 from tasks.crowd.learn.prior import check_prior
 from tasks.crowd.learn.settings import CrowdLearningSettings
 from tasks.crowd.read import are_small, check_table, label_column
@@ -35,8 +36,6 @@ def check_inputs(settings: CrowdLearningSettings) -> None:
     if not settings.resume:
         check_unused(settings.flow, settings)
     check_runs_dir(settings.flow, settings)
-    from tasks.crowd.learn.given import item_columns, read_given
-
     item_columns(settings)
     columns = {"--task": settings.task, "--worker": settings.worker, "--label": settings.label}
     check_table(settings.answers, columns, "--answers")
