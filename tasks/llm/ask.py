@@ -14,6 +14,7 @@ from tasks.llm.endpoint import Endpoint, Passing, Throttled, Unanswerable
 from tasks.llm.form import SCHEMA
 from tasks.llm.prices import Prices
 from tasks.llm.request import NotAReply, Reply, Request, read_reply
+from tasks.llm.slots import Slots
 from tasks.llm.store import Admission, RequestStore
 from tasks.records import BadInput, Stopped
 
@@ -123,10 +124,7 @@ class Asker:
     ) -> None:
         self.endpoint, self.store, self.limits = endpoint, store, limits
         self._payer, self._stage, self._prices, self._budget = payer, stage, prices, budget
-        self._allowed = min(limits.concurrency, endpoint.at_once)  # requests at once
-        self._slots, self._owed = asyncio.Semaphore(self._allowed), 0
-        self._under_way = self._answered = 0
-        self._patient_until = 0.0
+        self._slots = Slots(min(limits.concurrency, endpoint.at_once), limits.timeout)
         self._failed_in_a_row = self._refused = 0
         self._has_answered = False
         self._throttled_since: float | None = None
@@ -161,14 +159,14 @@ class Asker:
             Stopped: it may cost more than is left of the budget, or the endpoint does not answer anybody.
             BadInput: the endpoint refuses all requests.
         """
-        await self._slots.acquire()
+        await self._slots.take()
         try:
             return await self._ask(request)
         except (BadInput, Stopped) as why:
             self.stop(why)
             raise
         finally:
-            self._free_slot()
+            self._slots.give()
 
     async def _ask(self, request: Request) -> Reply | Failure:
         sent = failed = late = 0
@@ -183,7 +181,7 @@ class Asker:
             if admission.state != "send":
                 await self._wait(admission.seconds or _POLL)
                 continue
-            alone = not self._under_way
+            alone = not self._slots.under_way
             came = await self._send(request, sent)
             if isinstance(came, Reply):
                 return came
@@ -199,8 +197,8 @@ class Asker:
                 failed += 1
                 await self._wait(pause * random.uniform(0.5, 1.0))
             if isinstance(came, _Late):  # whoever waits goes first
-                self._free_slot()
-                await self._slots.acquire()
+                self._slots.give()
+                await self._slots.take()
 
     def cost(self, reply: Reply) -> float:
         """Dollars of a reply, whoever paid it."""
@@ -219,23 +217,19 @@ class Asker:
     async def _send(self, request: Request, tries: int) -> Reply | Passing | Unanswerable | Throttled:
         """One try, of a request that is claimed."""
         kept, charged = False, True  # also where this task is cancelled: nobody knows
-        ahead, answered = self._under_way, self._answered
-        self._under_way += 1
         try:
-            async with asyncio.timeout(self.limits.timeout):
-                raw = await self.endpoint.complete(request)
-            reply = read_reply(raw, request)
+            with self._slots.sent():
+                async with asyncio.timeout(self.limits.timeout):
+                    raw = await self.endpoint.complete(request)
+                reply = read_reply(raw, request)
             cost = self._prices.cost(reply.usage)
             self.store.put(
                 request.key, raw, reply.usage, payer=self._payer, stage=self._stage, cost=cost, retries=tries
             )
             kept = True
             self._failed_in_a_row, self._throttled_since, self._has_answered = 0, None, True
-            self._answered += 1
             return reply
         except TimeoutError:
-            if self._answered - answered < ahead / 2:
-                self._ask_fewer_at_once()
             return _Late(
                 f"no answer in {self.limits.timeout:g} s (see --llm-timeout, --concurrency and --max-answer-tokens)"
             )
@@ -251,30 +245,8 @@ class Asker:
                 raise
             return error
         finally:
-            self._under_way -= 1
             if not kept:
                 self.store.release(request.key, charged=charged)
-
-    def _ask_fewer_at_once(self) -> None:
-        """Half as many, where a request ran out of time before even half of those ahead of it were answered.
-
-        In a small server they wait for one another, and all would be late again; one that forgets a request now and then has
-        answered many more meanwhile. Once for those that were under way together; never more again, because what is late may
-        have been charged.
-        """
-        now = time.monotonic()
-        if now < self._patient_until or self._allowed == 1:
-            return
-        self._patient_until = now + self.limits.timeout
-        fewer = self._allowed // 2
-        self._owed += self._allowed - fewer
-        self._allowed = fewer
-
-    def _free_slot(self) -> None:
-        if self._owed:
-            self._owed -= 1
-        else:
-            self._slots.release()
 
     async def _wait(self, seconds: float) -> None:
         """So long, or until this asker is stopped."""

@@ -44,12 +44,16 @@ class Scripted:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            await (self.go.wait() if self.go else asyncio.sleep(0))
+            await self.wait()
         finally:
             self.under_way -= 1
         if isinstance(said, Exception):
             raise said
         return said
+
+    async def wait(self) -> None:
+        """What a request takes."""
+        await (self.go.wait() if self.go else asyncio.sleep(0))
 
     async def close(self) -> None:
         pass

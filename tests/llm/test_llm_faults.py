@@ -12,7 +12,6 @@ import pytest
 from tasks.llm import ask
 from tasks.llm.ask import Failure, Limits
 from tasks.llm.endpoint import Passing, Throttled, Unanswerable
-from tasks.llm.request import Request
 from tasks.llm.store import RequestStore
 from tasks.records import BadInput, Stopped
 from tests.llm.asking import BODY, Scripted, ask_all, asker_of
@@ -103,15 +102,9 @@ def test_of_a_server_that_answers_one_after_the_other_fewer_are_asked_at_once(st
     """By so many at once each would be late, for ever; what is late is dropped there."""
 
     class OneByOne(Scripted):
-        async def complete(self, request: Request) -> str:
-            self.under_way += 1
-            self.most_under_way = max(self.most_under_way, self.under_way)
-            try:
-                async with turn:
-                    await asyncio.sleep(0.06)
-            finally:
-                self.under_way -= 1
-            return BODY
+        async def wait(self) -> None:
+            async with turn:
+                await asyncio.sleep(0.06)
 
     turn, endpoint = asyncio.Lock(), OneByOne(BODY)
     limits = Limits(concurrency=32, retries=6, timeout=0.2, pause=0.01)
@@ -128,15 +121,8 @@ def test_of_a_server_that_answers_one_after_the_other_fewer_are_asked_at_once(st
 
 def test_a_server_that_forgets_some_requests_is_asked_as_many_at_once_as_before(store: RequestStore) -> None:
     class Forgetful(Scripted):
-        async def complete(self, request: Request) -> str:
-            self.asked += 1
-            self.under_way += 1
-            self.most_under_way = max(self.most_under_way, self.under_way)
-            try:
-                await asyncio.sleep(30 if self.asked % 25 == 0 else 0.005)
-            finally:
-                self.under_way -= 1
-            return BODY
+        async def wait(self) -> None:
+            await asyncio.sleep(30 if self.asked % 25 == 0 else 0.005)
 
     endpoint, limits = Forgetful(BODY), Limits(concurrency=16, retries=6, timeout=0.3, pause=0.01)
 

@@ -142,7 +142,7 @@ def test_many_at_once_take_turns_and_none_times_out_while_it_waits(local: LocalM
         with RequestStore(tmp_path / "s") as store:
             limits = Limits(concurrency=32, timeout=20.0, retries=0)
             asker = Asker(local, store, payer="run", stage="s", prices=DOLLAR, limits=limits)
-            assert asker._slots._value == 1
+            assert asker._slots.allowed == 1
             return await asyncio.gather(*(asker.ask(request(str(n), answered=3)) for n in range(6)))
 
     assert all(isinstance(reply, Reply) for reply in asyncio.run(many()))
