@@ -1,6 +1,7 @@
 """Training under wrong labels by wrong events (arXiv 2505.00812), over a run's folder.
 
 The algorithm, on arrays:
+agreement.py     which epoch of plain training tells right labels from wrong ones best
 label_wave.py    when a network begins to learn wrong labels by heart
 beta_mixture.py  P(clean) from wrong events: two Beta components, all rows together or each given class for itself
 loss.py          the loss of the second stage

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks.storage.tables import atomic_folder, read_json, write_json
+from tasks.storage.tables import atomic_folder, atomic_path, read_json, write_json
 from tasks.train.optimizer import load_moments, save_moments
 
 Weights = dict[str, torch.Tensor]
@@ -26,7 +26,6 @@ class Kept:
 
     arrays: dict[str, np.ndarray]
     facts: dict[str, Any]
-    base: Weights  # a second set of weights, {} for none
 
 
 def save(
@@ -35,7 +34,6 @@ def save(
     optimizer: torch.optim.Optimizer,
     arrays: Mapping[str, np.ndarray],
     facts: Mapping[str, Any],
-    base: Weights | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all; without a path nothing is kept."""
     if path is None:
@@ -47,8 +45,6 @@ def save(
         save_file(weights_of(network), at / "network.safetensors")
         save_moments(optimizer, at / "optimizer.safetensors")
         save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, at / "arrays")
-        if base:
-            save_file(base, at / "base.safetensors")
         write_json(at / "facts.json", dict(facts))
 
 
@@ -61,12 +57,36 @@ def load(path: Path | None, network: torch.nn.Module, optimizer: torch.optim.Opt
 
     network.load_state_dict(load_file(path / "network.safetensors"))
     load_moments(optimizer, path / "optimizer.safetensors")
-    base = path / "base.safetensors"
-    return Kept(
-        load_arrays(path / "arrays"),
-        read_json(path / "facts.json"),
-        load_file(base) if base.is_file() else {},
-    )
+    return Kept(load_arrays(path / "arrays"), read_json(path / "facts.json"))
+
+
+class EpochWeights:
+    """A network's weights after every epoch, until it is known which are wanted: files beside a checkpoint, or in memory.
+
+    Args:
+        path: of the checkpoint; None has them in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._folder = path and path.with_name(f"{path.name}-epochs")
+        self._held: dict[int, Weights] = {}
+
+    def keep(self, epoch: int, network: torch.nn.Module) -> None:
+        from safetensors.torch import save_file
+
+        if self._folder is None:
+            self._held[epoch] = weights_of(network)
+            return
+        with atomic_path(self._folder / f"{epoch}.safetensors") as made:
+            save_file(weights_of(network), made)
+
+    def of(self, epoch: int) -> Weights:
+        from safetensors.torch import load_file
+
+        if self._folder is None:
+            return self._held[epoch]
+        weights: Weights = load_file(self._folder / f"{epoch}.safetensors")
+        return weights
 
 
 def weights_of(network: torch.nn.Module) -> Weights:

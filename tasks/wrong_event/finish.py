@@ -131,6 +131,7 @@ def summarise(
         "threshold": settings.threshold,
         "base_epoch": warm["base_epoch"],
         "changes": warm["changes"],
+        "agreement": warm["agreement"],
         "losses": [warm["losses"], trained["losses"]],
         "versions": versions(),
     }

@@ -49,7 +49,7 @@ def _content(run: Path, settings: WrongEventSettings, summary: Facts) -> Facts:
         **_histogram(events, labels, model, settings.visits),
         "most": int(events.max()),
         "least": int(events.min()),
-        "waves": _waves(summary),
+        "epochs": _epochs(summary),
         "classes": _per_class(classes, labels, model, flagged),
         "confusion": _confusion(flagged),
         "rows": [{**row, "text": _short(row["text"])} for row in flagged[:_ROWS]],
@@ -114,12 +114,34 @@ def _curve(name: str, heights: np.ndarray) -> Markup:
     return Markup('<polyline class="{}" points="{}"/>').format(name, points)
 
 
-def _waves(summary: Facts) -> Markup:
-    """Predictions that changed in each epoch of the first stage, and the one that the second began from."""
-    changes = summary["changes"]
-    if not changes:
-        return Markup("")
-    at = summary["base_epoch"]
+def _epochs(summary: Facts) -> Markup:
+    """The first stage epoch by epoch: what the one that the second went on from was chosen by."""
+    if summary["agreement"]:
+        return _agreement(summary["agreement"], summary["base_epoch"])
+    return _waves(summary["changes"], summary["base_epoch"]) if summary["changes"] else Markup("")
+
+
+def _agreement(shares: Sequence[tuple[float, float]], at: int) -> Markup:
+    """Likely right and likely wrong labels that were predicted."""
+    right, wrong = zip(*shares, strict=True)
+    epochs = range(1, len(shares) + 1)
+    series = [
+        Series("likely right", epochs, right, "main"),
+        Series("likely wrong", epochs, wrong, "other"),
+        Series(f"epoch {at}", [at, at], [wrong[at - 1], right[at - 1]], "other", "taken"),
+    ]
+    return line_chart(
+        series,
+        title="Given labels that were predicted, of those likely right and of those likely wrong",
+        x_label="epoch of the first stage",
+        y_label="share predicted",
+        x_text="{:.0f}".format,
+        y_text="{:.0%}".format,
+    )
+
+
+def _waves(changes: Sequence[int], at: int) -> Markup:
+    """Predictions that changed in each epoch."""
     series = [Series("changed", range(2, len(changes) + 2), changes, "main")]
     if at > 1:
         series.append(Series(f"epoch {at}", [at], [changes[at - 2]], "other", "taken"))

@@ -79,7 +79,7 @@ def train_robustly(
             for place, rows in enumerate(batches):
                 share = (epoch + place / len(batches)) / training.epochs
                 optimizer.param_groups[0]["lr"] = training.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                views = [inputs.view(rows, hidden, random) for hidden in (WEAK, STRONG)]
+                views = [inputs.view(rows, strong, random) for strong in (WEAK, STRONG)]
                 weak, strong = logits_of(network, joined(*views)).chunk(2)
                 at = torch.from_numpy(rows)
                 own = (one[at].to(weak.device) for one in (target, clean, even))

@@ -78,8 +78,12 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     batch: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_TRAIN)] = 64
     """Rows of a batch."""
 
+    base: Annotated[Literal["agreement", "label-wave"], Field(json_schema_extra=_TRAIN)] = "agreement"
+    """Epoch of plain training that robust training goes on from. agreement: the one that predicted most of the labels that are likely right
+    and fewest of those likely wrong. label-wave: the first minimum of the number of predictions that change (the paper's)."""
+
     smoothing: Annotated[int, Field(ge=1, le=50, json_schema_extra=_TRAIN)] = 3
-    """Epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
+    """Of --base label-wave: epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
 
     per_class: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True
     """Tell right from wrong in each given class by itself; classes of fewer than ten rows share one mixture."""

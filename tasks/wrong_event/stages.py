@@ -90,14 +90,17 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
 
     from tasks.wrong_event.warm_up import warm_up as train
 
+    labels = given_labels(run)
+    judge = EventModel(labels, data["classes"], settings.per_class) if settings.base == "agreement" else None
     with _threads(settings):
         classifier, rows = make_classifier(run, settings, data)
         found = train(
             classifier.network,
             classifier.inputs(rows),
-            given_labels(run),
+            labels,
             training_of(settings, settings.stages_epochs[0]),
             seed=integer(settings.seed, "train"),
+            judge=judge,
             window=settings.smoothing,
             kept=run / CHECKPOINTS / "warm-up",
             told=told("warm up, epoch"),
@@ -108,6 +111,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
         "files": [COUNTS, BASE],
         "base_epoch": found.base_epoch,
         "changes": found.changes,
+        "agreement": found.agreement,
         "losses": found.losses,
     }
 

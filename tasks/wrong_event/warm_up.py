@@ -16,7 +16,9 @@ from tasks.classify.inputs import Inputs
 from tasks.classify.training import Training, adamw, step, visits
 from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
-from tasks.wrong_event.checkpoint import Weights, weights_of
+from tasks.wrong_event.agreement import agreement, telling_epoch
+from tasks.wrong_event.beta_mixture import EventModel
+from tasks.wrong_event.checkpoint import EpochWeights, Weights
 from tasks.wrong_event.label_wave import first_minimum
 
 Told = Callable[[int, int], None]
@@ -28,9 +30,11 @@ class WarmUp:
 
     Args:
         counts: wrong events of each row, int64 (n,).
-        base: weights at the first local minimum of the predictions that changed, of the last epoch if there was none.
+        base: weights to go on from.
         base_epoch: the epoch they are of, from 1.
         changes: predictions that changed from one epoch to the next, from the second epoch on.
+        agreement: of each epoch, shares of the rows likely right and of those likely wrong whose label was predicted; empty with Label
+            Wave.
         losses: mean over the rows of each epoch, nats.
     """
 
@@ -38,6 +42,7 @@ class WarmUp:
     base: Weights
     base_epoch: int
     changes: list[int] = field(default_factory=list)
+    agreement: list[tuple[float, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
 
@@ -48,6 +53,7 @@ def warm_up(
     training: Training,
     *,
     seed: int,
+    judge: EventModel | None = None,
     window: int = 3,
     kept: Path | None = None,
     told: Told | None = None,
@@ -59,67 +65,45 @@ def warm_up(
 
     Args:
         labels: given, int64 (n,).
+        judge: says in the end which labels are likely right, for `telling_epoch`; None goes on from Label Wave's epoch, or the last if
+            there is none.
         window: of `first_minimum`.
         kept: folder of the checkpoint, renewed after every epoch; None keeps none.
         told: called after every epoch with its number and that of all.
     """
     optimizer = adamw(network, training.learning_rate)
-    found = WarmUp(np.zeros(len(labels), np.int64), {}, 0)
-    predictions = np.full(len(labels), -1, np.int64)
-    candidates: list[tuple[int, Weights]] = []  # the epochs that can still turn out to be the minimum
-    first = 0
+    weights = EpochWeights(kept)
+    predictions = np.full((training.epochs, len(labels)), -1, np.int32)
+    losses: list[float] = []
     if was := checkpoint.load(kept, network, optimizer):
-        found.counts, predictions = was.arrays["counts"], was.arrays["predictions"]
-        found.changes, found.losses = was.facts["changes"], was.facts["losses"]
-        found.base_epoch, first = was.facts["base_epoch"], was.facts["epoch"]
-        if found.base_epoch:
-            found.base = was.base
-        elif was.base:
-            candidates = [(first, was.base)]
+        predictions, losses = was.arrays["predictions"], was.facts["losses"]
     target = torch.from_numpy(labels)
-    for epoch in range(first, training.epochs):
-        before = predictions.copy()
+    for epoch in range(len(losses), training.epochs):
         total = 0.0
         for rows, logits in visits(network, inputs, training, optimizer, seed, "warm up", epoch):
             given = target[torch.from_numpy(rows)].to(logits.device)
             loss = cross_entropy(logits, given)
             step(optimizer, network, loss)
-            predictions[rows] = logits.detach().argmax(dim=1).cpu().numpy()
-            found.counts[rows] += predictions[rows] != labels[rows]
+            predictions[epoch, rows] = logits.detach().argmax(dim=1).cpu().numpy()
             total += float(loss.detach()) * len(rows)
         if not math.isfinite(total):
             raise diverged(training.learning_rate, f"in epoch {epoch + 1}")
-        found.losses.append(total / len(labels))
-        if epoch:
-            found.changes.append(int(np.count_nonzero(before != predictions)))
-        _look(found, candidates, weights_of(network), epoch + 1, window)
-        checkpoint.save(
-            kept,
-            network,
-            optimizer,
-            {"counts": found.counts, "predictions": predictions},
-            {
-                "epoch": epoch + 1,
-                "changes": found.changes,
-                "losses": found.losses,
-                "base_epoch": found.base_epoch,
-            },
-            found.base or candidates[-1][1],
-        )
+        losses.append(total / len(labels))
+        weights.keep(epoch, network)
+        checkpoint.save(kept, network, optimizer, {"predictions": predictions}, {"losses": losses})
         if told is not None:
             told(epoch + 1, training.epochs)
-    if not found.base_epoch:
-        found.base, found.base_epoch = candidates[-1][1], training.epochs
+    agree = predictions == labels
+    found = WarmUp(training.epochs - agree.sum(axis=0), {}, 0, losses=losses)
+    found.changes = np.count_nonzero(predictions[1:] != predictions[:-1], axis=1).tolist()
+    if judge is None:
+        place = first_minimum(found.changes, window)
+        found.base_epoch = (
+            training.epochs if place is None else place + 2
+        )  # changes begin with the second epoch
+    else:
+        judge.update(found.counts, training.epochs)
+        found.agreement = agreement(agree, judge.clean(found.counts))
+        found.base_epoch = telling_epoch(found.agreement) + 1
+    found.base = weights.of(found.base_epoch - 1)
     return found
-
-
-def _look(
-    found: WarmUp, candidates: list[tuple[int, Weights]], now: Weights, epoch: int, window: int
-) -> None:
-    """Keep the weights of the epoch before, if the changes of this one show that it was the minimum."""
-    if found.base_epoch:
-        return
-    if first_minimum(found.changes, window) is not None:
-        found.base_epoch, found.base = candidates[-1]
-        return
-    candidates[:] = [(epoch, now)]

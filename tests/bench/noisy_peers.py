@@ -272,17 +272,16 @@ class LossModel(EventModel):
         return super().weights(self.losses)
 
 
-def two_stages(
-    task: Task, seed: int, over: str = "events", window: int = 3, per_class: bool = True
-) -> Outcome:
+def two_stages(task: Task, seed: int, over: str = "events", base: str = "agreement") -> Outcome:
     """Ours; over="losses" has mixtures over losses in place of wrong events."""
     network, inputs, batch = make(task, seed), Vectors(task.split.train), task.split.batch
-    first = warm_up(network, inputs, task.given, Training(WARM, RATE, batch), seed=seed, window=window)
+    judge = EventModel(task.given, task.split.classes) if base == "agreement" else None
+    first = warm_up(network, inputs, task.given, Training(WARM, RATE, batch), seed=seed, judge=judge)
     network.load_state_dict(first.base)
     model = (
         LossModel(network, task)
         if over == "losses"
-        else EventModel(task.given, task.split.classes, per_group=per_class, least=HALF)
+        else EventModel(task.given, task.split.classes, least=HALF)
     )
     second = train_robustly(
         network,
@@ -307,5 +306,6 @@ METHODS: dict[str, Callable[[Task, int], Outcome]] = {
     "divide-mix": divide_mix,
     "loss + beta": lambda task, seed: two_stages(task, seed, over="losses"),
     "cleanlab": cleanlab,
+    "wrong events, Label Wave": lambda task, seed: two_stages(task, seed, base="label-wave"),
     "wrong events": two_stages,
 }

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.classify.inputs import Tokens, Vectors, order
+from tasks.classify.inputs import STRONG, WEAK, Tokens, Vectors, order
 from tasks.classify.networks import probabilities, small_network
 from tasks.classify.training import Training
 from tasks.records import BadInput
 from tasks.train.threads import one_thread
 from tasks.wrong_event import checkpoint
+from tasks.wrong_event.agreement import agreement, telling_epoch
 from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.label_wave import first_minimum
 from tasks.wrong_event.loss import dynamic_loss
@@ -98,6 +99,7 @@ def both_stages(kept: Path | None, stop: tuple[str, int] | None = None) -> tuple
             labels,
             Training(8, 1e-3, 32),
             **options,
+            judge=EventModel(labels, 3),
             kept=kept and kept / "first",
             told=told("first"),
         )
@@ -160,22 +162,47 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path, stop):
     assert (whole[2] == again[2]).all()
 
 
-def test_the_base_is_the_epoch_of_the_minimum_and_a_copy():
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("judged", [False, True])
+def test_the_base_is_a_copy_of_the_weights_of_its_epoch(tmp_path, judged, on_disk):
     inputs, labels, _ = blobs()
-    kept: dict[int, Any] = {}
+    weights: dict[int, Any] = {}
     with one_thread():
         network = small_network(8, 3, seed=1)
 
         def keep(epoch: int, of: int) -> None:
-            kept[epoch] = checkpoint.weights_of(network)
+            weights[epoch] = checkpoint.weights_of(network)
 
-        found = warm_up(network, inputs, labels, Training(30, 2e-3, 32), seed=1, told=keep)
-    place = first_minimum(found.changes, 3)
-    assert place is not None
-    assert found.base_epoch == place + 2  # changes begin with the second epoch
+        judge = EventModel(labels, 3) if judged else None
+        kept = tmp_path / "kept" if on_disk else None
+        training = Training(30, 2e-3, 32)
+        found = warm_up(network, inputs, labels, training, seed=1, judge=judge, kept=kept, told=keep)
+    if judged:
+        right, learnt = (np.array(shares) for shares in zip(*found.agreement, strict=True))
+        assert found.base_epoch == np.argmax(right - learnt) + 1
+        assert right[found.base_epoch - 1] > 0.8
+        assert learnt[found.base_epoch - 1] < learnt[-1]  # wrong labels are learnt by heart after it
+    else:
+        place = first_minimum(found.changes, 3)
+        assert place is not None
+        assert found.base_epoch == place + 2  # changes begin with the second epoch
+        assert found.agreement == []
     assert found.base_epoch < 30
-    assert all((found.base[name] == kept[found.base_epoch][name]).all() for name in found.base)
-    assert any((found.base[name] != kept[30][name]).any() for name in found.base)
+    assert all((found.base[name] == weights[found.base_epoch][name]).all() for name in found.base)
+    assert any((found.base[name] != weights[30][name]).any() for name in found.base)
+
+
+def test_the_epoch_that_tells_best_predicts_right_labels_and_not_wrong_ones():
+    clean = np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    nothing, best, by_heart = [1, 0, 0, 1, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]
+    shares = agreement(np.array([nothing, best, by_heart], bool), clean)
+    assert np.allclose(shares, [(1 / 3, 0.5), (1, 0.5), (1, 1)])
+    assert telling_epoch(shares) == 1
+
+
+def test_where_no_label_is_doubted_the_epoch_that_predicts_most_of_them_is_best():
+    shares = agreement(np.array([[1, 0], [1, 1], [0, 1]], bool), np.ones(2))
+    assert telling_epoch(shares) == 1
 
 
 def test_every_row_is_visited_once_and_no_batch_has_a_single_row():
@@ -189,23 +216,36 @@ def test_hidden_tokens_are_masked_and_special_ones_stay():
     ids = [np.array([2, *range(10, 60), 3]), np.array([2, 11, 3])]
     tokens = Tokens(ids, frozenset({0, 2, 3}), mask=1, padding=0, device=torch.device("cpu"))
     rows, random = np.array([0, 1]), np.random.default_rng(0)
-    plain, hidden = (tokens.view(rows, share, random)["input_ids"].numpy() for share in (0.0, 0.5))
+    plain, hidden = (tokens.view(rows, strong, random)["input_ids"].numpy() for strong in (WEAK, STRONG))
     assert (plain[0] == ids[0]).all()
     changed = plain != hidden
     assert (hidden[changed] == 1).all()
-    assert 10 < changed[0].sum() < 40
+    assert 3 < changed[0].sum() < 20  # of 50
     assert not changed[:, 0].any()
     assert not (plain[1, 3:] != 0).any()
 
 
-def test_hidden_numbers_are_zero():
+def test_a_strong_view_of_numbers_lies_about_as_far_away_as_the_nearest_other_row():
+    from scipy.spatial.distance import cdist
+
     inputs = blobs()[0]
-    rows, random = np.arange(50), np.random.default_rng(0)
-    plain, hidden = (inputs.view(rows, share, random) for share in (0.0, 0.25))
-    assert (plain == inputs.values[:50]).all()
-    changed = plain != hidden
-    assert (hidden[changed] == 0).all()
-    assert 0.15 < changed.float().mean() < 0.35
+    random = np.random.default_rng(0)
+    apart = cdist(inputs.values, inputs.values)
+    np.fill_diagonal(apart, np.inf)
+    rows = np.arange(len(inputs))
+    plain, strong = (inputs.view(rows, view, random) for view in (WEAK, STRONG))
+    assert (plain == inputs.values).all()
+    moved = (strong - plain).norm(dim=1).numpy()
+    assert np.sqrt(np.mean(moved**2)) == pytest.approx(np.median(apart.min(axis=1)), rel=0.05)
+    assert (inputs.view(rows, STRONG, random) != strong).any()  # another one each time
+
+
+def test_rows_that_are_repeated_are_not_their_own_neighbours():
+    once = blobs()[0].values[:100]
+    assert Vectors(torch.cat([once, once])).blur == Vectors(once).blur > 0
+    alike = Vectors(torch.ones(5, 3))
+    assert alike.blur == 0
+    assert (alike.view(np.arange(5), STRONG, np.random.default_rng(0)) == 1).all()
 
 
 def test_a_training_that_diverges_is_bad_input():
