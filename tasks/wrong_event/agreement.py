@@ -1,14 +1,12 @@
 """Which epoch of plain training tells right labels from wrong ones best: the one to go on from.
 
 A network first learns what is common, then single wrong labels by heart. By the counts of the whole first stage it is known how likely
-each label is right; looking back, the best epoch predicts many of the right ones and few of the wrong ones (the difference of
-the two shares is Youden's J). It needs no label that is known to be right, as Label Wave does not, and it finds an epoch where the number of
-predictions that change has no minimum, or has one before anything is learnt; tests/bench/wrong_event.md has both side by side.
+each label is right; looking back, the best epoch predicts the labels that are likely right and no others. It needs no label that
+is known to be right, as Label Wave does not, and it finds an epoch where the number of predictions that change has no minimum, or has one
+before anything is learnt; tests/bench/wrong_event.md has both side by side.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,6 +24,13 @@ def agreement(agree: np.ndarray, clean: np.ndarray) -> list[tuple[float, float]]
     return list(zip(right.tolist(), wrong.tolist(), strict=True))
 
 
-def telling_epoch(shares: Sequence[tuple[float, float]]) -> int:
-    """Place of the epoch at which the two shares are furthest apart, the first of several."""
-    return int(np.argmax([right - wrong for right, wrong in shares]))
+def telling_epoch(agree: np.ndarray, clean: np.ndarray) -> int:
+    """Place of the epoch that says the same of most labels as P(clean): right ones predicted and wrong ones not, in expectation.
+
+    Every row counts alike: where few labels are wrong, the right ones have to be learnt first. (The difference of the two shares, by
+    which few wrong labels weigh as much as all others, chose epochs at which next to nothing was learnt.)
+
+    Args:
+        agree, clean: as of `agreement`.
+    """
+    return int(np.argmax(agree @ (2 * clean - 1)))

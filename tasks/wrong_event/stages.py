@@ -91,7 +91,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
     from tasks.wrong_event.warm_up import warm_up as train
 
     labels = given_labels(run)
-    judge = EventModel(labels, data["classes"], settings.per_class) if settings.base == "agreement" else None
+    model = EventModel(labels, data["classes"], settings.per_class, least=HALF)
     with _threads(settings):
         classifier, rows = make_classifier(run, settings, data)
         found = train(
@@ -100,7 +100,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
             labels,
             training_of(settings, settings.stages_epochs[0]),
             seed=integer(settings.seed, "train"),
-            judge=judge,
+            judge=model if settings.base == "agreement" else None,
             window=settings.smoothing,
             kept=run / CHECKPOINTS / "warm-up",
             told=told("warm up, epoch"),

@@ -102,8 +102,8 @@ def warm_up(
             training.epochs if place is None else place + 2
         )  # changes begin with the second epoch
     else:
-        judge.update(found.counts, training.epochs)
-        found.agreement = agreement(agree, judge.clean(found.counts))
-        found.base_epoch = telling_epoch(found.agreement) + 1
+        judge.settle(found.counts, training.epochs)
+        clean = judge.clean(found.counts)
+        found.agreement, found.base_epoch = agreement(agree, clean), telling_epoch(agree, clean) + 1
     found.base = weights.of(found.base_epoch - 1)
     return found

@@ -275,7 +275,7 @@ class LossModel(EventModel):
 def two_stages(task: Task, seed: int, over: str = "events", base: str = "agreement") -> Outcome:
     """Ours; over="losses" has mixtures over losses in place of wrong events."""
     network, inputs, batch = make(task, seed), Vectors(task.split.train), task.split.batch
-    judge = EventModel(task.given, task.split.classes) if base == "agreement" else None
+    judge = EventModel(task.given, task.split.classes, least=HALF) if base == "agreement" else None
     first = warm_up(network, inputs, task.given, Training(WARM, RATE, batch), seed=seed, judge=judge)
     network.load_state_dict(first.base)
     model = (
