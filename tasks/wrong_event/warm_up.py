@@ -102,7 +102,8 @@ def warm_up(
             training.epochs if place is None else place + 2
         )  # changes begin with the second epoch
     else:
-        judge.settle(found.counts, training.epochs)
+        # Not settled: after so few visits the noisy component may yet lie low where labels are wrong.
+        judge.update(found.counts, training.epochs)
         clean = judge.clean(found.counts)
         found.agreement, found.base_epoch = agreement(agree, clean), telling_epoch(agree, clean) + 1
     found.base = weights.of(found.base_epoch - 1)
