@@ -134,6 +134,11 @@ def load_student(
         raise BadInput(
             f"{flag} {name_or_path}: cannot be loaded as a causal language model: {reason}"
         ) from None
+    model.eval()
+    if _looks_ahead(model):
+        raise BadInput(
+            f"{flag} {name_or_path}: no causal language model: a token sees those after it; give another model"
+        )
     if tokenizer.eos_token_id is None:
         raise BadInput(f"{flag} {name_or_path}: its tokenizer has no end-of-text token; give another model")
     if tokenizer.pad_token_id is None:
@@ -147,6 +152,21 @@ def load_student(
                 model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
             )
     return model.to(device).eval(), tokenizer
+
+
+def _looks_ahead(model: Any) -> bool:
+    """Whether what is foretold at a token depends on the next one, as in BERT: transformers loads encoders as causal models too.
+
+    A mask makes that gradient exactly 0, in every precision.
+    """
+    import torch
+
+    with torch.enable_grad():
+        tokens = torch.zeros(1, 2, dtype=torch.long, device=next(model.parameters()).device)
+        embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
+        first = model(inputs_embeds=embedded).logits[0, 0].sum()
+        (gradient,) = torch.autograd.grad(first, embedded)
+    return bool(gradient[0, 1].any())
 
 
 def save_student(model: Any, tokenizer: Any, path: Path) -> None:

@@ -198,6 +198,22 @@ def test_broken_models_are_refused_in_one_line(tmp_path: Path, llama: Path, toke
         assert "\n" not in str(refusal.value)
 
 
+def test_a_model_that_sees_later_tokens_is_refused(tmp_path: Path, tokenizer: Any) -> None:
+    from transformers import BertConfig, BertForMaskedLM
+
+    shape = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    BertForMaskedLM(shape).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    with pytest.raises(BadInput, match="bert: no causal language model: a token sees those after it"):
+        load_student(tmp_path / "bert")
+
+
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path, llama: Path) -> None:
     model, tokenizer = load_student(llama)
     tokenizer.eos_token = None

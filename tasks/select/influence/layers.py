@@ -17,7 +17,6 @@ from tasks.run.seeds import generator
 Layers = Literal["attention", "mlp", "all"]
 
 _ATTENTION = re.compile(r"(^|[._])(attn|attention|self_attn|self_attention)([._]|$)")
-_LINEAR = ("Linear", "Conv1D")  # Conv1D is GPT-2's linear layer, with its weight the other way round
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,7 @@ def linear_layers(
     """
     output = model.get_output_embeddings()
     linear = {
-        name: module
-        for name, module in model.named_modules()
-        if type(module).__name__ in _LINEAR and module is not output
+        name: module for name, module in model.named_modules() if _is_linear(module) and module is not output
     }
     found = {
         name: _layer(name, module, bias and module.bias is not None, projection)
@@ -92,6 +89,11 @@ def linear_layers(
         names = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
         raise BadInput(f"influence on {which}: the model has no such linear layer (it has: {names})")
     return found
+
+
+def _is_linear(module: Any) -> bool:
+    """Conv1D is GPT-2's linear layer, with its weight the other way round; Falcon's is a subclass of torch's."""
+    return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
 
 
 def _layer(name: str, module: Any, bias: bool, projection: int | None) -> LinearLayer:

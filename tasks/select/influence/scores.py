@@ -100,10 +100,12 @@ def influence_scores(
 
     Args:
         model: a transformers causal language model, on its device; it comes back as it was.
-        reference: r token sequences (`tasks.train.format.Examples`), whose loss is to fall.
+        reference: r token sequences, whose loss is to fall; `tasks.train.format.from_sequences` makes them from r lists of token
+            ids, of any lengths and without padding, and r counts of tokens at the start that bear no loss (a question's).
         candidates: n token sequences.
         fitted_on: sequences that the curvature is taken from; the candidates if None.
-        factors: made before of this very model, instead of fitting them.
+        curvature: which layers, and how; attention by default.
+        factors: made before of this very model by `fit_factors` with the same layers, instead of fitting them; they can be saved.
         batch_tokens: of a batch, padding included; neither it nor the padding changes a score.
         memory: bytes to hold at once while factors are fitted; see `fit_factors`.
 

@@ -42,6 +42,18 @@ def test_all_is_both_and_never_the_output(kind: str) -> None:
     assert not any("head" in name or "embed_out" in name for name in parts)
 
 
+def test_a_linear_layer_of_a_models_own_class_is_one() -> None:
+    from transformers import FalconConfig, FalconForCausalLM
+
+    model = FalconForCausalLM(
+        FalconConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    )
+    found = linear_layers(model)
+    assert {name.rpartition(".")[2] for name in found} == {"query_key_value", "dense"}
+    factors = fit_factors(model.eval(), make_examples(8, 1))
+    assert all(float(layer.eigenvalues.sum()) > 0 for layer in factors.layers.values())
+
+
 def test_a_model_without_such_a_layer_is_bad_input() -> None:
     model = make_model()
     model.model.layers = torch.nn.ModuleList()
