@@ -118,9 +118,10 @@ def answers_of(task: Any, worker: Any, label: Any, labels: Sequence[str] | None 
         labels: all labels there are, in this order; by default those that were given.
 
     Raises:
-        BadInput: no answers, or a label that is not among `labels`.
+        BadInput: no answers, a task, worker or label that is missing, or a label that is not among `labels`.
     """
     codes, tasks, workers, kept, repeated = _coded(task, worker)
+    _check_whole(LABEL, pd.isna(pd.Series(label)).to_numpy())
     given = pd.Series(label).astype(str).to_numpy()[kept]
     known = list(labels) if labels is not None else in_order(pd.unique(given))
     code = pd.Index(known).get_indexer(given)
@@ -181,6 +182,8 @@ def _coded(
     worker_code, workers = pd.factorize(pd.Series(worker))
     if not len(task_code):
         raise BadInput("no answers")
+    _check_whole(TASK, task_code < 0)
+    _check_whole(WORKER, worker_code < 0)
     order = np.argsort(task_code, kind="stable")
     pair = task_code[order] * len(workers) + worker_code[order]
     first = np.zeros(len(pair), dtype=bool)
@@ -188,3 +191,8 @@ def _coded(
     kept = order[first]
     codes = task_code[kept].astype(np.int64), worker_code[kept].astype(np.int64)
     return codes, [str(one) for one in tasks], [str(one) for one in workers], kept, len(pair) - len(kept)
+
+
+def _check_whole(column: str, missing: np.ndarray) -> None:
+    if missing.any():
+        raise BadInput(f"answers: {missing.sum()} of {len(missing)} rows have no {column}; leave them out")

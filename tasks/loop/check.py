@@ -60,6 +60,13 @@ def check_inputs(settings: EqualSettings) -> None:
     if settings.judges:
         for model in settings.judge_models or [settings.model]:
             check_model(settings.model_copy(update={"model": model}), "--judges")
+        models = settings.judge_models
+        if len(models) > settings.judges:
+            raise BadInput(
+                f"--judges {settings.judges}: --judge-models names {len(models)}; give --judges {len(models)}"
+            )
+        if len(set(models)) < len(models):
+            raise BadInput("--judge-models: a model stands there twice; name it once, and give more --judges")
         if settings.train == "rounds":
             raise BadInput("--judges: pairs are judged when all are read; give --train end, or never")
     elif settings.judge_models or settings.adjudicate:

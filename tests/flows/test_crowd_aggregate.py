@@ -305,3 +305,17 @@ def test_a_known_label_that_nobody_gave_is_told(make, tmp_path):
     with terminal.shown_on(terminal.Plain(stream)):
         stages.read(tmp_path, make("r", golden=str(golden)), {})
     assert stream.getvalue() == "--golden: nobody gave Dog; is the spelling right?\n"
+
+
+def test_tasks_that_nobody_who_is_left_has_answered_are_told(make, tmp_path):
+    rows = [[f"t{task}", worker, "ab"[worker == "bad"]] for task in range(20) for worker in ("v", "w", "bad")]
+    data = write_rows(tmp_path / "a.csv", ["task", "worker", "label"], [*rows, ["alone", "bad", "b"]])
+    golden = write_rows(tmp_path / "g.csv", ["task", "label"], [[f"t{task}", "a"] for task in range(10)])
+    settings = make("r", answers=str(data), golden=str(golden), least_accuracy=0.5)
+    stream = io.StringIO()
+    run = tmp_path / "run"
+    run.mkdir()
+    with terminal.shown_on(terminal.Plain(stream)):
+        assert stages.infer(run, settings, stages.read(run, settings, {}))["left_out"] == 1
+    said = "1 of 21 tasks have no answer of workers who are left; their labels are guesses"
+    assert stream.getvalue() == f"--least-accuracy 0.5: {said}\n"

@@ -16,6 +16,7 @@ from tasks.run.costs import Ledger
 from tasks.storage.tables import read_rows
 from tests.llm.fake_server import FakeServer, marked
 
+AT_A_SERVER = ["--train", "never", "--llm-url", "http://127.0.0.1:9/v1"]
 PRICES = {"price_input": 1.0, "price_output": 4.0}
 
 
@@ -94,11 +95,16 @@ def fill_in(path: Path, good: str) -> set[str]:
     ("flags", "said"),
     [
         (
-            ["--judges", "3", "--model", "m", "--llm-url", "http://127.0.0.1:9/v1"],
+            [*AT_A_SERVER[2:], "--judges", "3", "--model", "m"],
             "give --train end, or never",
         ),
         (["--judges", "3", "--train", "never"], "--judges needs --model"),
         (["--adjudicate", "3"], "give --judges N"),
+        (
+            [*AT_A_SERVER, "--judges", "1", "--judge-models", "a", "b"],
+            "--judges 1: --judge-models names 2; give --judges 2",
+        ),
+        ([*AT_A_SERVER, "--judges", "3", "--judge-models", "a", "a"], "a model stands there twice"),
     ],
 )
 def test_judges_that_cannot_work_are_one_line(corpus, tmp_path, capfd, flags, said):

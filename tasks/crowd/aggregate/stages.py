@@ -33,7 +33,7 @@ from tasks.crowd.truth.agreement import (
     upper_bound,
 )
 from tasks.crowd.truth.dawid_skene import confusion_of
-from tasks.crowd.truth.inferred import Inferred, expected_right, golden_of, quality_of
+from tasks.crowd.truth.inferred import UNKNOWN, Inferred, expected_right, golden_of, quality_of
 from tasks.crowd.truth.mace import Mace
 from tasks.crowd.truth.methods import METHODS
 from tasks.crowd.truth.numeric import NUMBER_METHODS, golden_values
@@ -127,7 +127,13 @@ def _infer_labels(run: Path, settings: AggregateSettings) -> Facts:
         left_out = record.bound < settings.least_accuracy
         if left_out.all():
             raise BadInput(f"--least-accuracy {settings.least_accuracy}: no worker is left; take a lower one")
-        found = _inferred(settings.method, settings, answers.take(~left_out[answers.worker]), golden)
+        kept = answers.take(~left_out[answers.worker])
+        found = _inferred(settings.method, settings, kept, golden)
+        if guessed := int(((kept.per_task == 0) & (golden == UNKNOWN)).sum()):
+            terminal.current().note(
+                f"--least-accuracy {settings.least_accuracy}: {guessed} of {len(answers.tasks)} tasks have no answer of workers "
+                "who are left; their labels are guesses"
+            )
     best, confidence = found.best, found.confidence
     names = np.asarray(answers.labels, dtype=object)
     write_csv(run / LABELS, LABEL_HEAD, _label_rows(answers.tasks, names[best], confidence))

@@ -303,6 +303,14 @@ def test_of_repeated_answers_the_first_counts_and_ties_fall_to_the_first_label()
     assert [answers.labels[one] for one in found.best] == ["9", "9"]
 
 
+@pytest.mark.parametrize("column", ["task", "worker", "label"])
+def test_a_row_that_lacks_something_is_one_line(column: str) -> None:
+    frame = pd.DataFrame({"task": ["a", "b"], "worker": ["v", "w"], "label": ["x", "y"]})
+    frame[column] = [frame[column][0], None]
+    with pytest.raises(BadInput, match=f"^answers: 1 of 2 rows have no {column}; leave them out$"):
+        METHODS["mv"]().fit_predict(frame)
+
+
 @pytest.mark.parametrize(
     ("labels", "found"),
     [
