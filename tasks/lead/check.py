@@ -55,4 +55,6 @@ def check_inputs(settings: LeadSettings) -> None:
     )
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)
-    check_student(settings.model, lora=settings.lora, flag="--model")
+    check_student(
+        settings.model, lora=settings.lora, flag="--model", sequence_tokens=settings.sequence_tokens
+    )

@@ -74,4 +74,4 @@ def check_inputs(settings: EqualSettings) -> None:
     if settings.clean != "none" and settings.train != "end":
         raise BadInput(f"--clean {settings.clean}: pairs are cleaned when all are read; give --train end")
     if settings.train != "never":
-        check_student(settings.student, lora=settings.lora)
+        check_student(settings.student, lora=settings.lora, sequence_tokens=settings.sequence_tokens)

@@ -35,10 +35,10 @@ def check_inputs(settings: QuadSettings) -> None:
         BadInput: one line.
     """
     check_corpus("quad", settings)
-    check_student(settings.model, flag="--model")
+    check_student(settings.model, flag="--model", sequence_tokens=settings.sequence_tokens)
     for checkpoint in settings.checkpoints:
         if settings.model == "tiny":
             raise BadInput("--checkpoints: of a --model that is given; the tiny one is made in one go")
         if checkpoint == "tiny":
             raise BadInput("--checkpoints tiny: give folders of models, or their names")
-        check_student(checkpoint, flag="--checkpoints")
+        check_student(checkpoint, flag="--checkpoints", sequence_tokens=settings.sequence_tokens)

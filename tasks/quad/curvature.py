@@ -11,7 +11,7 @@ from tasks.prepare.documents import read_documents
 from tasks.prepare.student import make_model, model_path
 from tasks.quad.scoring import chunks, load_model
 from tasks.quad.settings import QuadSettings
-from tasks.records import BadInput, Example
+from tasks.records import Example
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
 from tasks.train.checkpoint import model_fingerprint
@@ -59,9 +59,7 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
     for number, path in enumerate(model_paths(run, settings)):
         mark = f"{model['model']} {model_fingerprint(path)}"
         with threads_for(settings.model):
-            loaded = load_model(path, mark)
-            _check_positions(loaded[0], path, settings.sequence_tokens)
-            made = _direction(run, settings, number, loaded, texts, reference)
+            made = _direction(run, settings, number, load_model(path, mark), texts, reference)
         made.save(direction_path(run, number))
         sizes.append({name: matrix.numel() for name, matrix in made.matrices.items()})
     files = [[path(run, number) for number in range(len(sizes))] for path in (factors_path, direction_path)]
@@ -71,19 +69,6 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
         "layers": len(sizes[0]),
         "parameters": sum(sizes[0].values()),
     }
-
-
-def _check_positions(model: Any, path: str, sequence_tokens: int) -> None:
-    """Whether the model reads so many tokens at once.
-
-    Raises:
-        BadInput: it knows fewer positions.
-    """
-    most = getattr(model.config, "max_position_embeddings", None) or sequence_tokens
-    if most < sequence_tokens:
-        raise BadInput(
-            f"--sequence-tokens {sequence_tokens}: {path} reads {most} tokens at most; give --sequence-tokens {most}"
-        )
 
 
 def _direction(

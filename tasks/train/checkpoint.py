@@ -16,7 +16,9 @@ from tasks.storage.tables import atomic_folder
 ADAPTER = "adapter_config.json"
 
 
-def check_student(name_or_path: str | Path, *, lora: bool = False, flag: str = "--student") -> None:
+def check_student(
+    name_or_path: str | Path, *, lora: bool = False, flag: str = "--student", sequence_tokens: int = 0
+) -> None:
     """What can be said about a student before a run starts, without loading it.
 
     A hub name that is not in the local cache costs one request to the hub.
@@ -24,9 +26,10 @@ def check_student(name_or_path: str | Path, *, lora: bool = False, flag: str = "
     Args:
         flag: that names it, for messages.
         name_or_path: "tiny", the folder of a causal language model or of LoRA adapters, or a name on a model hub.
+        sequence_tokens: that it is to read at once.
 
     Raises:
-        BadInput: it is none of these, it is adapters and `lora` is not set, or LoRA is asked for and peft is not
+        BadInput: it is none of these, it is a folder of a model that has fewer positions, it is adapters and `lora` is not set, or LoRA is asked for and peft is not
             installed.
     """
     if lora and importlib.util.find_spec("peft") is None:
@@ -36,12 +39,14 @@ def check_student(name_or_path: str | Path, *, lora: bool = False, flag: str = "
         return
     if not (path / ADAPTER).is_file():
         _check_model(name, f"{flag} {name}")
+        _check_positions(name, f"{flag} {name}", sequence_tokens)
         return
     if not lora:
         raise BadInput(f"{flag} {name}: a folder of LoRA adapters; give --lora to train them on")
     _check_weights(path, f"{flag} {name}")
     base = _adapted(path)
     _check_model(base, f"{flag} {name}: the model it adapts, {base}")
+    _check_positions(base, f"{flag} {name}", sequence_tokens)
 
 
 def _check_model(name: str, subject: str) -> None:
@@ -55,6 +60,19 @@ def _check_model(name: str, subject: str) -> None:
         hub.check_model(name, subject, "the folder of a saved model, or 'tiny'")
     else:
         raise BadInput(f"{subject}: no such folder, and not a model's name; give 'tiny' or one of them")
+
+
+def _check_positions(name: str, subject: str, sequence_tokens: int) -> None:
+    """Whether a model in a folder reads so many tokens at once; of one on a hub it is not known yet."""
+    config = Path(name).expanduser() / "config.json"
+    if not config.is_file():
+        return
+    facts = json.loads(config.read_text(encoding="utf-8"))
+    most = facts.get("max_position_embeddings") or facts.get("n_positions")  # the latter is GPT-2's
+    if isinstance(most, int) and most < sequence_tokens:
+        raise BadInput(
+            f"{subject}: reads {most} tokens at most, and --sequence-tokens is {sequence_tokens}; give --sequence-tokens {most}"
+        )
 
 
 def _check_weights(path: Path, subject: str) -> None:

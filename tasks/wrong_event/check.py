@@ -104,4 +104,4 @@ def _check_pairs(settings: WrongEventSettings) -> None:
                 f"{flag} is of rows with labels; question-answer pairs have --question and --answer"
             )
     data_columns(settings)
-    check_student(settings.student)
+    check_student(settings.student, sequence_tokens=settings.sequence_tokens)

@@ -242,18 +242,6 @@ def test_checkpoints_are_averaged(prefect_server, make, tmp_path, serial, causal
     assert alone["influence_parameters"] == twice["influence_parameters"] > 4 * 8 * 8
 
 
-@pytest.mark.server
-def test_more_tokens_at_once_than_a_model_has_positions_are_refused(
-    prefect_server, make, tmp_path, serial, causal_model
-):
-    from flows.quad import quad
-    from tasks.records import BadInput
-
-    said = f"--sequence-tokens 512: {causal_model} reads 256 tokens at most; give --sequence-tokens 256"
-    with pytest.raises(BadInput, match=said):
-        quad(make("r", model=str(causal_model), sequence_tokens=512, train=False))
-
-
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

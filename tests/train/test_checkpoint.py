@@ -116,6 +116,16 @@ def test_check_accepts_what_can_be_loaded(llama: Path, asked: list[str]) -> None
     assert asked == ["Qwen/Qwen3-0.6B", "gpt2"]
 
 
+@pytest.mark.parametrize("key", ["max_position_embeddings", "n_positions"])
+def test_more_tokens_at_once_than_a_model_has_positions_are_refused(tmp_path: Path, key: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({key: 256}))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    check_student(tmp_path, sequence_tokens=256)
+    said = r"--model .*: reads 256 tokens at most, and --sequence-tokens is 512; give --sequence-tokens 256"
+    with pytest.raises(BadInput, match=said):
+        check_student(tmp_path, flag="--model", sequence_tokens=512)
+
+
 def test_a_mistyped_name_is_found_out_before_anything_starts(asked: list[str]) -> None:
     for bad, why in (("models/typo", "nor a model of the hub"), ("models/offline", "hub cannot be asked")):
         with pytest.raises(BadInput, match=f"--student {bad}: .*{why}") as refusal:
