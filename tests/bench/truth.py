@@ -11,7 +11,9 @@ who are right with .7; LFC has no prior there. CATD has next to no floor of erro
 the first votes then decide between .815 and .828 (10 orders of ties), and the published .8191 is one of these. GLAD has no prior in
 fact, since its mean moves with the parameter; with next to none dog comes out, D_Product and duck_bluebird (108 tasks) do not.
 crowd-kit's D&S stops long before it settles, which gives it four tasks more of 8,315 on D_Product and two of 4,460 on S_Rel; D&S here stops
-with the very same after 80 steps.
+with the very same after 80 steps. On S_Rel it has .617 where repeated rows stay in (`--one S_Rel crowd-kit "ds, repeated rows" 0`); here the first of
+a worker's answers to a task counts for both. crowd-kit's GLAD stops as soon as its expected likelihood falls, on S_Rel after two steps (`--one S_Rel crowd-kit
+glad 0`); GLAD here goes on to where the likelihood is greatest, and its labels are worse there for it.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ PEER = {
     "mmsr": "MMSR",
     "mace, names in order": "MACE",
 }
+REPEATED = ", repeated rows"  # behind a peer's method: with all answers of a worker to a task; in no table
 SEEDS = 3  # of what is random
 PUBLISHED = {  # accuracy, F1
     ("D_Product", "zc"): (0.92796, 0.63587),
@@ -160,7 +161,10 @@ def _peer(columns: list[list[str]], method: str, seed: int, truth: dict[str, str
     import crowdkit.aggregation as peer
 
     frame = pd.DataFrame(dict(zip(("task", "worker", "label"), columns, strict=True)))
-    frame = frame.drop_duplicates(["task", "worker"])
+    if method.endswith(REPEATED):
+        method = method.removesuffix(REPEATED)
+    else:
+        frame = frame.drop_duplicates(["task", "worker"])
     if method == "mmsr":  # takes no names
         frame["label"] = frame["label"].astype(str)
     labels = pd.unique(frame["label"])
@@ -172,7 +176,10 @@ def _peer(columns: list[list[str]], method: str, seed: int, truth: dict[str, str
     made = getattr(peer, PEER[method])(**given)
     return _fitted(
         lambda: made.fit_predict(frame),
-        after=lambda found: _right(found.index, _named(found.to_numpy(), method, labels), truth),
+        after=lambda found: {
+            **_right(found.index, _named(found.to_numpy(), method, labels), truth),
+            "steps": len(getattr(made, "loss_history_", ())),
+        },
     )
 
 
