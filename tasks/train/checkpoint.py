@@ -64,10 +64,10 @@ def _check_model(name: str, subject: str) -> None:
 
 def _check_positions(name: str, subject: str, sequence_tokens: int) -> None:
     """Whether a model in a folder reads so many tokens at once; of one on a hub it is not known yet."""
-    config = Path(name).expanduser() / "config.json"
-    if not config.is_file():
+    try:
+        facts = json.loads((Path(name).expanduser() / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # on a hub, or broken, which loading it will tell
         return
-    facts = json.loads(config.read_text(encoding="utf-8"))
     most = facts.get("max_position_embeddings") or facts.get("n_positions")  # the latter is GPT-2's
     if isinstance(most, int) and most < sequence_tokens:
         raise BadInput(
