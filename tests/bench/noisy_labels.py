@@ -45,13 +45,13 @@ def digits() -> Split:
     from sklearn.datasets import load_digits
 
     values, labels = load_digits(return_X_y=True)
-    return _split((values / 16).astype(np.float32), labels.astype(np.int64), 64)
+    return split((values / 16).astype(np.float32), labels.astype(np.int64), 64)
 
 
 def corpus() -> Split:
     """1,500 documents of the shared mixture, by source; a third of them judges. LSA is fitted on all of them."""
     vectors, labels = documents()
-    return _split(vectors, labels, 128)
+    return split(vectors, labels, 128)
 
 
 DATA: dict[str, Callable[[], Split]] = {"digits": digits, "corpus": corpus}
@@ -79,7 +79,7 @@ def documents(number: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return vectors, np.unique([rows[row]["source"] for row in chosen], return_inverse=True)[1]
 
 
-def _split(values: np.ndarray, labels: np.ndarray, batch: int) -> Split:
+def split(values: np.ndarray, labels: np.ndarray, batch: int) -> Split:
     """The same test part whatever the seed, so that no choice made on training rows has seen one of it."""
     order = generator(0, "split").permutation(len(values))
     train, test = np.split(order, [2 * len(values) // 3])
