@@ -139,10 +139,13 @@ def page(found: list[Facts]) -> str:
         f"rule in question F1 would be {_spread([row['ceiling'] for row in one])}: what rounding leaves."
     )
     crowd = " ".join(planted.__doc__.partition("Args:")[0].split())  # type: ignore[union-attr]
-    parts = [head, about, "## F1 by questions", _f1_table(found), "## Against random, paired by seed"]
+    parts = [head, about]
+    for title, value in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
+        parts += [f"## {title} by questions", _by_questions(found, value)]
     parts += [
+        "## F1 against random, paired by seed",
         _difference_table(found, "random"),
-        "## Against round-robin, paired by seed",
+        "## F1 against round-robin, paired by seed",
         _difference_table(found, "round-robin"),
         f"## After {QUESTIONS[-2]:,} questions",
         _detail_table(found),
@@ -151,9 +154,10 @@ def page(found: list[Facts]) -> str:
     return "# Patterns from the crowd\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _f1_table(found: list[Facts]) -> str:
+def _by_questions(found: list[Facts], value: str) -> str:
     rows = [
-        [name, *(_spread(_values(found, name, asked, "f1")) for asked in QUESTIONS)] for name in _names(found)
+        [name, *(_spread(_values(found, name, asked, value)) for asked in QUESTIONS)]
+        for name in _names(found)
     ]
     return table(["policy", *(f"{asked:,}" for asked in QUESTIONS)], rows)
 
@@ -177,19 +181,17 @@ def _difference_table(found: list[Facts], against: str) -> str:
 
 
 def _detail_table(found: list[Facts]) -> str:
-    columns = ("precision", "recall", "known", "rules", "pruned", "open")
+    columns = ("known", "rules", "pruned", "open")
     rows = []
     for name in _names(found):
         cells = [
-            _spread(_values(found, name, QUESTIONS[-2], column), 2 if at < 3 else 0)
+            _spread(_values(found, name, QUESTIONS[-2], column), 0 if at else 2)
             for at, column in enumerate(columns)
         ]
         seconds = mean(row["seconds"] for row in found if row["policy"] == name)
         rows.append([name, *cells, f"{1000 * seconds / QUESTIONS[-1]:.1f}"])
     head = [
         "policy",
-        "precision",
-        "recall",
         "true rules known",
         "rules",
         "pruned",

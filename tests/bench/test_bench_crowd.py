@@ -32,7 +32,7 @@ def test_patterns_are_measured_by_policy(monkeypatch: pytest.MonkeyPatch):
     assert all(0 <= point["f1"] <= 1 and point["open"] <= 4 for row in rows for point in row["points"])
     assert all(0.5 < row["ceiling"] <= 1 for row in rows)
     page = patterns.page(rows)
-    assert page.count("| expected error |") == 4
+    assert page.count("| expected error |") == 6
     assert "2 seeds" in page
 
 

@@ -46,7 +46,7 @@ def estimate_line(expected: Facts, settings: AnnotateSettings) -> str:
 def round_line(facts: Facts) -> str:
     """What a round came to, in a line."""
     line = (
-        f"round {facts['number']}: {facts['collected']:,} answers, {facts['done']:,} of {facts['items']:,} items done, mean confidence "
+        f"round {facts['number']}: {facts['collected']:,} answer{'s' if facts['collected'] != 1 else ''}, {facts['done']:,} of {facts['items']:,} items done, mean confidence "
         f"{facts['confidence']:.3f}"
     )
     return line + (f", {facts['eliminated']} annotators eliminated" if facts["eliminated"] else "")
