@@ -29,8 +29,8 @@ def check_student(
         sequence_tokens: that it is to read at once.
 
     Raises:
-        BadInput: it is none of these, it is a folder of a model that has fewer positions, it is adapters and `lora` is not set, or LoRA is asked for and peft is not
-            installed.
+        BadInput: it is none of these, it is a folder of a model that has fewer positions, it is adapters and `lora` is not
+            set, or LoRA is asked for and peft is not installed.
     """
     if lora and importlib.util.find_spec("peft") is None:
         raise BadInput("--lora: the package peft is not installed; install sluice[lora]")
@@ -67,6 +67,8 @@ def _check_positions(name: str, subject: str, sequence_tokens: int) -> None:
     try:
         facts = json.loads((Path(name).expanduser() / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # on a hub, or broken, which loading it will tell
+        return
+    if not isinstance(facts, dict):
         return
     most = facts.get("max_position_embeddings") or facts.get("n_positions")  # the latter is GPT-2's
     if isinstance(most, int) and most < sequence_tokens:

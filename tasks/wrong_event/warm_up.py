@@ -98,9 +98,8 @@ def warm_up(
     found.changes = np.count_nonzero(predictions[1:] != predictions[:-1], axis=1).tolist()
     if judge is None:
         place = first_minimum(found.changes, window)
-        found.base_epoch = (
-            training.epochs if place is None else place + 2
-        )  # changes begin with the second epoch
+        # Changes begin with the second epoch.
+        found.base_epoch = training.epochs if place is None else place + 2
     else:
         # Not settled: after so few visits the noisy component may yet lie low where labels are wrong.
         judge.update(found.counts, training.epochs)
