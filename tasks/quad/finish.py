@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Fac
     chosen, filled = STRATEGIES[settings.strategy].selected(
         scores, visits, settings, budget_tokens(settings, corpus)
     )
+    _mark_bought(scores, visits, chosen)
     _write_selected(run, chosen)
     write_table(run / SCORES_TABLE, scores, SCORES)
     write_table(run / ARMS, visits, VISITS)
@@ -36,6 +38,17 @@ def select(run: Path, settings: QuadSettings, corpus: Facts, last: Facts) -> Fac
         "filled": filled,
         "short": _short(chosen, len(scores), last["left"], budget_tokens(settings, corpus)),
     }
+
+
+def _mark_bought(scores: Sequence[Facts], visits: Sequence[Facts], chosen: Sequence[Facts]) -> None:
+    """Say of documents and visits what was bought in the end: in a round it is not known what the budget will pay."""
+    rows = {row["row"] for row in chosen}
+    counts: Counter[tuple[int, int]] = Counter()
+    for row in scores:
+        row["bought"] = row["row"] in rows
+        counts[row["round"], row["cluster"]] += row["bought"]
+    for visit in visits:
+        visit["bought"] = counts[visit["round"], visit["cluster"]]
 
 
 def _short(chosen: Sequence[Facts], scored: int, left: int, budget: int) -> str | None:

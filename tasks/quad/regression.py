@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -89,17 +88,9 @@ def bought(scores: Sequence[Facts], budget: int) -> list[Facts]:
 def selected(
     scores: Sequence[Facts], visits: Sequence[Facts], settings: QuadSettings, budget: int
 ) -> tuple[list[Facts], int]:
-    """The best of what was scored, which is marked as bought, here and in the visits: till the end it could not be known.
+    """The best of what was scored.
 
     Returns:
         Rows of the scores, the best first; and how many were not bought: none.
     """
-    chosen = affordable(scores, budget)
-    rows = {row["row"] for row in chosen}
-    counts: Counter[tuple[int, int]] = Counter()
-    for row in scores:
-        row["bought"] = row["row"] in rows
-        counts[row["round"], row["cluster"]] += row["bought"]
-    for visit in visits:
-        visit["bought"] = counts[visit["round"], visit["cluster"]]
-    return chosen, 0
+    return affordable(scores, budget), 0

@@ -107,9 +107,20 @@ def test_every_visit_is_a_row_with_its_interval_and_its_threshold(run: Path, set
     assert sum(visit["documents"] for visit in visits) == len(scores)
     for visit in visits:
         assert visit["reward"] == pytest.approx(visit["mean"] - visit["tau"])
-        assert visit["bought"] == (visit["documents"] if visit["reward"] > 0 else 0)
         assert visit["low"] <= visit["high"]
         assert visit["size"] == SIZES[visit["cluster"]]
+    for visit in visits_of.all_visits(run, last["number"]):  # in its round
+        assert visit["bought"] == (visit["documents"] if visit["reward"] > 0 else 0)
+
+
+def test_bought_is_in_the_end_what_is_selected(run: Path, settings: Any) -> None:
+    own = settings(budget=0.1)
+    last = all_rounds(run, own)
+    facts = finish.select(run, own, corpus=FACTS, last=last)
+    assert facts["documents"] < last["bought"]  # the last round found more than the budget pays
+    scores, visits = (read_rows(run / name) for name in ("scores.parquet", "arms.parquet"))
+    assert {row["id"] for row in selected(run)} == {row["document_id"] for row in scores if row["bought"]}
+    assert sum(visit["bought"] for visit in visits) == facts["documents"]
     seen: list[dict[str, Any]] = []
     for number in range(1, last["number"] + 1):
         seen += [row for row in scores if row["round"] == number]
