@@ -130,6 +130,12 @@ def test_numbers(prefect_server, make, tmp_path):
     labels = read_rows_of(tmp_path / "runs/crowd-aggregate/n/labels.csv")
     assert list(labels[0]) == ["task", "label", "confidence", "standard_error"]
     assert all(0 <= float(row["confidence"]) <= 1 for row in labels)
+    pairs = read_rows_of(tmp_path / "runs/crowd-aggregate/n/pairs.csv")
+    assert [(row["worker"], row["other"], float(row["bias"])) for row in pairs] == [
+        ("v", "w", -2),
+        ("v", "x", 0.1),
+        ("w", "x", 2.1),
+    ]
     assert "mean absolute error is <b>" in (tmp_path / "runs/crowd-aggregate/n/report.html").read_text()
 
 

@@ -29,6 +29,7 @@ from tasks.crowd.truth.agreement import (
     krippendorff_alpha,
     krippendorff_alpha_of_numbers,
     pairs_of_workers,
+    pairs_on_numbers,
     spammer_score,
     upper_bound,
 )
@@ -187,8 +188,9 @@ def _infer_numbers(run: Path, settings: AggregateSettings) -> Facts:
             )
         ),
     )
+    _write_pairs_on_numbers(run / PAIRS, answers)
     return {
-        "files": [LABELS, WORKERS],
+        "files": [LABELS, WORKERS, PAIRS],
         "iterations": found.iterations,
         "alpha": _finite(krippendorff_alpha_of_numbers(answers)),
         "left_out": 0,
@@ -259,6 +261,18 @@ def _write_pairs(path: Path, answers: Answers) -> None:
         for one, other, common, agreed in rows
     )
     write_csv(path, head, named)
+
+
+def _write_pairs_on_numbers(path: Path, answers: Numbers) -> None:
+    pairs = pairs_on_numbers(answers, _LEAST_COMMON)
+    columns = (pairs.first, pairs.second, pairs.common, pairs.bias, pairs.apart)
+    named = (
+        [answers.workers[one], answers.workers[other], common, f"{bias:.6g}", f"{apart:.6g}"]
+        for one, other, common, bias, apart in zip(
+            *(column[:_MOST_PAIRS].tolist() for column in columns), strict=True
+        )
+    )
+    write_csv(path, ["worker", "other", "common", "bias", "apart"], named)
 
 
 def _confusion_rows(answers: Answers, posterior: np.ndarray) -> Iterator[Facts]:

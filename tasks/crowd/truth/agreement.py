@@ -70,24 +70,62 @@ class PairsOfWorkers:
 
 def pairs_of_workers(answers: Answers, least: int = 1) -> PairsOfWorkers:
     """Every pair of workers with `least` common tasks or more, those with the most first."""
-    count = len(answers)
-    ones = np.ones(count, dtype=np.int64)
-    did = csr_array((ones, (answers.worker, answers.task)), shape=(len(answers.workers), len(answers.tasks)))
+    first, second, common = _in_common(answers, least)
     said = csr_array(
-        (ones, (answers.worker, answers.cell)),
+        (np.ones(len(answers), dtype=np.int64), (answers.worker, answers.cell)),
         shape=(len(answers.workers), len(answers.tasks) * len(answers.labels)),
     )
+    return PairsOfWorkers(first, second, common, _cells(said @ said.T, first, second).astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class PairsOnNumbers:
+    """Pairs of workers who answered the same tasks with numbers.
+
+    Args:
+        first, second, common: as of `PairsOfWorkers`.
+        bias: mean of the first's answer less the second's, float64 (pairs,).
+        apart: root mean square of that difference, float64 (pairs,).
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    common: np.ndarray
+    bias: np.ndarray
+    apart: np.ndarray
+
+
+def pairs_on_numbers(answers: Numbers, least: int = 1) -> PairsOnNumbers:
+    """Every pair of workers with `least` common tasks or more, those with the most first."""
+    first, second, common = _in_common(answers, least)
+    # About their mean: squares of large numbers that differ little would cancel.
+    value = answers.value - answers.value.mean()
+    did, said, squares = (_by_worker(answers, own) for own in (np.ones(len(value)), value, value**2))
+    bias = _cells(said @ did.T, first, second) - _cells(said @ did.T, second, first)
+    square = _cells(squares @ did.T, first, second) + _cells(squares @ did.T, second, first)
+    square -= 2 * _cells(said @ said.T, first, second)
+    return PairsOnNumbers(first, second, common, bias / common, np.sqrt(np.maximum(square, 0) / common))
+
+
+def _in_common(answers: Answers | Numbers, least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of workers and how many tasks both answered, each int64 (pairs,); those with the most first."""
+    did = _by_worker(answers, np.ones(len(answers.task), dtype=np.int64))
     both = triu(did @ did.T, k=1).tocoo()
     kept = both.data >= least
     first, second, common = both.row[kept], both.col[kept], both.data[kept]
-    agreed = np.asarray((said @ said.T)[first, second]).ravel() if len(first) else np.zeros(0, np.int64)
     order = np.lexsort((second, first, -common))
-    return PairsOfWorkers(
-        first[order].astype(np.int64),
-        second[order].astype(np.int64),
-        common[order],
-        agreed[order].astype(np.int64),
-    )
+    return first[order].astype(np.int64), second[order].astype(np.int64), common[order]
+
+
+def _by_worker(answers: Answers | Numbers, values: np.ndarray) -> csr_array:
+    """A value of every answer, (workers, tasks)."""
+    shape = len(answers.workers), len(answers.tasks)
+    return csr_array((values, (answers.worker, answers.task)), shape=shape)
+
+
+def _cells(matrix: csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some cells of a sparse matrix, (n,)."""
+    return np.asarray(matrix[rows, columns]).ravel() if len(rows) else np.zeros(0)
 
 
 def spammer_score(confusion: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from tasks.crowd.truth.agreement import (
     krippendorff_alpha,
     krippendorff_alpha_of_numbers,
     pairs_of_workers,
+    pairs_on_numbers,
     spammer_score,
     upper_bound,
 )
@@ -48,6 +49,35 @@ def test_alpha_where_there_is_nothing_to_compare() -> None:
     assert np.isnan(krippendorff_alpha(alone))
     assert krippendorff_alpha(answers_of(["a", "a"], ["v", "w"], ["x", "x"])) == 1
     assert np.isnan(krippendorff_alpha_of_numbers(numbers_of(["a"], ["w"], [1])))
+
+
+def test_how_far_pairs_are_apart_on_numbers_is_that_of_loops() -> None:
+    random = np.random.default_rng(4)
+    value = {
+        (task, worker): 1e6 + random.normal(worker, 1 + worker)  # large beside what tells them apart
+        for task in range(30)
+        for worker in range(5)
+        if random.random() < 0.6
+    }
+    numbers = numbers_of(*zip(*value, strict=True), list(value.values()))
+    names = list(map(int, numbers.workers))
+    pairs = pairs_on_numbers(numbers, least=8)
+    seen = {}
+    for one, other in combinations(names, 2):
+        apart = [value[t, one] - value[t, other] for t in range(30) if {(t, one), (t, other)} <= set(value)]
+        if len(apart) >= 8:
+            seen[one, other] = len(apart), np.mean(apart), np.sqrt(np.mean(np.square(apart)))
+    found = zip(pairs.first, pairs.second, pairs.common, pairs.bias, pairs.apart, strict=True)
+    told = {(names[a], names[b]): own for a, b, *own in found}
+    assert told.keys() == seen.keys()
+    assert 3 < len(seen) <= 10
+    for pair, own in seen.items():
+        assert np.allclose(told[pair], own, rtol=1e-6)
+    assert (np.diff(pairs.common) <= 0).all()
+
+
+def test_numbers_that_nobody_else_gave_have_no_pairs() -> None:
+    assert not len(pairs_on_numbers(numbers_of(["a", "b"], ["v", "w"], [1, 2])).common)
 
 
 def test_agreement_with_others_and_of_pairs_is_that_of_loops() -> None:
