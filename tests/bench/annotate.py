@@ -129,7 +129,7 @@ def _campaign(name: str, most: int, strategy: str, cautious: bool, seed: int) ->
 def _stopped_by(cautious: bool) -> Iterator[None]:
     """Probabilities as they are used, or as the method has them."""
 
-    def as_it_is(answers: Answers, posterior: np.ndarray) -> np.ndarray:
+    def as_it_is(answers: Answers, posterior: np.ndarray, unseen: float = 0.0) -> np.ndarray:
         return posterior
 
     if cautious:

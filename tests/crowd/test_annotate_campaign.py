@@ -239,6 +239,22 @@ def test_many_annotators_at_once_and_every_answer_posted_twice(tmp_path):
         assert Counter(one.task for one in kept) == {f"i{n}": 3 for n in range(30)}
 
 
+@pytest.mark.parametrize("method", ["ds", "cvb", "ibcc", "zc"])
+def test_while_all_answers_are_one_label_an_item_is_not_sure_to_be_of_it(tmp_path, method):
+    with campaign_of(tmp_path, settings_of(tmp_path, 6, min_answers=1, method=method)) as campaign:
+        for worker, tasks in (("ann", [0, 1]), ("bob", [2])):
+            campaign.accept(worker, [(task, 0) for task in tasks])
+        campaign.refresh()
+        answered, open_ = campaign.belief.posterior[:3, 0], campaign.belief.posterior[3:, 0]
+        assert (answered > 0.8).all()
+        assert (answered < 0.98).all()
+        assert (open_ < answered.min()).all()
+        for worker in ("bob", "eve", "joe"):
+            campaign.accept(worker, [(0, 0)])
+        campaign.refresh()
+        assert campaign.belief.posterior[0, 0] > 0.99  # four agree
+
+
 def test_earlier_answers_show_from_the_start_whom_to_believe(tmp_path):
     rows = [
         [f"e{n}", name, LABELS[(n + wrong) % 2]]

@@ -108,7 +108,7 @@ def test_bluebirds_are_told_with_a_part_of_the_answers(tmp_path):
         tmp_path, items=str(items), annotators="replay", max_answers=15, rounds=12, **given
     )
     last = run_all(tmp_path, settings)[-1]
-    assert last["accuracy"] > 0.8
+    assert last["accuracy"] > 0.77  # .84 ± .03 over ten seeds (tests/bench/annotate.md)
     assert last["answers"] <= 108 * 15
 
 

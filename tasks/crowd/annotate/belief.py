@@ -10,9 +10,11 @@ from tasks.crowd.annotate.items import Given, Items
 from tasks.crowd.annotate.settings import AnnotateSettings
 from tasks.crowd.annotate.store import Answer
 from tasks.crowd.answers import Answers
-from tasks.crowd.truth.collapsed import counts_of, crowd_matrix, leave_one_out, matrices
+from tasks.crowd.truth.collapsed import counts_of, crowd_matrix, label_shares, leave_one_out, matrices
 from tasks.crowd.truth.inferred import UNKNOWN, hold
 from tasks.crowd.truth.methods import METHODS
+
+UNSEEN = 1.0  # items: while all answers are one label, the next item may be of another
 
 
 class Belief:
@@ -83,9 +85,9 @@ def believe(
     found = METHODS[settings.method]().infer(part, golden)
     counts = counts_of(part, found.posterior)
     crowd = crowd_matrix(counts.sum(axis=0))
-    posterior = np.tile(found.posterior.mean(axis=0), (len(items), 1))
-    as_it_is = settings.method in ("mv", "cvb")  # which does so at every step
-    weighed = found.posterior if as_it_is else leave_one_out(part, found.posterior)
+    posterior = np.tile(label_shares(found.posterior, UNSEEN), (len(items), 1))
+    votes = settings.method == "mv"  # which weighs nobody
+    weighed = found.posterior if votes else leave_one_out(part, found.posterior, unseen=UNSEEN)
     posterior[answered[:here]] = weighed[:here]
     own = dict(zip(coded.workers, matrices(counts, crowd), strict=True))
     quality = dict(zip(coded.workers, found.quality.tolist(), strict=True))

@@ -54,7 +54,9 @@ class CollapsedBayes(TruthInference):
         return Inferred(posterior, quality_of(answers, posterior), steps, confusion)
 
 
-def leave_one_out(answers: Answers, posterior: np.ndarray, strength: float = STRENGTH) -> np.ndarray:
+def leave_one_out(
+    answers: Answers, posterior: np.ndarray, strength: float = STRENGTH, unseen: float = 0.0
+) -> np.ndarray:
     """Posteriors in which what is known of a worker is from the worker's other tasks alone, float64 (tasks, labels).
 
     Expectation maximisation lets an answer vouch for its own worker. With two answers to a task, half of all labels are "sure"
@@ -63,6 +65,7 @@ def leave_one_out(answers: Answers, posterior: np.ndarray, strength: float = STR
     Args:
         posterior: of which each worker's expected answers are counted, float64 (tasks, labels).
         strength: see `CollapsedBayes`.
+        unseen: tasks that are taken to be there beside these, evenly of all labels; see `label_shares`.
     """
     counts = counts_of(answers, posterior)
     prior = strength * crowd_matrix(counts.sum(axis=0))
@@ -74,7 +77,18 @@ def leave_one_out(answers: Answers, posterior: np.ndarray, strength: float = STR
     by_task = csr_array(
         (np.ones(len(answers)), np.arange(len(answers)), start), shape=(len(posterior), len(answers))
     )
-    return softmax(np.log(np.maximum(posterior.mean(axis=0), _NEVER)) + by_task @ told)
+    return softmax(np.log(np.maximum(label_shares(posterior, unseen), _NEVER)) + by_task @ told)
+
+
+def label_shares(posterior: np.ndarray, unseen: float = 0.0) -> np.ndarray:
+    """How frequent labels are, float64 (labels,).
+
+    Args:
+        posterior: float64 (tasks, labels).
+        unseen: tasks beside these, evenly of all labels: what nobody has answered with yet may still come.
+    """
+    tasks, labels = posterior.shape
+    return np.asarray((posterior.sum(axis=0) + unseen / labels) / (tasks + unseen))
 
 
 def counts_of(answers: Answers, posterior: np.ndarray) -> np.ndarray:
