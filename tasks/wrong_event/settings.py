@@ -15,6 +15,8 @@ _NETWORK = group("Network")
 _TRAIN = group("Train")
 _RESULT = group("Result")
 
+FEWEST_TO_AGREE = 10  # epochs; see tests/bench/wrong_event.md
+
 
 class WrongEventSettings(TinyStudentSettings, RowsSettings):
     """Train on labels that are partly wrong: count how often each label is contradicted, trust it accordingly, say which are wrong."""
@@ -78,9 +80,10 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     batch: Annotated[int, Field(ge=2, le=4096, json_schema_extra=_TRAIN)] = 64
     """Rows of a batch."""
 
-    base: Annotated[Literal["agreement", "label-wave"], Field(json_schema_extra=_TRAIN)] = "agreement"
+    base: Annotated[Literal["agreement", "label-wave"] | None, Field(json_schema_extra=_TRAIN)] = None
     """Epoch of plain training that robust training goes on from. agreement: the one that predicted most of the labels that are likely right
-    and fewest of those likely wrong. label-wave: the first minimum of the number of predictions that change (the paper's)."""
+    and fewest of those likely wrong. label-wave: the first minimum of the number of predictions that change (the paper's), or the last. By
+    default agreement, and label-wave where there are fewer than ten epochs, since after so few it is not known which labels are right."""
 
     smoothing: Annotated[int, Field(ge=1, le=50, json_schema_extra=_TRAIN)] = 3
     """Of --base label-wave: epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
@@ -106,6 +109,13 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
         """Epochs of both stages."""
         warm, robust = (5, 10) if self.pretrained else (30, 70)
         return self.warm_epochs or warm, self.epochs or robust
+
+    @property
+    def by_agreement(self) -> bool:
+        """Whether the epoch to go on from is chosen by agreement."""
+        if self.base is None:
+            return self.stages_epochs[0] >= FEWEST_TO_AGREE
+        return self.base == "agreement"
 
     @property
     def visits(self) -> int:

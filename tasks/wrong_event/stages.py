@@ -100,7 +100,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
             labels,
             training_of(settings, settings.stages_epochs[0]),
             seed=integer(settings.seed, "train"),
-            judge=model if settings.base == "agreement" else None,
+            judge=model if settings.by_agreement else None,
             window=settings.smoothing,
             kept=run / CHECKPOINTS / "warm-up",
             told=told("warm up, epoch"),

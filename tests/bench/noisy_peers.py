@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -272,11 +273,19 @@ class LossModel(EventModel):
         return super().weights(self.losses)
 
 
-def two_stages(task: Task, seed: int, over: str = "events", base: str = "agreement") -> Outcome:
+def two_stages(
+    task: Task,
+    seed: int,
+    over: str = "events",
+    base: str = "agreement",
+    epochs: tuple[int, int] = (WARM, ROBUST),
+    rate: float = RATE,
+) -> Outcome:
     """Ours; over="losses" has mixtures over losses in place of wrong events."""
+    warm, robust = epochs
     network, inputs, batch = make(task, seed), Vectors(task.split.train), task.split.batch
     judge = EventModel(task.given, task.split.classes, least=HALF) if base == "agreement" else None
-    first = warm_up(network, inputs, task.given, Training(WARM, RATE, batch), seed=seed, judge=judge)
+    first = warm_up(network, inputs, task.given, Training(warm, rate, batch), seed=seed, judge=judge)
     network.load_state_dict(first.base)
     model = (
         LossModel(network, task)
@@ -289,9 +298,9 @@ def two_stages(task: Task, seed: int, over: str = "events", base: str = "agreeme
         task.given,
         first.counts,
         model,
-        Training(ROBUST, RATE, batch),
+        Training(robust, rate, batch),
         seed=seed,
-        visits=WARM,
+        visits=warm,
     )
     predicted = probabilities(network, Vectors(task.split.test)).argmax(axis=1)
     clean = model.weights(second.counts)[0]
@@ -308,4 +317,9 @@ METHODS: dict[str, Callable[[Task, int], Outcome]] = {
     "cleanlab": cleanlab,
     "wrong events, Label Wave": lambda task, seed: two_stages(task, seed, base="label-wave"),
     "wrong events": two_stages,
+}
+# As many epochs as a pre-trained encoder has, at a rate by which the small network learns as much in them.
+SHORT: dict[str, Callable[[Task, int], Outcome]] = {
+    f"5 + 10 epochs, {base}": partial(two_stages, base=base, epochs=(5, 10), rate=3e-3)
+    for base in ("agreement", "label-wave")
 }

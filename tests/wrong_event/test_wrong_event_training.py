@@ -20,6 +20,7 @@ from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.label_wave import first_minimum
 from tasks.wrong_event.loss import dynamic_loss
 from tasks.wrong_event.robust import train_robustly
+from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.warm_up import warm_up
 
 
@@ -208,6 +209,17 @@ def test_a_few_wrong_labels_do_not_send_it_back_to_where_nothing_was_learnt():
 
 def test_where_no_label_is_doubted_the_epoch_that_predicts_most_of_them_is_best():
     assert telling_epoch(np.array([[1, 0], [1, 1], [0, 1]], bool), np.ones(2)) == 1
+
+
+def test_after_few_epochs_the_epoch_is_chosen_without_the_counts():
+    def settings(**values: Any) -> WrongEventSettings:
+        return WrongEventSettings(data="rows.csv", label="kind", **values)
+
+    assert settings().by_agreement
+    assert not settings(warm_epochs=5).by_agreement
+    assert not settings(text="body", encoder="an/encoder").by_agreement
+    assert settings(warm_epochs=5, base="agreement").by_agreement
+    assert not settings(base="label-wave").by_agreement
 
 
 def test_every_row_is_visited_once_and_no_batch_has_a_single_row():
