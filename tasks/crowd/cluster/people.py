@@ -83,8 +83,9 @@ class People:
         ]
         path = self.run / WANTED
         write_csv(path, _HEAD, lines)
+        who = "worker (somebody else in each line of a pair) and " if self.redundancy > 1 else ""
         raise Stopped(
-            f"{len(lines):,} answers to {len(rows):,} pairs are wanted: fill in {'worker and ' if self.redundancy > 1 else ''}"
+            f"{len(lines):,} answers to {len(rows):,} pairs are wanted: fill in {who}"
             f"label (1 the same, 0 not) in {path}, then continue with --resume {self.name}"
         )
 
