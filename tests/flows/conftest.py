@@ -64,7 +64,7 @@ def causal_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gpt2")
     tokenizer = learn_tokenizer(["How many marbles does Ada have now? The answer is 12."] * 20, 320)
     shape = GPT2Config(
-        vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=256, eos_token_id=0
+        vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=512, eos_token_id=0
     )
     with torch.random.fork_rng():
         torch.manual_seed(7)
