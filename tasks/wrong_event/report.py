@@ -116,42 +116,32 @@ def _curve(name: str, heights: np.ndarray) -> Markup:
 
 def _epochs(summary: Facts) -> Markup:
     """The first stage epoch by epoch: what the one that the second went on from was chosen by."""
-    if summary["agreement"]:
-        return _agreement(summary["agreement"], summary["base_epoch"])
-    return _waves(summary["changes"], summary["base_epoch"]) if summary["changes"] else Markup("")
-
-
-def _agreement(shares: Sequence[tuple[float, float]], at: int) -> Markup:
-    """Likely right and likely wrong labels that were predicted."""
-    right, wrong = zip(*shares, strict=True)
-    epochs = range(1, len(shares) + 1)
-    series = [
-        Series("likely right", epochs, right, "main"),
-        Series("likely wrong", epochs, wrong, "other"),
-        Series(f"epoch {at}", [at, at], [wrong[at - 1], right[at - 1]], "other", "taken"),
-    ]
+    shares, changes, at = summary["agreement"], summary["changes"], summary["base_epoch"]
+    if shares:
+        right, wrong = zip(*shares, strict=True)
+        epochs = range(1, len(shares) + 1)
+        series = [
+            Series("likely right", epochs, right, "main"),
+            Series("likely wrong", epochs, wrong, "other"),
+            Series(f"epoch {at}", [at, at], [wrong[at - 1], right[at - 1]], "other", "taken"),
+        ]
+        title = "Given labels that were predicted, of those likely right and of those likely wrong"
+        y_label, y_text = "share predicted", "{:.0%}".format
+    elif changes:
+        series = [Series("changed", range(2, len(changes) + 2), changes, "main")]
+        if at > 1:
+            series.append(Series(f"epoch {at}", [at], [changes[at - 2]], "other", "taken"))
+        title = "Predictions that changed from one epoch to the next"
+        y_label, y_text = "predictions changed", "{:,.0f}".format
+    else:
+        return Markup("")
     return line_chart(
         series,
-        title="Given labels that were predicted, of those likely right and of those likely wrong",
+        title=title,
         x_label="epoch of the first stage",
-        y_label="share predicted",
+        y_label=y_label,
         x_text="{:.0f}".format,
-        y_text="{:.0%}".format,
-    )
-
-
-def _waves(changes: Sequence[int], at: int) -> Markup:
-    """Predictions that changed in each epoch."""
-    series = [Series("changed", range(2, len(changes) + 2), changes, "main")]
-    if at > 1:
-        series.append(Series(f"epoch {at}", [at], [changes[at - 2]], "other", "taken"))
-    return line_chart(
-        series,
-        title="Predictions that changed from one epoch to the next",
-        x_label="epoch of the first stage",
-        y_label="predictions changed",
-        x_text="{:.0f}".format,
-        y_text="{:,.0f}".format,
+        y_text=y_text,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +41,9 @@ class WarmUp:
     counts: np.ndarray
     base: Weights
     base_epoch: int
-    changes: list[int] = field(default_factory=list)
-    agreement: list[tuple[float, float]] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
+    changes: list[int]
+    agreement: list[tuple[float, float]]
+    losses: list[float]
 
 
 def warm_up(
@@ -94,16 +94,15 @@ def warm_up(
         if told is not None:
             told(epoch + 1, training.epochs)
     agree = predictions == labels
-    found = WarmUp(training.epochs - agree.sum(axis=0), {}, 0, losses=losses)
-    found.changes = np.count_nonzero(predictions[1:] != predictions[:-1], axis=1).tolist()
+    counts = training.epochs - agree.sum(axis=0)
+    changes = np.count_nonzero(predictions[1:] != predictions[:-1], axis=1).tolist()
+    shares: list[tuple[float, float]] = []
     if judge is None:
-        place = first_minimum(found.changes, window)
-        # Changes begin with the second epoch.
-        found.base_epoch = training.epochs if place is None else place + 2
+        place = first_minimum(changes, window)
+        base = training.epochs if place is None else place + 2  # changes begin with the second epoch
     else:
         # Not settled: after so few visits the noisy component may yet lie low where labels are wrong.
-        judge.update(found.counts, training.epochs)
-        clean = judge.clean(found.counts)
-        found.agreement, found.base_epoch = agreement(agree, clean), telling_epoch(agree, clean) + 1
-    found.base = weights.of(found.base_epoch - 1)
-    return found
+        judge.update(counts, training.epochs)
+        clean = judge.clean(counts)
+        shares, base = agreement(agree, clean), telling_epoch(agree, clean) + 1
+    return WarmUp(counts, weights.of(base - 1), base, changes, shares, losses)

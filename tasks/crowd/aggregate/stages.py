@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from tasks.crowd.aggregate.tables import (
 from tasks.crowd.answers import Answers, Numbers
 from tasks.crowd.tables import CONFUSION, CONFUSION_ROWS
 from tasks.crowd.truth.agreement import (
+    PairsOfWorkers,
+    PairsOnNumbers,
     agreement_with_others,
     golden_record,
     krippendorff_alpha,
@@ -248,31 +251,31 @@ def _worker_rows(
 
 def _write_pairs(path: Path, answers: Answers) -> None:
     pairs = pairs_of_workers(answers, _LEAST_COMMON)
-    rows = zip(
-        pairs.first[:_MOST_PAIRS].tolist(),
-        pairs.second[:_MOST_PAIRS].tolist(),
-        pairs.common[:_MOST_PAIRS].tolist(),
-        pairs.agreed[:_MOST_PAIRS].tolist(),
-        strict=True,
-    )
-    head = ["worker", "other", "common", "agreed", "agreement"]
-    named = (
-        [answers.workers[one], answers.workers[other], common, agreed, f"{agreed / common:.6f}"]
-        for one, other, common, agreed in rows
-    )
-    write_csv(path, head, named)
+    told = {"agreed": pairs.agreed.tolist(), "agreement": _shown(pairs.agreed / pairs.common, ".6f")}
+    _write_in_common(path, answers, pairs, told)
 
 
 def _write_pairs_on_numbers(path: Path, answers: Numbers) -> None:
     pairs = pairs_on_numbers(answers, _LEAST_COMMON)
-    columns = (pairs.first, pairs.second, pairs.common, pairs.bias, pairs.apart)
-    named = (
-        [answers.workers[one], answers.workers[other], common, f"{bias:.6g}", f"{apart:.6g}"]
-        for one, other, common, bias, apart in zip(
-            *(column[:_MOST_PAIRS].tolist() for column in columns), strict=True
-        )
+    _write_in_common(
+        path, answers, pairs, {"bias": _shown(pairs.bias, ".6g"), "apart": _shown(pairs.apart, ".6g")}
     )
-    write_csv(path, ["worker", "other", "common", "bias", "apart"], named)
+
+
+def _write_in_common(
+    path: Path,
+    answers: Answers | Numbers,
+    pairs: PairsOfWorkers | PairsOnNumbers,
+    told: Mapping[str, Sequence[Any]],
+) -> None:
+    """Pairs of workers, those with the most tasks in common first, and columns of what is told of each."""
+    workers = ([answers.workers[code] for code in codes.tolist()] for codes in (pairs.first, pairs.second))
+    rows = zip(*workers, pairs.common.tolist(), *told.values(), strict=True)
+    write_csv(path, ["worker", "other", "common", *told], islice(rows, _MOST_PAIRS))
+
+
+def _shown(values: np.ndarray, digits: str) -> list[str]:
+    return [format(value, digits) for value in values.tolist()]
 
 
 def _confusion_rows(answers: Answers, posterior: np.ndarray) -> Iterator[Facts]:

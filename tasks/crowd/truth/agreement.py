@@ -101,8 +101,9 @@ def pairs_on_numbers(answers: Numbers, least: int = 1) -> PairsOnNumbers:
     # About their mean: squares of large numbers that differ little would cancel.
     value = answers.value - answers.value.mean()
     did, said, squares = (_by_worker(answers, own) for own in (np.ones(len(value)), value, value**2))
-    bias = _cells(said @ did.T, first, second) - _cells(said @ did.T, second, first)
-    square = _cells(squares @ did.T, first, second) + _cells(squares @ did.T, second, first)
+    sums, sums_of_squares = said @ did.T, squares @ did.T  # over what both answered, of the row's worker
+    bias = _cells(sums, first, second) - _cells(sums, second, first)
+    square = _cells(sums_of_squares, first, second) + _cells(sums_of_squares, second, first)
     square -= 2 * _cells(said @ said.T, first, second)
     return PairsOnNumbers(first, second, common, bias / common, np.sqrt(np.maximum(square, 0) / common))
 
