@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import nn
 
-from tasks.classify.inputs import WEAK, Inputs, order
+from tasks.classify.inputs import WEAK, Inputs, joined, order
 from tasks.classify.networks import logits_of
 from tasks.run.seeds import generator, integer
 
@@ -32,18 +34,23 @@ def visits(
     network: nn.Module,
     inputs: Inputs,
     training: Training,
-    optimizer: torch.optim.Optimizer,
     seed: int,
     stage: str,
     epoch: int,
-) -> Any:
-    """Rows of each batch of an epoch and the network's logits of them, in training mode."""
+    views: Sequence[bool] = (WEAK,),
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of each batch of an epoch, and the network's logits of each of their views, in training mode.
+
+    Args:
+        views: weak or strong; all views of a batch go through the network together.
+    """
     random = generator(seed, stage, epoch)
     with torch.random.fork_rng():  # dropout draws from torch's global stream
         torch.manual_seed(integer(seed, stage, "dropout", epoch))
         network.train()
         for rows in order(len(inputs), training.batch, random):
-            yield rows, logits_of(network, inputs.view(rows, WEAK, random))
+            seen = reduce(joined, [inputs.view(rows, strong, random) for strong in views])
+            yield rows, *logits_of(network, seen).chunk(len(views))
 
 
 def step(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor, norm: float = 5.0) -> None:

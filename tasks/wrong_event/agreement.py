@@ -15,7 +15,7 @@ def agreement(agree: np.ndarray, clean: np.ndarray) -> list[tuple[float, float]]
     """Of each epoch, the share of the likely right labels that were predicted, and of the likely wrong ones.
 
     Args:
-        agree: whether the prediction was the given label, bool (epochs, n).
+        agree: share of a row's views whose prediction was the given label, (epochs, n).
         clean: P(clean) of the rows, (n,).
     """
     least = 1e-12  # where all are right or all are wrong

@@ -1,7 +1,9 @@
-"""The loss of the second stage (arXiv 2505.00812, section 4): every row has its own weights, and none is tuned."""
+"""The loss of the second stage (arXiv 2505.00812, section 4): every row has its own weights, and none is tuned. And what both stages
+add to theirs: that no class is given up."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -31,3 +33,28 @@ def dynamic_loss(
     sure = mean.detach().amax(dim=1)
     loss: torch.Tensor = (clean * fit + even * apart + (1 - clean) * sure * entropy).mean()
     return loss
+
+
+def balance(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """KL(shares || mean prediction), which grows without bound as a class goes out of use (Tanaka et al., CVPR 2018, eq. 4).
+
+    Wrong labels of a class that are taken for right, or right ones that are taken for wrong, soon pull all of its rows along; over a
+    batch the classes that should be there are known better than any row's.
+
+    Args:
+        probabilities: softmax of a batch, (b, classes).
+        shares: of the classes, (classes,), sum 1.
+    """
+    mean = probabilities.mean(dim=0).clamp_min(torch.finfo(probabilities.dtype).tiny)
+    found: torch.Tensor = (shares * (shares / mean).log()).sum()
+    return found
+
+
+def class_shares(labels: np.ndarray, count: int) -> torch.Tensor:
+    """Shares of the classes for `balance`: as the square roots of their numbers of given labels, float32 (count,).
+
+    Between even shares, as published, which ask for rows of a rare class that are not there, and those of the given labels, whose
+    chance fluctuations are wrong labels' doing (tests/bench/wrong_event.md).
+    """
+    roots = np.sqrt(np.bincount(labels, minlength=count) + 1.0)
+    return torch.from_numpy((roots / roots.sum()).astype(np.float32))

@@ -10,14 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from tasks.classify.inputs import STRONG, WEAK, Inputs, joined, order
-from tasks.classify.networks import logits_of
-from tasks.classify.training import Training, adamw, step
-from tasks.run.seeds import generator, integer
+from tasks.classify.inputs import STRONG, WEAK, Inputs
+from tasks.classify.training import Training, adamw, step, visits
 from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
-from tasks.wrong_event.loss import dynamic_loss
+from tasks.wrong_event.loss import balance, dynamic_loss
 from tasks.wrong_event.warm_up import Told
 
 
@@ -43,7 +41,8 @@ def train_robustly(
     training: Training,
     *,
     seed: int,
-    visits: int | None = None,
+    before: int | None = None,
+    shares: torch.Tensor | None = None,
     kept: Path | None = None,
     told: Told | None = None,
 ) -> Robust:
@@ -53,7 +52,8 @@ def train_robustly(
         labels: given, int64 (n,).
         counts: wrong events of the first stage, (n,).
         model: learns from the counts before the first epoch, and a little further before every other.
-        visits: to each row in the first stage; None has the paper's scale of the counts.
+        before: visits to each row in the first stage; None has the paper's scale of the counts.
+        shares: of the classes, which predictions are kept near (see `balance`); None is the paper's way.
         kept, told: as in `warm_up`.
     """
     optimizer = adamw(network, training.learning_rate)
@@ -64,30 +64,27 @@ def train_robustly(
         model.restore(was.facts["mixtures"])
     target = torch.from_numpy(labels)
 
-    def seen(epochs: int) -> int | None:
-        return None if visits is None else visits + 2 * epochs  # one a view
+    def visited(epochs: int) -> int | None:
+        return None if before is None else before + 2 * epochs  # one a view
 
     for epoch in range(first, training.epochs):
-        model.update(found.counts, seen(epoch))
+        model.update(found.counts, visited(epoch))
         clean, even = (torch.from_numpy(own).float() for own in model.weights(found.counts))
-        random = generator(seed, "robust", epoch)
-        batches = order(len(inputs), training.batch, random)
-        total = 0.0
-        with torch.random.fork_rng():
-            torch.manual_seed(integer(seed, "robust", "dropout", epoch))
-            network.train()
-            for place, rows in enumerate(batches):
-                share = (epoch + place / len(batches)) / training.epochs
-                optimizer.param_groups[0]["lr"] = training.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                views = [inputs.view(rows, strong, random) for strong in (WEAK, STRONG)]
-                weak, strong = logits_of(network, joined(*views)).chunk(2)
-                at = torch.from_numpy(rows)
-                own = (one[at].to(weak.device) for one in (target, clean, even))
-                loss = dynamic_loss(weak, strong, *own)
-                step(optimizer, network, loss)
-                for view in (weak, strong):
-                    found.counts[rows] += view.detach().argmax(dim=1).cpu().numpy() != labels[rows]
-                total += float(loss.detach()) * len(rows)
+        total, seen = 0.0, 0
+        for rows, weak, strong in visits(network, inputs, training, seed, "robust", epoch, (WEAK, STRONG)):
+            share = (epoch + seen / len(labels)) / training.epochs
+            optimizer.param_groups[0]["lr"] = training.learning_rate * (1 + math.cos(math.pi * share)) / 2
+            at = torch.from_numpy(rows)
+            own = (one[at].to(weak.device) for one in (target, clean, even))
+            loss = dynamic_loss(weak, strong, *own)
+            if shares is not None:
+                means = (weak.softmax(dim=1) + strong.softmax(dim=1)) / 2
+                loss = loss + balance(means, shares.to(weak.device))
+            step(optimizer, network, loss)
+            for view in (weak, strong):
+                found.counts[rows] += view.detach().argmax(dim=1).cpu().numpy() != labels[rows]
+            total += float(loss.detach()) * len(rows)
+            seen += len(rows)
         if not math.isfinite(total):
             raise diverged(training.learning_rate, f"in epoch {epoch + 1}")
         found.losses.append(total / len(labels))
@@ -100,5 +97,5 @@ def train_robustly(
         )
         if told is not None:
             told(epoch + 1, training.epochs)
-    model.settle(found.counts, seen(training.epochs))
+    model.settle(found.counts, visited(training.epochs))
     return found

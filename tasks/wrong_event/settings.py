@@ -68,11 +68,11 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
 
     # --- train
     warm_epochs: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_TRAIN)] = None
-    """Epochs of plain training that counts wrong events first; by default 30, 5 for a pre-trained encoder, 8 for pairs (whose
+    """Epochs of plain training that counts wrong events first; by default 20, 5 for a pre-trained encoder, 8 for pairs (whose
     training ends there)."""
 
     epochs: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_TRAIN)] = None
-    """Epochs of robust training after that; by default 70, 10 for a pre-trained encoder."""
+    """Epochs of robust training after that; by default 60, 10 for a pre-trained encoder."""
 
     learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
     """Of AdamW; by default 1e-3, 2e-5 for a pre-trained encoder, and for a student as in `sluice equal`."""
@@ -87,6 +87,10 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
 
     smoothing: Annotated[int, Field(ge=1, le=50, json_schema_extra=_TRAIN)] = 3
     """Of --base label-wave: epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
+
+    published: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
+    """Train as the paper says: 30 and 70 epochs without an encoder, one view of a row in the first stage, --base label-wave, and nothing that
+    keeps predictions near the classes' shares."""
 
     per_class: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True
     """Tell right from wrong in each given class by itself; classes of fewer than ten rows share one mixture."""
@@ -107,21 +111,21 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     @property
     def stages_epochs(self) -> tuple[int, int]:
         """Epochs of both stages."""
-        warm, robust = (5, 10) if self.pretrained else (30, 70)
+        warm, robust = (5, 10) if self.pretrained else (30, 70) if self.published else (20, 60)
         return self.warm_epochs or warm, self.epochs or robust
 
     @property
     def by_agreement(self) -> bool:
         """Whether the epoch to go on from is chosen by agreement."""
         if self.base is None:
-            return self.stages_epochs[0] >= FEWEST_TO_AGREE
+            return not self.published and self.stages_epochs[0] >= FEWEST_TO_AGREE
         return self.base == "agreement"
 
     @property
     def visits(self) -> int:
-        """To each row in both stages; in the second an epoch has two views of it."""
+        """To each row in both stages, one for every view of it."""
         warm, robust = self.stages_epochs
-        return warm + 2 * robust
+        return (1 if self.published else 2) * warm + 2 * robust
 
     @field_validator("features")
     @classmethod

@@ -100,6 +100,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
             labels,
             training_of(settings, settings.stages_epochs[0]),
             seed=integer(settings.seed, "train"),
+            shares=_shares(settings, labels, data),
             judge=model if settings.by_agreement else None,
             window=settings.smoothing,
             kept=run / CHECKPOINTS / "warm-up",
@@ -109,6 +110,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
     save_file(found.base, run / BASE)
     return {
         "files": [COUNTS, BASE],
+        "visits": found.visits,
         "base_epoch": found.base_epoch,
         "changes": found.changes,
         "agreement": found.agreement,
@@ -135,7 +137,8 @@ def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: F
             model,
             training_of(settings, settings.stages_epochs[1]),
             seed=integer(settings.seed, "train"),
-            visits=settings.stages_epochs[0],
+            before=warm["visits"],
+            shares=_shares(settings, labels, data),
             kept=run / CHECKPOINTS / "robust",
             told=told("train, epoch"),
         )
@@ -173,6 +176,13 @@ def make_classifier(run: Path, settings: WrongEventSettings, data: Facts) -> tup
 def training_of(settings: WrongEventSettings, epochs: int) -> Training:
     rate = settings.learning_rate or (2e-5 if settings.pretrained else 1e-3)
     return Training(epochs, rate, settings.batch)
+
+
+def _shares(settings: WrongEventSettings, labels: np.ndarray, data: Facts) -> Any:
+    """Of the classes, which predictions are kept near; None where they are not."""
+    from tasks.wrong_event.loss import class_shares
+
+    return None if settings.published else class_shares(labels, data["classes"])
 
 
 def given_labels(run: Path) -> np.ndarray:

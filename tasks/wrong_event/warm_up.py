@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from tasks.classify.inputs import Inputs
+from tasks.classify.inputs import STRONG, WEAK, Inputs
 from tasks.classify.training import Training, adamw, step, visits
 from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
@@ -20,6 +20,7 @@ from tasks.wrong_event.agreement import agreement, telling_epoch
 from tasks.wrong_event.beta_mixture import EventModel
 from tasks.wrong_event.checkpoint import EpochWeights, Weights
 from tasks.wrong_event.label_wave import first_minimum
+from tasks.wrong_event.loss import balance
 
 Told = Callable[[int, int], None]
 
@@ -30,15 +31,17 @@ class WarmUp:
 
     Args:
         counts: wrong events of each row, int64 (n,).
+        visits: to each row.
         base: weights to go on from.
         base_epoch: the epoch they are of, from 1.
-        changes: predictions that changed from one epoch to the next, from the second epoch on.
+        changes: predictions of the rows as they are that changed from one epoch to the next, from the second epoch on.
         agreement: of each epoch, shares of the rows likely right and of those likely wrong whose label was predicted; empty with Label
             Wave.
         losses: mean over the rows of each epoch, nats.
     """
 
     counts: np.ndarray
+    visits: int
     base: Weights
     base_epoch: int
     changes: list[int]
@@ -53,6 +56,7 @@ def warm_up(
     training: Training,
     *,
     seed: int,
+    shares: torch.Tensor | None = None,
     judge: EventModel | None = None,
     window: int = 3,
     kept: Path | None = None,
@@ -65,6 +69,8 @@ def warm_up(
 
     Args:
         labels: given, int64 (n,).
+        shares: of the classes, which predictions are kept near (see `balance`); every row is then seen in two views, each a visit,
+            so that it is not so soon learnt by heart. None is the paper's way: one view, and cross entropy alone.
         judge: says in the end which labels are likely right, for `telling_epoch`; None goes on from Label Wave's epoch, or the last if
             there is none.
         window: of `first_minimum`.
@@ -73,18 +79,21 @@ def warm_up(
     """
     optimizer = adamw(network, training.learning_rate)
     weights = EpochWeights(kept)
-    predictions = np.full((training.epochs, len(labels)), -1, np.int32)
+    views = (WEAK,) if shares is None else (WEAK, STRONG)
+    predictions = np.full((training.epochs, len(views), len(labels)), -1, np.int32)
     losses: list[float] = []
     if was := checkpoint.load(kept, network, optimizer):
         predictions, losses = was.arrays["predictions"], was.facts["losses"]
     target = torch.from_numpy(labels)
     for epoch in range(len(losses), training.epochs):
         total = 0.0
-        for rows, logits in visits(network, inputs, training, optimizer, seed, "warm up", epoch):
-            given = target[torch.from_numpy(rows)].to(logits.device)
-            loss = cross_entropy(logits, given)
+        for rows, *each in visits(network, inputs, training, seed, "warm up", epoch, views):
+            logits, given = torch.cat(each), target[torch.from_numpy(rows)].repeat(len(views))
+            loss = cross_entropy(logits, given.to(logits.device))
+            if shares is not None:
+                loss = loss + balance(logits.softmax(dim=1), shares.to(logits.device))
             step(optimizer, network, loss)
-            predictions[epoch, rows] = logits.detach().argmax(dim=1).cpu().numpy()
+            predictions[epoch][:, rows] = [view.detach().argmax(dim=1).cpu().numpy() for view in each]
             total += float(loss.detach()) * len(rows)
         if not math.isfinite(total):
             raise diverged(training.learning_rate, f"in epoch {epoch + 1}")
@@ -94,15 +103,17 @@ def warm_up(
         if told is not None:
             told(epoch + 1, training.epochs)
     agree = predictions == labels
-    counts = training.epochs - agree.sum(axis=0)
-    changes = np.count_nonzero(predictions[1:] != predictions[:-1], axis=1).tolist()
-    shares: list[tuple[float, float]] = []
+    seen = training.epochs * len(views)
+    counts = seen - agree.sum(axis=(0, 1))
+    as_they_are = predictions[:, 0]
+    changes = np.count_nonzero(as_they_are[1:] != as_they_are[:-1], axis=1).tolist()
+    told_apart: list[tuple[float, float]] = []
     if judge is None:
         place = first_minimum(changes, window)
         base = training.epochs if place is None else place + 2  # changes begin with the second epoch
     else:
         # Not settled: after so few visits the noisy component may yet lie low where labels are wrong.
-        judge.update(counts, training.epochs)
-        clean = judge.clean(counts)
-        shares, base = agreement(agree, clean), telling_epoch(agree, clean) + 1
-    return WarmUp(counts, weights.of(base - 1), base, changes, shares, losses)
+        judge.update(counts, seen)
+        clean, predicted = judge.clean(counts), agree.mean(axis=1)
+        told_apart, base = agreement(predicted, clean), telling_epoch(predicted, clean) + 1
+    return WarmUp(counts, seen, weights.of(base - 1), base, changes, told_apart, losses)

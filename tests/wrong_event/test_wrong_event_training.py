@@ -18,10 +18,10 @@ from tasks.wrong_event import checkpoint
 from tasks.wrong_event.agreement import agreement, telling_epoch
 from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.label_wave import first_minimum
-from tasks.wrong_event.loss import dynamic_loss
+from tasks.wrong_event.loss import balance, class_shares, dynamic_loss
 from tasks.wrong_event.robust import train_robustly
 from tasks.wrong_event.settings import WrongEventSettings
-from tasks.wrong_event.warm_up import warm_up
+from tasks.wrong_event.warm_up import WarmUp, warm_up
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def both_stages(kept: Path | None, stop: tuple[str, int] | None = None) -> tuple
 
     with one_thread():
         network = small_network(8, 3, seed=1)
-        options = {"seed": 1}
+        options = {"seed": 1, "shares": class_shares(labels, 3)}
         first = warm_up(
             network,
             inputs,
@@ -124,7 +124,7 @@ def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones(
 
     _, labels, wrong = blobs()
     first, second, predicted = both_stages(None)
-    assert (first.counts <= 8).all()  # one a visit
+    assert (first.counts <= 16).all()  # one a view, as in the second
     assert (second.counts - first.counts <= 12).all()  # one a view
     assert (second.counts >= first.counts).all()
     assert roc_auc_score(wrong, second.counts) > 0.97
@@ -142,7 +142,7 @@ def test_right_labels_of_rows_that_are_easily_told_apart_are_not_doubted(least, 
         first = warm_up(network, inputs, labels, Training(30, 1e-3, 32), seed=1, judge=judge)
         network.load_state_dict(first.base)
         training = Training(10, 1e-3, 32)
-        second = train_robustly(network, inputs, labels, first.counts, model, training, seed=1, visits=visits)
+        second = train_robustly(network, inputs, labels, first.counts, model, training, seed=1, before=visits)
     doubted = (model.clean(second.counts) < 0.5).mean()
     if visits:
         assert doubted == 0
@@ -193,6 +193,52 @@ def test_the_base_is_a_copy_of_the_weights_of_its_epoch(tmp_path, judged, on_dis
     assert any((found.base[name] != weights[30][name]).any() for name in found.base)
 
 
+def test_the_first_stage_as_published_has_one_view_of_a_row_and_the_default_two():
+    inputs, labels, _ = blobs()
+    seen: dict[bool, WarmUp] = {}
+    for published in (True, False):
+        with one_thread():
+            network = small_network(8, 3, seed=1)
+            shares = None if published else class_shares(labels, 3)
+            seen[published] = warm_up(network, inputs, labels, Training(4, 1e-3, 32), seed=1, shares=shares)
+    assert (seen[True].visits, seen[False].visits) == (4, 8)
+    assert seen[True].counts.max() <= 4
+    assert 4 < seen[False].counts.max() <= 8
+
+
+def test_the_balance_is_the_divergence_of_the_mean_prediction_from_the_shares():
+    shares = torch.tensor([0.5, 0.25, 0.25])
+    even = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    assert float(balance(even, shares)) == pytest.approx(0)  # of the mean, not of single rows
+    one_sided = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.2, 0.3]])
+    mean = np.array([0.6, 0.2, 0.2])
+    wanted = float((shares.numpy() * np.log(shares.numpy() / mean)).sum())
+    assert float(balance(one_sided, shares)) == pytest.approx(wanted, rel=1e-5)
+    given_up = torch.tensor([[1.0, 0, 0]])
+    assert 20 < float(balance(given_up, shares)) < torch.inf
+
+
+def test_the_shares_of_classes_are_the_roots_of_their_numbers():
+    shares = class_shares(np.repeat([0, 1], [99, 24]), 3)
+    assert shares.numpy() == pytest.approx(np.array([10, 5, 1]) / 16)  # one that no label is of keeps a little
+
+
+def test_a_class_most_of_whose_labels_are_wrong_is_not_given_up():
+    inputs, labels, wrong = blobs(noise=0.0)
+    random = np.random.default_rng(3)
+    flipped = labels.copy()
+    of_last = np.flatnonzero(labels == 2)
+    flipped[random.permutation(of_last)[: int(0.55 * len(of_last))]] = 1
+    predicted = {}
+    for shares in (None, class_shares(flipped, 3)):
+        with one_thread():
+            network = small_network(8, 3, seed=1)
+            warm_up(network, inputs, flipped, Training(12, 1e-3, 32), seed=1, shares=shares)
+            predicted[shares is None] = probabilities(network, inputs).argmax(axis=1)
+    right = {paper: float((found[of_last] == 2).mean()) for paper, found in predicted.items()}
+    assert right[False] > right[True] + 0.15, right
+
+
 def test_the_epoch_that_tells_best_predicts_right_labels_and_not_wrong_ones():
     clean = np.array([1.0, 1.0, 1.0, 0.0, 0.0])
     agree = np.array([[1, 0, 0, 1, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]], bool)
@@ -220,6 +266,15 @@ def test_after_few_epochs_the_epoch_is_chosen_without_the_counts():
     assert not settings(text="body", encoder="an/encoder").by_agreement
     assert settings(warm_epochs=5, base="agreement").by_agreement
     assert not settings(base="label-wave").by_agreement
+    assert not settings(published=True).by_agreement
+
+
+def test_the_paper_has_more_epochs_and_fewer_views():
+    ours, paper = (
+        WrongEventSettings(data="rows.csv", label="kind", published=one) for one in (False, True)
+    )
+    assert (ours.stages_epochs, ours.visits) == ((20, 60), 160)
+    assert (paper.stages_epochs, paper.visits) == ((30, 70), 170)
 
 
 def test_every_row_is_visited_once_and_no_batch_has_a_single_row():

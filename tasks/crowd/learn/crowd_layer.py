@@ -69,7 +69,7 @@ def fit_crowd_layer(
     worker, label = (torch.from_numpy(codes).to(device()) for codes in (answers.worker, answers.label))
     inputs = Vectors(torch.from_numpy(values).to(device()))
     for epoch in range(training.epochs):
-        for rows, logits in visits(network, inputs, training, optimizer, seed, "crowd", epoch):
+        for rows, logits in visits(network, inputs, training, seed, "crowd", epoch):
             place = np.repeat(np.arange(len(rows)), answers.per_task[rows])
             given = torch.from_numpy(np.concatenate([np.arange(start[row], start[row + 1]) for row in rows]))
             seen = layer(logits.softmax(dim=1)[torch.from_numpy(place)], worker[given])

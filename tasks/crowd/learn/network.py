@@ -41,7 +41,7 @@ def fit(
     network = small_network(values.shape[1], targets.shape[1], integer(seed, "crowd"), width)
     optimizer = adamw(network, training.learning_rate)
     for epoch in range(training.epochs):
-        for rows, logits in visits(network, inputs, training, optimizer, seed, "crowd", epoch):
+        for rows, logits in visits(network, inputs, training, seed, "crowd", epoch):
             step(optimizer, network, cross_entropy(logits, target[torch.from_numpy(rows)]))
     return network.eval()
 
