@@ -51,10 +51,15 @@ def balance(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 
 
 def class_shares(labels: np.ndarray, count: int) -> torch.Tensor:
-    """Shares of the classes for `balance`: as the square roots of their numbers of given labels, float32 (count,).
+    """Shares of the classes for `balance`, float32 (count,): between even ones and those of the given labels.
 
-    Between even shares, as published, which ask for rows of a rare class that are not there, and those of the given labels, whose
-    chance fluctuations are wrong labels' doing (tests/bench/wrong_event.md).
+    Even shares, as published, ask for rows of a rare class that are not there; those of the given labels are as noisy as the labels.
+    A class gets n^(B/2), n being its number of labels: its square root where classes differ by more than chance, and nothing of a
+    difference that is chance, B = 1 - (classes - 1) / chi^2, at least 0 (after James and Stein; tests/bench/wrong_event.md).
     """
-    roots = np.sqrt(np.bincount(labels, minlength=count) + 1.0)
-    return torch.from_numpy((roots / roots.sum()).astype(np.float32))
+    sizes = np.bincount(labels, minlength=count)
+    even = sizes.sum() / count
+    chi_squared = float(((sizes - even) ** 2).sum() / even)
+    beyond_chance = 1 - (count - 1) / max(chi_squared, count - 1, 1)
+    parts = (sizes + 1.0) ** (beyond_chance / 2)
+    return torch.from_numpy((parts / parts.sum()).astype(np.float32))

@@ -218,9 +218,16 @@ def test_the_balance_is_the_divergence_of_the_mean_prediction_from_the_shares():
     assert 20 < float(balance(given_up, shares)) < torch.inf
 
 
-def test_the_shares_of_classes_are_the_roots_of_their_numbers():
-    shares = class_shares(np.repeat([0, 1], [99, 24]), 3)
-    assert shares.numpy() == pytest.approx(np.array([10, 5, 1]) / 16)  # one that no label is of keeps a little
+def test_the_shares_of_classes_are_even_where_they_differ_by_chance_and_else_nearly_the_roots_of_their_numbers():
+    assert class_shares(np.repeat([0, 1, 2], [46, 50, 54]), 3).numpy() == pytest.approx(np.full(3, 1 / 3))
+    assert class_shares(np.repeat([0, 1], [9_999, 2_499]), 2).numpy() == pytest.approx(
+        np.array([2, 1]) / 3, abs=1e-4
+    )
+    chi_squared = 2 * 10**2 / 50
+    parts = np.array([61, 41]) ** ((1 - 1 / chi_squared) / 2)
+    assert class_shares(np.repeat([0, 1], [60, 40]), 2).numpy() == pytest.approx(parts / parts.sum())
+    assert class_shares(np.zeros(5, np.int64), 1).tolist() == [1]
+    assert class_shares(np.repeat([0, 1], [90, 30]), 3)[2] > 0  # one that no label is of
 
 
 def test_a_class_most_of_whose_labels_are_wrong_is_not_given_up():
@@ -270,9 +277,7 @@ def test_after_few_epochs_the_epoch_is_chosen_without_the_counts():
 
 
 def test_the_paper_has_more_epochs_and_fewer_views():
-    ours, paper = (
-        WrongEventSettings(data="rows.csv", label="kind", published=one) for one in (False, True)
-    )
+    ours, paper = (WrongEventSettings(data="rows.csv", label="kind", published=one) for one in (False, True))
     assert (ours.stages_epochs, ours.visits) == ((20, 60), 160)
     assert (paper.stages_epochs, paper.visits) == ((30, 70), 170)
 
