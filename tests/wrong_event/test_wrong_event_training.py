@@ -231,7 +231,7 @@ def test_the_shares_of_classes_are_even_where_they_differ_by_chance_and_else_nea
 
 
 def test_a_class_most_of_whose_labels_are_wrong_is_not_given_up():
-    inputs, labels, wrong = blobs(noise=0.0)
+    inputs, labels, _ = blobs(noise=0.0)
     random = np.random.default_rng(3)
     flipped = labels.copy()
     of_last = np.flatnonzero(labels == 2)
