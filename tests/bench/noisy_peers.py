@@ -292,13 +292,14 @@ def two_stages(
     epochs: tuple[int, int] = (WARM, ROBUST),
     rate: float = RATE,
     published: bool = False,
+    shares_of: Callable[[np.ndarray, int], torch.Tensor] = class_shares,
 ) -> Outcome:
     """Ours; over="losses" has mixtures over losses in place of wrong events, `published` trains as the paper says."""
     warm, robust = epochs
     network, inputs, batch = make(task, seed), Vectors(task.split.train), task.split.batch
     classes = task.split.classes
     judge = EventModel(task.given, classes, least=HALF) if base == "agreement" else None
-    shares = None if published else class_shares(task.given, classes)
+    shares = None if published else shares_of(task.given, classes)
     first = warm_up(
         network, inputs, task.given, Training(warm, rate, batch), seed=seed, shares=shares, judge=judge
     )
@@ -331,8 +332,22 @@ METHODS: dict[str, Callable[[Task, int], Outcome]] = {
     "wrong events, published": partial(two_stages, base="label-wave", epochs=PUBLISHED, published=True),
     "wrong events": two_stages,
 }
-# As many epochs as a pre-trained encoder has, at a rate by which the small network learns as much in them.
-SHORT: dict[str, Callable[[Task, int], Outcome]] = {
-    f"5 + 10 epochs, {base}": partial(two_stages, base=base, epochs=(5, 10), rate=3e-3)
-    for base in ("agreement", "label-wave")
+
+
+def _even(labels: np.ndarray, count: int) -> torch.Tensor:
+    return torch.full((count,), 1 / count)
+
+
+def _given(labels: np.ndarray, count: int) -> torch.Tensor:
+    sizes = torch.from_numpy(np.bincount(labels, minlength=count) + 1.0)
+    return (sizes / sizes.sum()).float()
+
+
+VARIANTS: dict[str, Callable[[Task, int], Outcome]] = {
+    "even shares": partial(two_stages, shares_of=_even),
+    "shares of the labels": partial(two_stages, shares_of=_given),
+    "label-wave": partial(two_stages, base="label-wave"),
+    # As many epochs as a pre-trained encoder has, at a rate by which the small network learns as much in them.
+    "5 + 10 epochs, agreement": partial(two_stages, epochs=(5, 10), rate=3e-3),
+    "5 + 10 epochs, label-wave": partial(two_stages, base="label-wave", epochs=(5, 10), rate=3e-3),
 }

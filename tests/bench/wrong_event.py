@@ -1,11 +1,11 @@
 """Training under wrong labels beside its peers: accuracy, how well wrong labels are told, CPU time. Writes tests/bench/wrong_event.md.
 
-    python -m tests.bench.wrong_event [--data digits corpus] [--seeds 3] [--methods ...] [--table]
+    python -m tests.bench.wrong_event [--data digits corpus] [--seeds 3] [--methods ...] [--validation [--variants]] [--table]
 
 Finished cells are kept in --out and not run again; --table runs none and takes what is there. cleanlab is of the extra `bench`; without it its rows are left out. Nothing is
 chosen by the test part: it is the same third of the rows for every seed, and what was tried was judged on a quarter of the others
-(`--validation`, seeds from 100 on). `--validation --methods "5 + 10 epochs, agreement" "5 + 10 epochs, label-wave"` are our two ways to choose the
-epoch with as few epochs as a pre-trained encoder has.
+(`--validation`, seeds from 100 on): `--validation --variants` runs the ways of ours that the default was chosen among there, which have as few epochs as a
+pre-trained encoder has where they say so.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from tasks.classify.training import adamw, step
 from tests.bench.markdown import table
 from tests.bench.noisy_labels import DATA, NOISES, available, made_wrong, with_validation
-from tests.bench.noisy_peers import METHODS, SHORT
+from tests.bench.noisy_peers import METHODS, VARIANTS
 
 PAGE = Path(__file__).with_suffix(".md")
 OURS, SLOW = "wrong events", "divide-mix"
@@ -40,17 +40,22 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=list(DATA))
     parser.add_argument("--noises", nargs="*", default=list(NOISES))
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--variants", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/wrong-event"))
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    methods = [name for name in given.methods if name != "cleanlab" or importlib.util.find_spec("cleanlab")]
+    methods = [
+        name
+        for name in (VARIANTS if given.variants else given.methods)
+        if name != "cleanlab" or importlib.util.find_spec("cleanlab")
+    ]
     given.out.mkdir(parents=True, exist_ok=True)
     if given.table:
         kept = [json.loads(path.read_text()) for path in given.out.glob("[!v]*.json")]
-        places = {name: place for place, name in enumerate([*DATA, *NOISES, *METHODS, *SHORT])}
+        places = {name: place for place, name in enumerate([*DATA, *NOISES, *METHODS, *VARIANTS])}
         write_tables(sorted(kept, key=lambda row: [places[row[by]] for by in ("data", "noise", "method")]))
         return
     rows = []
@@ -77,7 +82,7 @@ def cell(out: Path, data: str, noise: str, method: str, seed: int, validation: b
         task = made_wrong(split, noise, seed)
         _warm()
         began = time.process_time()
-        found = (METHODS | SHORT)[method](task, seed)
+        found = (METHODS | VARIANTS)[method](task, seed)
         row = {
             "data": data,
             "noise": noise,
