@@ -125,8 +125,7 @@ def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones(
     _, labels, wrong = blobs()
     first, second, predicted = both_stages(None)
     assert (first.counts <= 16).all()  # one a view, as in the second
-    assert (second.counts - first.counts <= 12).all()  # one a view
-    assert (second.counts >= first.counts).all()
+    assert (second.counts <= 12).all()  # the first stage's have faded out
     assert roc_auc_score(wrong, second.counts) > 0.97
     differs = predicted.argmax(axis=1) != labels
     assert (differs == wrong).mean() > 0.93
@@ -278,7 +277,7 @@ def test_after_few_epochs_the_epoch_is_chosen_without_the_counts():
 
 def test_the_paper_has_more_epochs_and_fewer_views():
     ours, paper = (WrongEventSettings(data="rows.csv", label="kind", published=one) for one in (False, True))
-    assert (ours.stages_epochs, ours.visits) == ((20, 60), 160)
+    assert (ours.stages_epochs, ours.visits) == ((20, 60), 120)
     assert (paper.stages_epochs, paper.visits) == ((30, 70), 170)
 
 
