@@ -36,7 +36,7 @@ def dynamic_loss(
 
 
 def balance(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """KL(shares || mean prediction), which grows without bound as a class goes out of use (Tanaka et al., CVPR 2018, eq. 4).
+    """KL(shares || mean prediction), which grows without bound as a class goes out of use (Tanaka et al., CVPR 2018: their L_p).
 
     Wrong labels of a class that are taken for right, or right ones that are taken for wrong, soon pull all of its rows along; over a
     batch the classes that should be there are known better than any row's.
