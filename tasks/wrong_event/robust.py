@@ -18,15 +18,13 @@ from tasks.wrong_event.beta_mixture import EventModel
 from tasks.wrong_event.loss import balance, dynamic_loss
 from tasks.wrong_event.warm_up import Told
 
-FADED = 1 / 3  # of the epochs: then wrong events of the first stage have no say
-
 
 @dataclass(slots=True)
 class Robust:
     """What the second stage leaves.
 
     Args:
-        counts: wrong events of each row that P(clean) is told by, int64 (n,); see `train_robustly`.
+        counts: wrong events of each row in both stages, int64 (n,).
         losses: mean over the rows of each epoch.
     """
 
@@ -50,35 +48,28 @@ def train_robustly(
 ) -> Robust:
     """Train a network, in place, by the dynamic loss; AdamW, cosine schedule.
 
-    The better the network, the more its contradictions tell: wrong events of the first stage fade out over the first third of the
-    epochs (the paper counts them to the end).
-
     Args:
         labels: given, int64 (n,).
         counts: wrong events of the first stage, (n,).
         model: learns from the counts before the first epoch, and a little further before every other.
         before: visits to each row in the first stage; None has the paper's scale of the counts.
-        shares: of the classes, which predictions are kept near (see `balance`); None is the paper's way, and nothing fades.
+        shares: of the classes, which predictions are kept near (see `balance`); None is the paper's way.
         kept, told: as in `warm_up`.
     """
     optimizer = adamw(network, training.learning_rate)
-    found = Robust(np.zeros_like(counts))
+    found = Robust(counts.copy())
     first = 0
     if was := checkpoint.load(kept, network, optimizer):
         found.counts, found.losses, first = was.arrays["counts"], was.facts["losses"], was.facts["epoch"]
         model.restore(was.facts["mixtures"])
     target = torch.from_numpy(labels)
 
-    def events(epoch: int) -> tuple[np.ndarray, int | None]:
-        """That tell after so many epochs, (n,), and to how many visits of a row."""
-        left = 1.0 if shares is None else max(0.0, 1 - epoch / (FADED * training.epochs))
-        visited = None if before is None else round(left * before) + 2 * epoch  # one a view
-        return found.counts + np.rint(left * counts).astype(np.int64), visited
+    def visited(epochs: int) -> int | None:
+        return None if before is None else before + 2 * epochs  # one a view
 
     for epoch in range(first, training.epochs):
-        telling, visited = events(epoch)
-        model.update(telling, visited)
-        clean, even = (torch.from_numpy(own).float() for own in model.weights(telling))
+        model.update(found.counts, visited(epoch))
+        clean, even = (torch.from_numpy(own).float() for own in model.weights(found.counts))
         total, seen = 0.0, 0
         for rows, weak, strong in visits(network, inputs, training, seed, "robust", epoch, (WEAK, STRONG)):
             share = (epoch + seen / len(labels)) / training.epochs
@@ -106,6 +97,5 @@ def train_robustly(
         )
         if told is not None:
             told(epoch + 1, training.epochs)
-    found.counts, visited = events(training.epochs)
-    model.settle(found.counts, visited)
+    model.settle(found.counts, visited(training.epochs))
     return found

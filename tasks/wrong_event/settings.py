@@ -89,8 +89,8 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     """Of --base label-wave: epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
 
     published: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
-    """Train as the paper says: 30 and 70 epochs without an encoder, one view of a row in the first stage, --base label-wave, its wrong events
-    counted to the end, and nothing that keeps predictions near the classes' shares."""
+    """Train as the paper says: 30 and 70 epochs without an encoder, one view of a row in the first stage, --base label-wave, and nothing that
+    keeps predictions near the classes' shares."""
 
     per_class: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True
     """Tell right from wrong in each given class by itself; classes of fewer than ten rows share one mixture."""
@@ -123,9 +123,9 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
 
     @property
     def visits(self) -> int:
-        """To each row, one for every view of it: in the second stage, and as published in both."""
+        """To each row in both stages, one for every view of it."""
         warm, robust = self.stages_epochs
-        return (warm if self.published else 0) + 2 * robust
+        return (1 if self.published else 2) * warm + 2 * robust
 
     @field_validator("features")
     @classmethod

@@ -125,7 +125,8 @@ def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones(
     _, labels, wrong = blobs()
     first, second, predicted = both_stages(None)
     assert (first.counts <= 16).all()  # one a view, as in the second
-    assert (second.counts <= 12).all()  # the first stage's have faded out
+    assert (second.counts - first.counts <= 12).all()
+    assert (second.counts >= first.counts).all()
     assert roc_auc_score(wrong, second.counts) > 0.97
     differs = predicted.argmax(axis=1) != labels
     assert (differs == wrong).mean() > 0.93
@@ -229,41 +230,6 @@ def test_the_shares_of_classes_are_even_where_they_differ_by_chance_and_else_nea
     assert class_shares(np.repeat([0, 1], [90, 30]), 3)[2] > 0  # one that no label is of
 
 
-@pytest.mark.parametrize("published", [False, True])
-def test_wrong_events_of_the_first_stage_fade_out_of_the_second_but_as_published(published):
-    inputs, labels, _ = blobs()
-    seen: list[tuple[np.ndarray, int | None]] = []
-
-    class Noted(EventModel):
-        def update(self, counts: np.ndarray, visits: int | None = None) -> None:
-            seen.append((counts.copy(), visits))
-            super().update(counts, visits)
-
-    first = np.random.default_rng(0).integers(0, 41, len(labels))
-    shares = None if published else class_shares(labels, 3)
-    with one_thread():
-        network = small_network(8, 3, seed=1)
-        found = train_robustly(
-            network,
-            inputs,
-            labels,
-            first,
-            Noted(labels, 3),
-            Training(6, 1e-3, 32),
-            seed=1,
-            before=40,
-            shares=shares,
-        )
-    assert (seen[0][0] == first).all()
-    if published:
-        assert [visits for _, visits in seen] == [40, 42, 44, 46, 48, 50]
-        assert (found.counts >= first).all()
-    else:
-        assert [visits for _, visits in seen] == [40, 22, 4, 6, 8, 10]  # none of them is left after a third
-        assert (np.abs(seen[1][0] - first / 2) <= 2.5).all()
-        assert found.counts.max() <= 12
-
-
 def test_a_class_most_of_whose_labels_are_wrong_is_not_given_up():
     inputs, labels, _ = blobs(noise=0.0)
     random = np.random.default_rng(3)
@@ -312,7 +278,7 @@ def test_after_few_epochs_the_epoch_is_chosen_without_the_counts():
 
 def test_the_paper_has_more_epochs_and_fewer_views():
     ours, paper = (WrongEventSettings(data="rows.csv", label="kind", published=one) for one in (False, True))
-    assert (ours.stages_epochs, ours.visits) == ((20, 60), 120)
+    assert (ours.stages_epochs, ours.visits) == ((20, 60), 160)
     assert (paper.stages_epochs, paper.visits) == ((30, 70), 170)
 
 
