@@ -9,7 +9,12 @@ from torch.nn.functional import cross_entropy
 
 
 def dynamic_loss(
-    weak: torch.Tensor, strong: torch.Tensor, labels: torch.Tensor, clean: torch.Tensor, even: torch.Tensor
+    weak: torch.Tensor,
+    strong: torch.Tensor,
+    labels: torch.Tensor,
+    clean: torch.Tensor,
+    even: torch.Tensor,
+    shares: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Learn from the label where it is likely right, be consistent, and be sure where it is likely wrong.
 
@@ -22,6 +27,7 @@ def dynamic_loss(
         labels: given, int64 (b,).
         clean: P(clean) of the rows, (b,).
         even: weights of consistency, (b,).
+        shares: of the classes, (classes,), which the batch's mean of q is kept near by `balance`; None is the paper's loss.
 
     Returns:
         Mean over the rows.
@@ -32,7 +38,7 @@ def dynamic_loss(
     entropy = torch.special.entr(mean).sum(dim=1)
     sure = mean.detach().amax(dim=1)
     loss: torch.Tensor = (clean * fit + even * apart + (1 - clean) * sure * entropy).mean()
-    return loss
+    return loss if shares is None else loss + balance(mean, shares)
 
 
 def balance(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -46,6 +52,7 @@ def balance(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         shares: of the classes, (classes,), sum 1.
     """
     mean = probabilities.mean(dim=0).clamp_min(torch.finfo(probabilities.dtype).tiny)
+    shares = shares.to(mean.device)
     found: torch.Tensor = (shares * (shares / mean).log()).sum()
     return found
 

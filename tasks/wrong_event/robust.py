@@ -15,7 +15,7 @@ from tasks.classify.training import Training, adamw, step, visits
 from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.beta_mixture import EventModel
-from tasks.wrong_event.loss import balance, dynamic_loss
+from tasks.wrong_event.loss import dynamic_loss
 from tasks.wrong_event.warm_up import Told
 
 
@@ -75,11 +75,8 @@ def train_robustly(
             share = (epoch + seen / len(labels)) / training.epochs
             optimizer.param_groups[0]["lr"] = training.learning_rate * (1 + math.cos(math.pi * share)) / 2
             at = torch.from_numpy(rows)
-            own = (one[at].to(weak.device) for one in (target, clean, even))
-            loss = dynamic_loss(weak, strong, *own)
-            if shares is not None:
-                means = (weak.softmax(dim=1) + strong.softmax(dim=1)) / 2
-                loss = loss + balance(means, shares.to(weak.device))
+            given, right, alike = (one[at].to(weak.device) for one in (target, clean, even))
+            loss = dynamic_loss(weak, strong, given, right, alike, shares)
             step(optimizer, network, loss)
             for view in (weak, strong):
                 found.counts[rows] += view.detach().argmax(dim=1).cpu().numpy() != labels[rows]

@@ -91,7 +91,7 @@ def warm_up(
             logits, given = torch.cat(each), target[torch.from_numpy(rows)].repeat(len(views))
             loss = cross_entropy(logits, given.to(logits.device))
             if shares is not None:
-                loss = loss + balance(logits.softmax(dim=1), shares.to(logits.device))
+                loss = loss + balance(logits.softmax(dim=1), shares)
             step(optimizer, network, loss)
             predictions[epoch][:, rows] = [view.detach().argmax(dim=1).cpu().numpy() for view in each]
             total += float(loss.detach()) * len(rows)

@@ -15,7 +15,7 @@ import torch
 
 from tests.bench.markdown import table
 from tests.bench.noisy_labels import Split, Task, available, corpus, digits, made_wrong, split
-from tests.bench.noisy_peers import two_stages
+from tests.bench.noisy_own import two_stages
 
 _GAUSSIAN_ROWS, _BATCH = 600, 64  # of both classes together; a third judges
 

@@ -1,6 +1,6 @@
 """What wrong events are measured beside: other ways to train on labels that are partly wrong, on the same network.
 
-Every method has the same network, batches, optimiser and number of epochs; those with two stages divide them as ours does. Each
+Every method has the same network, batches, optimiser and number of epochs. Each
 returns its predictions for the test rows and how suspicious it finds each training row, large for a wrong label. Numbers are those
 of the papers named; co-teaching is told the true share of wrong labels.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,10 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from tasks.classify.inputs import STRONG, WEAK, Vectors, order
 from tasks.classify.networks import probabilities, small_network
-from tasks.classify.training import Training, adamw, step
+from tasks.classify.training import adamw, step
 from tasks.run.seeds import generator, integer
-from tasks.wrong_event.beta_mixture import HALF, EventModel
-from tasks.wrong_event.loss import class_shares
-from tasks.wrong_event.robust import train_robustly
-from tasks.wrong_event.warm_up import warm_up
 from tests.bench.noisy_labels import Task
 
-WARM, ROBUST = 20, 60  # ours: 160 views of every row
-PUBLISHED = 30, 70  # the paper's, 170 views
 EPOCHS = 100
 FOLD_EPOCHS = 30  # cleanlab's, of the networks that it finds wrong labels by
 RATE = 1e-3
@@ -268,86 +261,11 @@ def cleanlab(task: Task, seed: int, folds: int = 5) -> Outcome:
     return Outcome(finished(network, task).predicted, 1 - get_label_quality_scores(task.given, outside))
 
 
-class LossModel(EventModel):
-    """A mixture over the losses of the present epoch in place of wrong events (Arazo et al., ICML 2019)."""
-
-    def __init__(self, network: torch.nn.Module, task: Task) -> None:
-        super().__init__(task.given, task.split.classes)
-        self.network, self.task, self.losses = network, task, np.zeros(len(task.given))
-
-    def _learn(self, counts: np.ndarray, iterations: int) -> None:
-        losses = losses_of(self.network, self.task)
-        self.losses = np.clip(losses, *np.quantile(losses, [0.05, 0.95]))
-        super()._learn(self.losses, iterations)
-
-    def weights(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return super().weights(self.losses)
-
-
-def two_stages(
-    task: Task,
-    seed: int,
-    over: str = "events",
-    base: str = "agreement",
-    epochs: tuple[int, int] = (WARM, ROBUST),
-    rate: float = RATE,
-    published: bool = False,
-    shares_of: Callable[[np.ndarray, int], torch.Tensor] = class_shares,
-) -> Outcome:
-    """Ours; over="losses" has mixtures over losses in place of wrong events, `published` trains as the paper says."""
-    warm, robust = epochs
-    network, inputs, batch = make(task, seed), Vectors(task.split.train), task.split.batch
-    classes = task.split.classes
-    judge = EventModel(task.given, classes, least=HALF) if base == "agreement" else None
-    shares = None if published else shares_of(task.given, classes)
-    first = warm_up(
-        network, inputs, task.given, Training(warm, rate, batch), seed=seed, shares=shares, judge=judge
-    )
-    network.load_state_dict(first.base)
-    model = LossModel(network, task) if over == "losses" else EventModel(task.given, classes, least=HALF)
-    second = train_robustly(
-        network,
-        inputs,
-        task.given,
-        first.counts,
-        model,
-        Training(robust, rate, batch),
-        seed=seed,
-        before=first.visits,
-        shares=shares,
-    )
-    predicted = probabilities(network, Vectors(task.split.test)).argmax(axis=1)
-    clean = model.weights(second.counts)[0]
-    return Outcome(predicted, 1 - clean + 1e-9 * second.counts)
-
-
-METHODS: dict[str, Callable[[Task, int], Outcome]] = {
+PEERS: dict[str, Callable[[Task, int], Outcome]] = {
     "plain": plain,
     "gce": gce,
     "elr": elr,
     "co-teaching": co_teaching,
     "divide-mix": divide_mix,
-    "loss + beta": partial(two_stages, over="losses"),
     "cleanlab": cleanlab,
-    "wrong events, published": partial(two_stages, base="label-wave", epochs=PUBLISHED, published=True),
-    "wrong events": two_stages,
-}
-
-
-def _even(labels: np.ndarray, count: int) -> torch.Tensor:
-    return torch.full((count,), 1 / count)
-
-
-def _given(labels: np.ndarray, count: int) -> torch.Tensor:
-    sizes = torch.from_numpy(np.bincount(labels, minlength=count) + 1.0)
-    return (sizes / sizes.sum()).float()
-
-
-VARIANTS: dict[str, Callable[[Task, int], Outcome]] = {
-    "even shares": partial(two_stages, shares_of=_even),
-    "shares of the labels": partial(two_stages, shares_of=_given),
-    "label-wave": partial(two_stages, base="label-wave"),
-    # As many epochs as a pre-trained encoder has, at a rate by which the small network learns as much in them.
-    "5 + 10 epochs, agreement": partial(two_stages, epochs=(5, 10), rate=3e-3),
-    "5 + 10 epochs, label-wave": partial(two_stages, base="label-wave", epochs=(5, 10), rate=3e-3),
 }

@@ -27,10 +27,12 @@ from sklearn.metrics import roc_auc_score
 from tasks.classify.training import adamw, step
 from tests.bench.markdown import table
 from tests.bench.noisy_labels import DATA, NOISES, available, made_wrong, with_validation
-from tests.bench.noisy_peers import METHODS, VARIANTS
+from tests.bench.noisy_own import OWN, VARIANTS
+from tests.bench.noisy_peers import PEERS
 
 PAGE = Path(__file__).with_suffix(".md")
-OURS, SLOW = "wrong events", "divide-mix"
+METHODS = PEERS | OWN
+SLOW = "divide-mix"
 
 Row = dict[str, Any]
 

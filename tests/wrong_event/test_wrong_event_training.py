@@ -218,6 +218,16 @@ def test_the_balance_is_the_divergence_of_the_mean_prediction_from_the_shares():
     assert 20 < float(balance(given_up, shares)) < torch.inf
 
 
+def test_the_loss_of_the_second_stage_adds_the_balance_of_both_views_means():
+    random = torch.Generator().manual_seed(0)
+    weak, strong = torch.randn(2, 6, 3, generator=random)
+    labels, shares = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0.5, 0.3, 0.2])
+    rows = weak, strong, labels, torch.rand(6, generator=random), torch.rand(6, generator=random)
+    means = (weak.softmax(dim=1) + strong.softmax(dim=1)) / 2
+    added = float(dynamic_loss(*rows, shares) - dynamic_loss(*rows))
+    assert added == pytest.approx(float(balance(means, shares)), abs=1e-6)
+
+
 def test_the_shares_of_classes_are_even_where_they_differ_by_chance_and_else_nearly_the_roots_of_their_numbers():
     assert class_shares(np.repeat([0, 1, 2], [46, 50, 54]), 3).numpy() == pytest.approx(np.full(3, 1 / 3))
     assert class_shares(np.repeat([0, 1], [9_999, 2_499]), 2).numpy() == pytest.approx(
