@@ -12,6 +12,7 @@ highest loss       those with the highest loss before training
 ifd                those with the highest ratio of the loss to that without the question (arXiv 2308.12032)
 all equal steps    every example is another one
 all one pass       the whole pool once
+oracle             every example is another one, drawn with weights that know the judges: see lead_oracle
 re-scored          the flow's default, but its utilities are losses by a pass over the whole pool in every round
 lead               the flow's default
 paper              the settings of the paper
@@ -41,7 +42,7 @@ from tasks.lead.steps import PassCounter
 from tasks.run.seeds import generator
 from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
-from tests.bench import lead_pool, results
+from tests.bench import lead_oracle, lead_pool, results
 from tests.bench.markdown import table
 from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, words
 from tests.bench.prepared import add_student, place_of, student_of
@@ -63,6 +64,7 @@ STRATEGIES = (
     "ifd",
     "all equal steps",
     "all one pass",
+    "oracle",
     "re-scored",
     "paper",
     "lead",
@@ -118,8 +120,10 @@ def rows_of(
     """Rows of the pool for each round."""
     losses, ratios = (load_array(made / name) for name in (difficulty.LOSSES, difficulty.RATIOS))
     random = generator(own.seed, "bench", "lead", strategy)
-    if strategy == "all one pass":
+    if strategy in ("all one pass", "oracle"):
         order = random.permutation(len(losses))
+        if strategy == "oracle":
+            order = lead_oracle.drawn(made, own, found, random)
         yield from (order[at : at + each] for at in range(0, len(order), each))
         return
     if strategy == "re-scored":
