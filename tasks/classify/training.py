@@ -30,6 +30,28 @@ class Training:
     batch: int = 64
 
 
+def batches(
+    network: nn.Module,
+    inputs: Inputs,
+    training: Training,
+    seed: int,
+    stage: str,
+    epoch: int,
+    views: Sequence[bool] = (WEAK,),
+) -> Iterator[tuple[Any, Any]]:
+    """Rows of each batch of an epoch, and what the network reads of them, which is then in training mode.
+
+    Args:
+        views: weak or strong; those of a batch stand one after the other.
+    """
+    random = generator(seed, stage, epoch)
+    with torch.random.fork_rng():  # dropout draws from torch's global stream
+        torch.manual_seed(integer(seed, stage, "dropout", epoch))
+        network.train()
+        for rows in order(len(inputs), training.batch, random):
+            yield rows, reduce(joined, [inputs.view(rows, strong, random) for strong in views])
+
+
 def visits(
     network: nn.Module,
     inputs: Inputs,
@@ -39,18 +61,9 @@ def visits(
     epoch: int,
     views: Sequence[bool] = (WEAK,),
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows of each batch of an epoch, and the network's logits of each of their views, in training mode.
-
-    Args:
-        views: weak or strong; all views of a batch go through the network together.
-    """
-    random = generator(seed, stage, epoch)
-    with torch.random.fork_rng():  # dropout draws from torch's global stream
-        torch.manual_seed(integer(seed, stage, "dropout", epoch))
-        network.train()
-        for rows in order(len(inputs), training.batch, random):
-            seen = reduce(joined, [inputs.view(rows, strong, random) for strong in views])
-            yield rows, *logits_of(network, seen).chunk(len(views))
+    """Rows of each batch of an epoch, and the network's logits of each of their views; see `batches`."""
+    for rows, seen in batches(network, inputs, training, seed, stage, epoch, views):
+        yield rows, *logits_of(network, seen).chunk(len(views))
 
 
 def step(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor, norm: float = 5.0) -> None:

@@ -1,11 +1,13 @@
-"""The loss of the second stage (arXiv 2505.00812, section 4): every row has its own weights, and none is tuned. And what both stages
-add to theirs: that no class is given up."""
+"""The losses of the second stage, in which every row has its own weights, and none is tuned: the paper's (arXiv 2505.00812, section 4), and
+one over mixtures of rows. And what both stages add to theirs: that no class is given up."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
+
+TEMPERATURE = 0.5  # of the network's own guesses: MixMatch's (Berthelot et al., NeurIPS 2019)
 
 
 def dynamic_loss(
@@ -39,6 +41,31 @@ def dynamic_loss(
     sure = mean.detach().amax(dim=1)
     loss: torch.Tensor = (clean * fit + even * apart + (1 - clean) * sure * entropy).mean()
     return loss if shares is None else loss + balance(mean, shares)
+
+
+def likely_labels(
+    weak: torch.Tensor, strong: torch.Tensor, labels: torch.Tensor, clean: torch.Tensor
+) -> torch.Tensor:
+    """What rows are learnt as, (b, classes): the given label as far as it is likely right, and for the rest what the network takes
+    them for, the mean of both views' softmax, sharpened (as DivideMix refines labels: Li et al., ICLR 2020, equations 3 and 4).
+
+    Args:
+        weak, strong, labels, clean: as in `dynamic_loss`.
+    """
+    guessed = ((weak.softmax(dim=1) + strong.softmax(dim=1)) / 2) ** (1 / TEMPERATURE)
+    guessed = guessed / guessed.sum(dim=1, keepdim=True)
+    right = clean[:, None]
+    return right * one_hot(labels, guessed.shape[1]) + (1 - right) * guessed
+
+
+def mixed_loss(logits: torch.Tensor, targets: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of targets that are distributions, mean over the rows, and `balance`.
+
+    Args:
+        logits: of mixtures of rows, (b, classes).
+        targets: the same mixtures of their `likely_labels`, (b, classes).
+    """
+    return cross_entropy(logits, targets) + balance(logits.softmax(dim=1), shares)
 
 
 def balance(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:

@@ -119,7 +119,7 @@ def warm_up(run: Path, settings: WrongEventSettings, data: Facts) -> Facts:
 
 
 def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: Facts) -> Facts:
-    """Train on by the dynamic loss; leave the model, its predictions, and P(clean) of every row."""
+    """Train on as far as labels are likely right; leave the model, its predictions, and P(clean) of every row."""
     from safetensors.torch import load_file
 
     from tasks.wrong_event.robust import train_robustly as train
@@ -139,6 +139,7 @@ def train_robustly(run: Path, settings: WrongEventSettings, data: Facts, warm: F
             seed=integer(settings.seed, "train"),
             before=warm["visits"],
             shares=_shares(settings, labels, data),
+            mixing=not settings.pretrained,
             kept=run / CHECKPOINTS / "robust",
             told=told("train, epoch"),
         )

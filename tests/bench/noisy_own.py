@@ -47,6 +47,7 @@ def two_stages(
     rate: float = RATE,
     published: bool = False,
     shares_of: Callable[[np.ndarray, int], torch.Tensor] = class_shares,
+    mixing: bool = True,
 ) -> Outcome:
     """Ours; over="losses" has mixtures over losses in place of wrong events, `published` trains as the paper says."""
     warm, robust = epochs
@@ -69,6 +70,7 @@ def two_stages(
         seed=seed,
         before=first.visits,
         shares=shares,
+        mixing=mixing,
     )
     predicted = probabilities(network, Vectors(task.split.test)).argmax(axis=1)
     clean = model.weights(second.counts)[0]
@@ -92,6 +94,7 @@ def _given(labels: np.ndarray, count: int) -> torch.Tensor:
 
 
 VARIANTS: dict[str, Callable[[Task, int], Outcome]] = {
+    "the paper's loss": partial(two_stages, mixing=False),
     "even shares": partial(two_stages, shares_of=_even),
     "shares of the labels": partial(two_stages, shares_of=_given),
     "label-wave": partial(two_stages, base="label-wave"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,16 +145,21 @@ def _together(nets: list[torch.nn.Module], task: Task) -> np.ndarray:
 
 
 def divide_mix(
-    task: Task, seed: int, warm: int = 10, temperature: float = 0.5, alpha: float = 4.0
+    task: Task,
+    seed: int,
+    heaviest: float | None = None,
+    warm: int = 10,
+    temperature: float = 0.5,
+    alpha: float = 4.0,
 ) -> Outcome:
     """In the manner of DivideMix (Li et al., ICLR 2020): two networks, each divides the rows for the other by a Gaussian
-    mixture over their losses; MixMatch on what is taken for right and wrong. The unlabelled part's weight is 25 with sym 60,
-    and 0 elsewhere, as in the paper."""
+    mixture over their losses; MixMatch on what is taken for right and wrong. The unlabelled part's weight is `heaviest`, or as
+    in the paper 25 with sym 60 and 0 elsewhere."""
     nets = [make(task, seed, str(one)) for one in (0, 1)]
     optimizers = [adamw(net, RATE) for net in nets]
     inputs, classes = Vectors(task.split.train), task.split.classes
     hot = one_hot(torch.from_numpy(task.given), classes).float()
-    heavy = 25.0 if task.wrong.mean() > 0.5 else 0.0
+    heavy = heaviest if heaviest is not None else 25.0 if task.wrong.mean() > 0.5 else 0.0
     clean = [np.ones(len(task.given))] * 2
     for epoch in range(EPOCHS):
         random = generator(seed, "divide", epoch)
@@ -267,5 +273,6 @@ PEERS: dict[str, Callable[[Task, int], Outcome]] = {
     "elr": elr,
     "co-teaching": co_teaching,
     "divide-mix": divide_mix,
+    "divide-mix, 25": partial(divide_mix, heaviest=25.0),
     "cleanlab": cleanlab,
 }
