@@ -18,7 +18,7 @@ from tasks.wrong_event import checkpoint
 from tasks.wrong_event.agreement import agreement, telling_epoch
 from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.label_wave import first_minimum
-from tasks.wrong_event.loss import balance, class_shares, dynamic_loss
+from tasks.wrong_event.loss import balance, class_shares, dynamic_loss, likely_labels
 from tasks.wrong_event.robust import train_robustly
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.warm_up import WarmUp, warm_up
@@ -80,7 +80,9 @@ def blobs(noise: float = 0.3, count: int = 240, apart: float = 2.5) -> tuple[Vec
     return Vectors(torch.from_numpy(values.astype(np.float32))), labels, wrong
 
 
-def both_stages(kept: Path | None, stop: tuple[str, int] | None = None) -> tuple[Any, Any, np.ndarray]:
+def both_stages(
+    kept: Path | None, stop: tuple[str, int] | None = None, mixing: bool = True
+) -> tuple[Any, Any, np.ndarray]:
     """Train through both stages; with `stop`, until an epoch of one of them has been told."""
     inputs, labels, _ = blobs()
 
@@ -113,17 +115,19 @@ def both_stages(kept: Path | None, stop: tuple[str, int] | None = None) -> tuple
             EventModel(labels, 3),
             Training(6, 1e-3, 32),
             **options,
+            mixing=mixing,
             kept=kept and kept / "second",
             told=told("second"),
         )
         return first, second, probabilities(network, inputs)
 
 
-def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones():
+@pytest.mark.parametrize("mixing", [True, False])
+def test_wrong_events_tell_wrong_labels_and_the_network_predicts_the_right_ones(mixing):
     from sklearn.metrics import roc_auc_score
 
     _, labels, wrong = blobs()
-    first, second, predicted = both_stages(None)
+    first, second, predicted = both_stages(None, mixing=mixing)
     assert (first.counts <= 16).all()  # one a view, as in the second
     assert (second.counts - first.counts <= 12).all()
     assert (second.counts >= first.counts).all()
@@ -226,6 +230,58 @@ def test_the_loss_of_the_second_stage_adds_the_balance_of_both_views_means():
     means = (weak.softmax(dim=1) + strong.softmax(dim=1)) / 2
     added = float(dynamic_loss(*rows, shares) - dynamic_loss(*rows))
     assert added == pytest.approx(float(balance(means, shares)), abs=1e-6)
+
+
+def test_a_row_is_learnt_as_its_label_where_that_is_right_and_else_as_what_both_views_show_sharpened():
+    weak, strong = torch.log(torch.tensor([[[0.6, 0.3, 0.1]] * 3, [[0.2, 0.7, 0.1]] * 3]))
+    found = likely_labels(weak, strong, torch.tensor([2, 2, 2]), torch.tensor([1.0, 0.0, 0.25]))
+    sharpened = np.array([0.4, 0.5, 0.1]) ** 2 / 0.42
+    wanted = [[0, 0, 1], sharpened, 0.25 * np.array([0, 0, 1]) + 0.75 * sharpened]
+    assert found.numpy() == pytest.approx(np.array(wanted), abs=1e-6)
+
+
+def test_mixtures_are_of_strong_views_with_weak_ones_and_learnt_as_the_same_mixture_of_labels():
+    inputs, labels, _ = blobs(count=10)
+    seen: list[torch.Tensor] = []
+
+    class Watched(torch.nn.Linear):
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            seen.append(values.detach().clone())
+            return super().forward(values)
+
+    torch.manual_seed(0)
+    network, shares = Watched(8, 3), class_shares(labels, 3)
+    kept = {name: weight.clone() for name, weight in network.state_dict().items()}
+    found = train_robustly(
+        network,
+        inputs,
+        labels,
+        np.zeros(10, np.int64),  # no label is doubted
+        EventModel(labels, 3),
+        Training(1, 1e-3, 10),
+        seed=0,
+        shares=shares,
+        mixing=True,
+    )
+    views, mixtures = seen
+    weak, strong = views.chunk(2)
+    # Each mixture lies between the row's strong view and some row's weak one, nearer to the strong one, all by the same part.
+    ways = mixtures[:, None] - strong[:, None], weak[None] - strong[:, None]
+    parts = (ways[0] * ways[1]).sum(dim=2) / ways[1].square().sum(dim=2)
+    errors = (ways[0] - parts[..., None] * ways[1]).norm(dim=2)
+    others = errors.argmin(dim=1)
+    assert errors.amin(dim=1).max() < 1e-4
+    assert sorted(others.tolist()) == list(range(10))
+    part = float(parts[torch.arange(10), others].mean())
+    assert parts[torch.arange(10), others].numpy() == pytest.approx(np.full(10, part), abs=1e-4)
+    assert 0 < part <= 0.5
+    rows = [int((inputs.values - row).norm(dim=1).argmin()) for row in weak]
+    hot = torch.nn.functional.one_hot(torch.from_numpy(labels[rows]), 3).float()
+    logits = mixtures @ kept["weight"].T + kept["bias"]
+    targets = (1 - part) * hot + part * hot[others]
+    wanted = -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    wanted += balance(logits.softmax(dim=1), shares)
+    assert found.losses == [pytest.approx(float(wanted), abs=1e-4)]
 
 
 def test_the_shares_of_classes_are_even_where_they_differ_by_chance_and_else_nearly_the_roots_of_their_numbers():
