@@ -91,8 +91,8 @@ def train_robustly(
             else:
                 loss, each = _dynamic(network, views, weights, shares)
             step(optimizer, network, loss)
-            for view in each:
-                found.counts[rows] += view.detach().argmax(dim=1).cpu().numpy() != labels[rows]
+            predicted = torch.stack(each).detach().argmax(dim=2).cpu().numpy()
+            found.counts[rows] += (predicted != labels[rows]).sum(axis=0)
             total += float(loss.detach()) * len(rows)
             seen += len(rows)
         if not math.isfinite(total):
@@ -128,9 +128,13 @@ def _mixed(
     random: np.random.Generator,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """The loss of mixtures of each row's strong view with another's weak one (mixup: Zhang et al., ICLR 2018), and the logits of both
-    views before they were mixed."""
+    views before they were mixed.
+
+    Those are without dropout: nothing is learnt from them, and they are as good and a sixth less work."""
+    network.eval()
     with torch.no_grad():
         seen_weak, seen_strong = logits_of(network, views).chunk(2)
+    network.train()
     weak, strong = views.chunk(2)
     labels, clean, _ = (one.to(weak.device) for one in weights)
     targets = likely_labels(seen_weak, seen_strong, labels, clean)
