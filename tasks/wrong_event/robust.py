@@ -128,13 +128,9 @@ def _mixed(
     random: np.random.Generator,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """The loss of mixtures of each row's strong view with another's weak one (mixup: Zhang et al., ICLR 2018), and the logits of both
-    views before they were mixed.
-
-    Those are without dropout: nothing is learnt from them, and they are as good and a sixth less work."""
-    network.eval()
+    views before they were mixed."""
     with torch.no_grad():
         seen_weak, seen_strong = logits_of(network, views).chunk(2)
-    network.train()
     weak, strong = views.chunk(2)
     labels, clean, _ = (one.to(weak.device) for one in weights)
     targets = likely_labels(seen_weak, seen_strong, labels, clean)

@@ -72,7 +72,7 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     training ends there)."""
 
     epochs: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_TRAIN)] = None
-    """Epochs of robust training after that; by default 60, 10 for a pre-trained encoder."""
+    """Epochs of robust training after that; by default 55, 10 for a pre-trained encoder."""
 
     learning_rate: Annotated[float | None, Field(gt=0, json_schema_extra=_TRAIN)] = None
     """Of AdamW; by default 1e-3, 2e-5 for a pre-trained encoder, and for a student as in `sluice equal`."""
@@ -89,8 +89,8 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     """Of --base label-wave: epochs over which the number of changed predictions is averaged before its first minimum is looked for."""
 
     published: Annotated[bool, Field(json_schema_extra=_TRAIN)] = False
-    """Train as the paper says: 30 and 70 epochs without an encoder, one view of a row in the first stage, --base label-wave, and nothing that
-    keeps predictions near the classes' shares."""
+    """Train as the paper says: 30 and 70 epochs without an encoder, one view of a row in the first stage, --base label-wave, its loss in the second,
+    no mixtures of rows, and nothing that keeps predictions near the classes' shares."""
 
     per_class: Annotated[bool, Field(json_schema_extra=_TRAIN)] = True
     """Tell right from wrong in each given class by itself; classes of fewer than ten rows share one mixture."""
@@ -111,7 +111,7 @@ class WrongEventSettings(TinyStudentSettings, RowsSettings):
     @property
     def stages_epochs(self) -> tuple[int, int]:
         """Epochs of both stages."""
-        warm, robust = (5, 10) if self.pretrained else (30, 70) if self.published else (20, 60)
+        warm, robust = (5, 10) if self.pretrained else (30, 70) if self.published else (20, 55)
         return self.warm_epochs or warm, self.epochs or robust
 
     @property
