@@ -98,7 +98,9 @@ VARIANTS: dict[str, Callable[[Task, int], Outcome]] = {
     "even shares": partial(two_stages, shares_of=_even),
     "shares of the labels": partial(two_stages, shares_of=_given),
     "label-wave": partial(two_stages, base="label-wave"),
-    # As many epochs as a pre-trained encoder has, at a rate by which the small network learns as much in them.
-    "5 + 10 epochs, agreement": partial(two_stages, epochs=(5, 10), rate=3e-3),
-    "5 + 10 epochs, label-wave": partial(two_stages, base="label-wave", epochs=(5, 10), rate=3e-3),
+    # As many epochs as a pre-trained encoder has, and its loss, at a rate by which the small network learns as much in them.
+    "5 + 10 epochs, agreement": partial(two_stages, epochs=(5, 10), rate=3e-3, mixing=False),
+    "5 + 10 epochs, label-wave": partial(
+        two_stages, base="label-wave", epochs=(5, 10), rate=3e-3, mixing=False
+    ),
 }
