@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from tasks.classify.inputs import WEAK, Inputs, joined, order
-from tasks.classify.networks import logits_of
 from tasks.run.seeds import generator, integer
 
 
@@ -42,7 +41,7 @@ def batches(
     """Rows of each batch of an epoch, and what the network reads of them, which is then in training mode.
 
     Args:
-        views: weak or strong; those of a batch stand one after the other.
+        views: weak or strong; those of a batch stand one after the other, to go through the network together.
     """
     random = generator(seed, stage, epoch)
     with torch.random.fork_rng():  # dropout draws from torch's global stream
@@ -50,20 +49,6 @@ def batches(
         network.train()
         for rows in order(len(inputs), training.batch, random):
             yield rows, reduce(joined, [inputs.view(rows, strong, random) for strong in views])
-
-
-def visits(
-    network: nn.Module,
-    inputs: Inputs,
-    training: Training,
-    seed: int,
-    stage: str,
-    epoch: int,
-    views: Sequence[bool] = (WEAK,),
-) -> Iterator[tuple[Any, ...]]:
-    """Rows of each batch of an epoch, and the network's logits of each of their views; see `batches`."""
-    for rows, seen in batches(network, inputs, training, seed, stage, epoch, views):
-        yield rows, *logits_of(network, seen).chunk(len(views))
 
 
 def step(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor, norm: float = 5.0) -> None:

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tasks.classify.inputs import STRONG, WEAK, Inputs
-from tasks.classify.training import Training, adamw, step, visits
+from tasks.classify.networks import logits_of
+from tasks.classify.training import Training, adamw, batches, step
 from tasks.train.finetune import diverged
 from tasks.wrong_event import checkpoint
 from tasks.wrong_event.agreement import agreement, telling_epoch
@@ -87,13 +88,14 @@ def warm_up(
     target = torch.from_numpy(labels)
     for epoch in range(len(losses), training.epochs):
         total = 0.0
-        for rows, *each in visits(network, inputs, training, seed, "warm up", epoch, views):
-            logits, given = torch.cat(each), target[torch.from_numpy(rows)].repeat(len(views))
+        for rows, read in batches(network, inputs, training, seed, "warm up", epoch, views):
+            logits, given = logits_of(network, read), target[torch.from_numpy(rows)].repeat(len(views))
             loss = cross_entropy(logits, given.to(logits.device))
             if shares is not None:
                 loss = loss + balance(logits.softmax(dim=1), shares)
             step(optimizer, network, loss)
-            predictions[epoch][:, rows] = [view.detach().argmax(dim=1).cpu().numpy() for view in each]
+            predicted = logits.detach().argmax(dim=1).cpu().numpy()
+            predictions[epoch][:, rows] = predicted.reshape(len(views), -1)
             total += float(loss.detach()) * len(rows)
         if not math.isfinite(total):
             raise diverged(training.learning_rate, f"in epoch {epoch + 1}")

@@ -1,4 +1,4 @@
-"""Both stages: when the first one stops, what is counted, what the loss is, and that an interruption changes nothing."""
+"""Both stages: when the first one stops, what is counted, what is trained on, and that an interruption changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.classify.inputs import STRONG, WEAK, Tokens, Vectors, order
 from tasks.classify.networks import probabilities, small_network
 from tasks.classify.training import Training
 from tasks.records import BadInput
@@ -18,10 +17,11 @@ from tasks.wrong_event import checkpoint
 from tasks.wrong_event.agreement import agreement, telling_epoch
 from tasks.wrong_event.beta_mixture import HALF, EventModel
 from tasks.wrong_event.label_wave import first_minimum
-from tasks.wrong_event.loss import balance, class_shares, dynamic_loss, likely_labels
+from tasks.wrong_event.loss import balance, class_shares
 from tasks.wrong_event.robust import train_robustly
 from tasks.wrong_event.settings import WrongEventSettings
 from tasks.wrong_event.warm_up import WarmUp, warm_up
+from tests.wrong_event.blobs import blobs
 
 
 @pytest.mark.parametrize(
@@ -40,44 +40,6 @@ from tasks.wrong_event.warm_up import WarmUp, warm_up
 def test_the_first_local_minimum(changes, window, place):
     found = first_minimum(changes, window)
     assert found == (None if place is None else place)
-
-
-def test_the_loss_is_that_of_the_formula():
-    random = np.random.default_rng(0)
-    weak, strong = random.normal(size=(2, 5, 4))
-    labels, clean, even = random.integers(0, 4, 5), random.random(5), random.random(5)
-
-    def softmax(logits: np.ndarray) -> np.ndarray:
-        exp = np.exp(logits)
-        return exp / exp.sum()
-
-    rows = []
-    for w, s, label, p, e in zip(weak, strong, labels, clean, even, strict=True):
-        q = (softmax(w) + softmax(s)) / 2
-        fit = -np.log(softmax(w)[label]) - np.log(softmax(s)[label])
-        rows.append(p * fit + e * np.mean((w - s) ** 2) + (1 - p) * q.max() * -(q * np.log(q)).sum())
-    given = (torch.tensor(value) for value in (weak, strong, labels, clean, even))
-    assert float(dynamic_loss(*given)) == pytest.approx(np.mean(rows))
-
-
-def test_a_row_that_is_surely_wrong_is_not_learnt_from_but_made_sure():
-    logits = torch.tensor([[1.0, 0.5, 0.0]], requires_grad=True)
-    label, no, none = torch.tensor([2]), torch.tensor([0.0]), torch.tensor([0.0])
-    dynamic_loss(logits, logits, label, no, none).backward()
-    assert logits.grad is not None
-    # A step down the gradient makes the first choice likelier, whatever the label.
-    assert logits.grad[0, 0] < 0 < logits.grad[0, 2]
-
-
-def blobs(noise: float = 0.3, count: int = 240, apart: float = 2.5) -> tuple[Vectors, np.ndarray, np.ndarray]:
-    """Three well-separated classes, their labels with some wrong ones, and which are wrong."""
-    random = np.random.default_rng(5)
-    truth = random.integers(0, 3, count)
-    values = random.normal(size=(count, 8)) + apart * np.eye(8)[truth]
-    wrong = random.random(count) < noise
-    labels = np.where(wrong, (truth + random.integers(1, 3, count)) % 3, truth)
-    values = values - values.mean(axis=0)
-    return Vectors(torch.from_numpy(values.astype(np.float32))), labels, wrong
 
 
 def both_stages(
@@ -210,36 +172,6 @@ def test_the_first_stage_as_published_has_one_view_of_a_row_and_the_default_two(
     assert 4 < seen[False].counts.max() <= 8
 
 
-def test_the_balance_is_the_divergence_of_the_mean_prediction_from_the_shares():
-    shares = torch.tensor([0.5, 0.25, 0.25])
-    even = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    assert float(balance(even, shares)) == pytest.approx(0)  # of the mean, not of single rows
-    one_sided = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.2, 0.3]])
-    mean = np.array([0.6, 0.2, 0.2])
-    wanted = float((shares.numpy() * np.log(shares.numpy() / mean)).sum())
-    assert float(balance(one_sided, shares)) == pytest.approx(wanted, rel=1e-5)
-    given_up = torch.tensor([[1.0, 0, 0]])
-    assert 20 < float(balance(given_up, shares)) < torch.inf
-
-
-def test_the_loss_of_the_second_stage_adds_the_balance_of_both_views_means():
-    random = torch.Generator().manual_seed(0)
-    weak, strong = torch.randn(2, 6, 3, generator=random)
-    labels, shares = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0.5, 0.3, 0.2])
-    rows = weak, strong, labels, torch.rand(6, generator=random), torch.rand(6, generator=random)
-    means = (weak.softmax(dim=1) + strong.softmax(dim=1)) / 2
-    added = float(dynamic_loss(*rows, shares) - dynamic_loss(*rows))
-    assert added == pytest.approx(float(balance(means, shares)), abs=1e-6)
-
-
-def test_a_row_is_learnt_as_its_label_where_that_is_right_and_else_as_what_both_views_show_sharpened():
-    weak, strong = torch.log(torch.tensor([[[0.6, 0.3, 0.1]] * 3, [[0.2, 0.7, 0.1]] * 3]))
-    found = likely_labels(weak, strong, torch.tensor([2, 2, 2]), torch.tensor([1.0, 0.0, 0.25]))
-    sharpened = np.array([0.4, 0.5, 0.1]) ** 2 / 0.42
-    wanted = [[0, 0, 1], sharpened, 0.25 * np.array([0, 0, 1]) + 0.75 * sharpened]
-    assert found.numpy() == pytest.approx(np.array(wanted), abs=1e-6)
-
-
 def test_mixtures_are_of_strong_views_with_weak_ones_and_learnt_as_the_same_mixture_of_labels():
     inputs, labels, _ = blobs(count=10)
     seen: list[torch.Tensor] = []
@@ -282,18 +214,6 @@ def test_mixtures_are_of_strong_views_with_weak_ones_and_learnt_as_the_same_mixt
     wanted = -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
     wanted += balance(logits.softmax(dim=1), shares)
     assert found.losses == [pytest.approx(float(wanted), abs=1e-4)]
-
-
-def test_the_shares_of_classes_are_even_where_they_differ_by_chance_and_else_nearly_the_roots_of_their_numbers():
-    assert class_shares(np.repeat([0, 1, 2], [46, 50, 54]), 3).numpy() == pytest.approx(np.full(3, 1 / 3))
-    assert class_shares(np.repeat([0, 1], [9_999, 2_499]), 2).numpy() == pytest.approx(
-        np.array([2, 1]) / 3, abs=1e-4
-    )
-    chi_squared = 2 * 10**2 / 50
-    parts = np.array([61, 41]) ** ((1 - 1 / chi_squared) / 2)
-    assert class_shares(np.repeat([0, 1], [60, 40]), 2).numpy() == pytest.approx(parts / parts.sum())
-    assert class_shares(np.zeros(5, np.int64), 1).tolist() == [1]
-    assert class_shares(np.repeat([0, 1], [90, 30]), 3)[2] > 0  # one that no label is of
 
 
 def test_a_class_most_of_whose_labels_are_wrong_is_not_given_up():
@@ -346,49 +266,6 @@ def test_the_paper_has_more_epochs_and_fewer_views():
     ours, paper = (WrongEventSettings(data="rows.csv", label="kind", published=one) for one in (False, True))
     assert (ours.stages_epochs, ours.visits) == ((20, 55), 150)
     assert (paper.stages_epochs, paper.visits) == ((30, 70), 170)
-
-
-def test_every_row_is_visited_once_and_no_batch_has_a_single_row():
-    for count in (1, 2, 32, 33, 34, 65):
-        batches = order(count, 32, np.random.default_rng(0))
-        assert sorted(np.concatenate(batches).tolist()) == list(range(count))
-        assert count == 1 or min(map(len, batches)) > 1
-
-
-def test_hidden_tokens_are_masked_and_special_ones_stay():
-    ids = [np.array([2, *range(10, 60), 3]), np.array([2, 11, 3])]
-    tokens = Tokens(ids, frozenset({0, 2, 3}), mask=1, padding=0, device=torch.device("cpu"))
-    rows, random = np.array([0, 1]), np.random.default_rng(0)
-    plain, hidden = (tokens.view(rows, strong, random)["input_ids"].numpy() for strong in (WEAK, STRONG))
-    assert (plain[0] == ids[0]).all()
-    changed = plain != hidden
-    assert (hidden[changed] == 1).all()
-    assert 3 < changed[0].sum() < 20  # of 50
-    assert not changed[:, 0].any()
-    assert not (plain[1, 3:] != 0).any()
-
-
-def test_a_strong_view_of_numbers_lies_about_as_far_away_as_the_nearest_other_row():
-    from scipy.spatial.distance import cdist
-
-    inputs = blobs()[0]
-    random = np.random.default_rng(0)
-    apart = cdist(inputs.values, inputs.values)
-    np.fill_diagonal(apart, np.inf)
-    rows = np.arange(len(inputs))
-    plain, strong = (inputs.view(rows, view, random) for view in (WEAK, STRONG))
-    assert (plain == inputs.values).all()
-    moved = (strong - plain).norm(dim=1).numpy()
-    assert np.sqrt(np.mean(moved**2)) == pytest.approx(np.median(apart.min(axis=1)), rel=0.05)
-    assert (inputs.view(rows, STRONG, random) != strong).any()  # another one each time
-
-
-def test_rows_that_are_repeated_are_not_their_own_neighbours():
-    once = blobs()[0].values[:100]
-    assert Vectors(torch.cat([once, once])).blur == Vectors(once).blur > 0
-    alike = Vectors(torch.ones(5, 3))
-    assert alike.blur == 0
-    assert (alike.view(np.arange(5), STRONG, np.random.default_rng(0)) == 1).all()
 
 
 def test_a_training_that_diverges_is_bad_input():

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tasks.classify.inputs import Vectors
-from tasks.classify.networks import device, small_network
-from tasks.classify.training import Training, adamw, step, visits
+from tasks.classify.networks import device, logits_of, small_network
+from tasks.classify.training import Training, adamw, batches, step
 from tasks.crowd.answers import Answers
 from tasks.crowd.learn.network import log_probabilities
 from tasks.crowd.learn.problem import Learned, Problem
@@ -69,7 +69,8 @@ def fit_crowd_layer(
     worker, label = (torch.from_numpy(codes).to(device()) for codes in (answers.worker, answers.label))
     inputs = Vectors(torch.from_numpy(values).to(device()))
     for epoch in range(training.epochs):
-        for rows, logits in visits(network, inputs, training, seed, "crowd", epoch):
+        for rows, read in batches(network, inputs, training, seed, "crowd", epoch):
+            logits = logits_of(network, read)
             place = np.repeat(np.arange(len(rows)), answers.per_task[rows])
             given = torch.from_numpy(np.concatenate([np.arange(start[row], start[row + 1]) for row in rows]))
             seen = layer(logits.softmax(dim=1)[torch.from_numpy(place)], worker[given])

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, dropout
 
 from tasks.classify.inputs import WEAK, Vectors, order
 from tasks.classify.networks import DROPOUT, device, logits_of, small_network
-from tasks.classify.training import Training, adamw, step, visits
+from tasks.classify.training import Training, adamw, batches, step
 from tasks.run.seeds import generator, integer
 
 _STEPS, _EPOCHS = 300, 20  # at least
@@ -41,8 +41,8 @@ def fit(
     network = small_network(values.shape[1], targets.shape[1], integer(seed, "crowd"), width)
     optimizer = adamw(network, training.learning_rate)
     for epoch in range(training.epochs):
-        for rows, logits in visits(network, inputs, training, seed, "crowd", epoch):
-            step(optimizer, network, cross_entropy(logits, target[torch.from_numpy(rows)]))
+        for rows, read in batches(network, inputs, training, seed, "crowd", epoch):
+            step(optimizer, network, cross_entropy(logits_of(network, read), target[torch.from_numpy(rows)]))
     return network.eval()
 
 
