@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from tasks.prepare.documents import read_documents
 from tasks.prepare.student import make_model, model_path
 from tasks.quad.scoring import chunks, load_model
 from tasks.quad.settings import QuadSettings
-from tasks.records import Example
+from tasks.records import BadInput, Example
 from tasks.run.folder import digest
 from tasks.run.seeds import generator
 from tasks.train.checkpoint import model_fingerprint
@@ -49,25 +50,35 @@ def curvature(run: Path, settings: QuadSettings, corpus: Facts, target: Facts, m
     """Factors of the curvature of the model and of each checkpoint, and the reference's gradient preconditioned with them.
 
     Made once, for all scores.
+
+    Raises:
+        BadInput: a checkpoint has other layers than the model, so that their scores are no mean of one thing.
     """
+    from tasks.select.influence.layers import linear_layers
+
     rows = generator(settings.seed, "curvature").permutation(corpus["documents"])
     texts = [
         document["text"] for document in read_documents(run, rows[: settings.curvature_documents].tolist())
     ]
     reference = Target.load(run / "target").reference
-    sizes: list[dict[str, int]] = []
-    for number, path in enumerate(model_paths(run, settings)):
+    paths = model_paths(run, settings)
+    shapes: list[dict[str, tuple[int, int]]] = []
+    for number, path in enumerate(paths):
         mark = f"{model['model']} {model_fingerprint(path)}"
         with threads_for(settings.model):
-            made = _direction(run, settings, number, load_model(path, mark), texts, reference)
+            loaded = load_model(path, mark)
+            layers = linear_layers(loaded[0], settings.layers, projection=settings.projection)
+            shapes.append({name: layer.shape for name, layer in layers.items()})
+            if shapes[number] != shapes[0]:
+                raise BadInput(f"--checkpoints {path}: its layers are not those of --model {settings.model}")
+            made = _direction(run, settings, number, loaded, texts, reference)
         made.save(direction_path(run, number))
-        sizes.append({name: matrix.numel() for name, matrix in made.matrices.items()})
-    files = [[path(run, number) for number in range(len(sizes))] for path in (factors_path, direction_path)]
+    files = [[path(run, number) for number in range(len(paths))] for path in (factors_path, direction_path)]
     return {
         "files": [str(path.relative_to(run)) for path in chain(*files)],
         "mark": " ".join(map(digest, files[1])),
-        "layers": len(sizes[0]),
-        "parameters": sum(sizes[0].values()),
+        "layers": len(shapes[0]),
+        "parameters": sum(map(prod, shapes[0].values())),
     }
 
 
