@@ -146,9 +146,19 @@ def _low(half: bool) -> Any:
 
 
 def peer_pairwise(
-    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None, half: bool = False
+    analyzer: Any,
+    references: Any,
+    candidates: Any,
+    summed: bool,
+    damping: float | None,
+    half: bool = False,
+    at_once: int = BATCH,
 ) -> np.ndarray:
-    """Scores of each candidate for each reference, (r, n); for their sum if `summed`, (1, n)."""
+    """Scores of each candidate for each reference, (r, n); for their sum if `summed`, (1, n).
+
+    Args:
+        at_once: references whose gradients are held at once; for every so many it goes through all candidates.
+    """
     from kronfluence.arguments import ScoreArguments
 
     analyzer.compute_pairwise_scores(
@@ -156,7 +166,7 @@ def peer_pairwise(
         "f",
         references,
         candidates,
-        per_device_query_batch_size=BATCH,
+        per_device_query_batch_size=at_once,
         per_device_train_batch_size=BATCH,
         score_args=ScoreArguments(
             damping_factor=damping, aggregate_query_gradients=summed, amp_dtype=_low(half)
@@ -167,10 +177,16 @@ def peer_pairwise(
 
 
 def peer_scores(
-    analyzer: Any, references: Any, candidates: Any, summed: bool, damping: float | None, half: bool = False
+    analyzer: Any,
+    references: Any,
+    candidates: Any,
+    summed: bool,
+    damping: float | None,
+    half: bool = False,
+    at_once: int = BATCH,
 ) -> np.ndarray:
     """Mean over the references of the pairwise scores."""
-    found = peer_pairwise(analyzer, references, candidates, summed, damping, half)
+    found = peer_pairwise(analyzer, references, candidates, summed, damping, half, at_once)
     return np.asarray(found.sum(0) / len(references))
 
 

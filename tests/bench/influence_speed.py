@@ -1,8 +1,9 @@
 """The speed of influence scores beside kronfluence's, round by round; run by tests/bench/influence.py.
 
 Each contender is a process of its own, on the GPU where there is one (all in bfloat16 by autocast), else on one core; all fit factors on the same sequences, and a round scores the next tenth of the candidates
-against all references. kronfluence's pairwise scores are measured twice: as they come, and with the references' gradients summed
-first (aggregate_query_gradients), which is its fastest.
+against all references. kronfluence's pairwise scores depend on how many references' gradients it holds at once, since it goes through
+all candidates for every so many: they are measured with 8, 16 and all of them, and with the gradients summed first
+(aggregate_query_gradients), which gives no score of a pair and is its fastest.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WIDTH, DEPTH, VOCABULARY = 256, 4, 1024
 CANDIDATES, REFERENCES, FITTED, ROUNDS = 2_000, 64, 200, 10
 READY = "ready for a round"
-CONTENDERS = ("floor", "sluice", "kronfluence", "kronfluence, references summed")
+PAIRWISE = {f"kronfluence, {count} references at once": count for count in (8, 16, REFERENCES)}
+SUMMED = "kronfluence, references summed"
+CONTENDERS = ("floor", "sluice", *PAIRWISE, SUMMED)
 
 Score = Callable[[list[np.ndarray]], list[float]]
 """Scores of a round's candidates."""
@@ -70,7 +73,7 @@ def contender(name: str, folder: Path, path: str) -> None:
     elif name == "sluice":
         score = own_rounds(model, from_sequences(references, [0] * REFERENCES), fitted)
     else:
-        score = peer_rounds(model, references, fitted, folder, name.endswith("summed"))
+        score = peer_rounds(model, references, fitted, folder, name == SUMMED, PAIRWISE.get(name, REFERENCES))
     fitting = clock() - began
     seconds: list[float] = []
     scores: list[float] = []
@@ -134,7 +137,12 @@ def own_rounds(model: Any, references: Any, fitted: list[np.ndarray]) -> Score:
 
 
 def peer_rounds(
-    model: Any, references: list[np.ndarray], fitted: list[np.ndarray], folder: Path, summed: bool
+    model: Any,
+    references: list[np.ndarray],
+    fitted: list[np.ndarray],
+    folder: Path,
+    summed: bool,
+    at_once: int,
 ) -> Score:
     """kronfluence's, all references against every round's candidates."""
     from tasks.select.influence.layers import linear_layers
@@ -144,8 +152,8 @@ def peer_rounds(
     peer_fit(analyzer, peer_data(fitted), on_gpu)
 
     def score(part: list[np.ndarray]) -> list[float]:
-        found = peer_scores(analyzer, peer_data(references), peer_data(part), summed, DAMPING, on_gpu)
-        return list(map(float, found))
+        asked, given = peer_data(references), peer_data(part)
+        return list(map(float, peer_scores(analyzer, asked, given, summed, DAMPING, on_gpu, at_once)))
 
     return score
 
@@ -213,7 +221,7 @@ def speed(peer: str, path: str) -> bool:
         f"{psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores.\n",
         flush=True,
     )
-    theirs = found["kronfluence"]
+    theirs = min((found[name] for name in PAIRWISE), key=lambda own: sum(own["rounds"]))
     return sum(theirs["rounds"]) >= 5 * sum(ours["rounds"]) and ours["rounds"][0] <= theirs["rounds"][0]
 
 
