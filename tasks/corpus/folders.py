@@ -10,10 +10,10 @@ from typing import Any
 from upath import UPath
 
 from tasks.corpus.formats import Broken, reader_of
+from tasks.storage.encodings import UTF_16, encoding_of
 
 _HTML = (".html", ".htm", ".xhtml")
 _TEXT = (".txt", ".md", ".markdown", *_HTML)
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 # What lies beside the records of a downloaded data set and is none of them.
 _COMPANION = re.compile(r"(readme|licen[cs]e).*|dataset_info\.json|(.*_)?infos\.json")
@@ -81,12 +81,13 @@ def read_text_file(path: UPath) -> str | Broken:
         data = path.read_bytes()
     except OSError as error:
         return Broken("unreadable", error.strerror or str(error))
-    if b"\0" in data[:65536] and not data.startswith(_UTF_16):
+    encoding = encoding_of(data)
+    if b"\0" in data[:65536] and encoding != UTF_16:
         return Broken("binary", "the file holds NUL bytes")
     if path.name.lower().endswith(_HTML):
         return _markdown(data)
     try:
-        return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
         return Broken("binary", f"not UTF-8: {error.reason} at byte {error.start}")
 

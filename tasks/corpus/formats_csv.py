@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from dataclasses import dataclass
 from itertools import islice
+
+from tasks.storage.encodings import UTF_16, encoding_of
 
 HEAD = 1 << 16  # bytes that show it
 
@@ -33,10 +34,9 @@ def form_of(head: bytes, delimiter: str = "") -> Form:
     Args:
         delimiter: where it is known.
     """
-    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if wide else "utf-8-sig"
+    encoding = encoding_of(head)
     # Undecodable bytes survive as surrogates, so that one bad row costs that row and not the file; of UTF-16 too much is lost.
-    errors = "strict" if wide else "surrogateescape"
+    errors = "strict" if encoding == UTF_16 else "surrogateescape"
     return Form(encoding, errors, delimiter or _delimiter(head.decode(encoding, "replace")))
 
 

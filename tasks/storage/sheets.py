@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records import BadInput
+from tasks.storage.encodings import encoding_of
 from tasks.storage.tables import write_text
 
 Line = tuple[int, dict[str, str]]
@@ -111,8 +111,7 @@ def read_verdicts(path: Path, keys: Sequence[str], column: str, again: str) -> d
 
 def _text(path: Path) -> str:
     data = path.read_bytes()
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return data.decode("utf-16" if marked else "utf-8-sig")
+        return data.decode(encoding_of(data))
     except UnicodeDecodeError:
         raise BadInput(f"{path}: not UTF-8; save it as “CSV UTF-8”") from None
