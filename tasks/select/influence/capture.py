@@ -23,22 +23,35 @@ Use = Callable[[str, torch.Tensor, torch.Tensor], None]
 
 
 @contextmanager
-def hooked(layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
-    """Inside, every backward pass hands each layer's inputs and output gradients to `use`; weights may be trained meanwhile."""
+def hooked(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
+    """Inside, every backward pass hands each layer's inputs and output gradients to `use`; weights may be trained meanwhile.
+
+    The model is called with `input_ids` by name.
+    """
+    places: tuple[int, ...] = ()  # (b, t) of the batch
+
+    def look(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        nonlocal places
+        places = tuple(named["input_ids"].shape)
+
+    def by_sequence(values: torch.Tensor) -> torch.Tensor:
+        """OPT lays the sequences of a batch end to end, (b * t, i), for its MLP."""
+        return values if values.dim() == 3 else values.view(*places, values.shape[-1])
 
     def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            given = inputs[0].detach()
+            given = by_sequence(inputs[0].detach())
             # Where all before it is frozen, gradients are taken back to here and no further.
             if not output.requires_grad:
                 output.requires_grad_(True)
             output.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: use(name, layer.inputs(given), layer.gradients(gradient))
+                lambda gradient: use(name, layer.inputs(given), layer.gradients(by_sequence(gradient)))
             )
 
         return hook
 
-    hooks = [layer.module.register_forward_hook(hook_for(name, layer)) for name, layer in layers.items()]
+    hooks = [model.register_forward_pre_hook(look, with_kwargs=True)]
+    hooks += [layer.module.register_forward_hook(hook_for(name, layer)) for name, layer in layers.items()]
     try:
         yield
     finally:
@@ -55,7 +68,7 @@ def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterato
         parameter.requires_grad_(False)
     model.eval()
     try:
-        with hooked(layers, use):
+        with hooked(model, layers, use):
             yield
     finally:
         for parameter in trained:

@@ -51,6 +51,7 @@ class GradientSketch:
 
     def __init__(self, model: Any, width: int = 32, seed: int = 0) -> None:
         self.layers = trained_layers(model)
+        self._model = model
         self.width = width
         self._sides = {
             name: tuple(
@@ -74,7 +75,7 @@ class GradientSketch:
             outer, inner = self._sides[name]
             found.sketches.add_(torch.einsum("btp,btq->bpq", gradients @ outer, inputs @ inner).flatten(1))
 
-        with hooked(self.layers, use):
+        with hooked(self._model, self.layers, use):
             yield found
 
     def of(self, matrices: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -13,7 +13,10 @@ VOCABULARY = 40
 
 
 def make_model(kind: str = "llama", seed: int = 0, dtype: torch.dtype = torch.float32) -> Any:
-    """A Llama (separate q, k, v, o), a GPT-2 (Conv1D, fused qkv) or a GPT-NeoX (Linear, fused qkv) with random weights."""
+    """A Llama (separate q, k, v, o), a GPT-2 (Conv1D, fused qkv), a GPT-NeoX (Linear, fused qkv) or an OPT (MLP on (b * t, i)).
+
+    Weights are random.
+    """
     from transformers import (
         GPT2Config,
         GPT2LMHeadModel,
@@ -21,9 +24,11 @@ def make_model(kind: str = "llama", seed: int = 0, dtype: torch.dtype = torch.fl
         GPTNeoXForCausalLM,
         LlamaConfig,
         LlamaForCausalLM,
+        OPTConfig,
+        OPTForCausalLM,
     )
 
-    shared = {"vocab_size": VOCABULARY, "initializer_range": 0.2}
+    shared: dict[str, Any] = {"vocab_size": VOCABULARY, "initializer_range": 0.2}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if kind == "gpt2":
@@ -40,6 +45,19 @@ def make_model(kind: str = "llama", seed: int = 0, dtype: torch.dtype = torch.fl
                     max_position_embeddings=64,
                     eos_token_id=0,
                     **shared,
+                )
+            )
+        elif kind == "opt":
+            model = OPTForCausalLM(
+                OPTConfig(
+                    vocab_size=VOCABULARY,
+                    init_std=0.2,
+                    hidden_size=16,
+                    word_embed_proj_dim=16,
+                    ffn_dim=24,
+                    num_hidden_layers=2,
+                    num_attention_heads=2,
+                    max_position_embeddings=64,
                 )
             )
         else:

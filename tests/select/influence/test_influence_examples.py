@@ -29,7 +29,7 @@ def alone(model: Any, examples: Any, row: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "neox"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "neox", "opt"])
 def test_norms_in_a_padded_batch_are_those_of_autograd(kind: str, dtype: torch.dtype) -> None:
     model, examples = make_model(kind, dtype=dtype), make_examples(9, 3, prompts=True)
     rows = np.arange(9)

@@ -66,7 +66,12 @@ def gradients_by_definition(
         found.append({name: gradient_of(layer) for name, layer in layers.items()})
     for one in hooks:
         one.remove()
-    return found, {name: [(x[0], output.grad[0]) for x, output in own] for name, own in seen.items()}
+    return found, {name: [(_flat(x), _flat(output.grad)) for x, output in own] for name, own in seen.items()}
+
+
+def _flat(values: torch.Tensor) -> torch.Tensor:
+    """(t, i) of one sequence, whether its layer has it as (1, t, i) or as (t, i)."""
+    return values.reshape(-1, values.shape[-1])
 
 
 def scores_by_definition(
@@ -93,7 +98,7 @@ def scores_by_definition(
 
 
 @pytest.mark.parametrize("which", ["attention", "mlp", "all"])
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "neox"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "neox", "opt"])
 def test_scores_are_those_of_the_definition(kind: str, which: Any) -> None:
     model = make_model(kind, dtype=torch.float64)
     reference, candidates = make_examples(5, 1, prompts=True), make_examples(23, 2)
