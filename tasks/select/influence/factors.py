@@ -125,7 +125,7 @@ def fit_factors(
             no factor.
 
     Raises:
-        BadInput: no such layers, or no example that bears loss.
+        BadInput: no such layers, one that the model does not call, or no example that bears loss.
     """
     modules = linear_layers(model, layers, bias, projection)
     if not examples.loss_lengths.any():
@@ -133,6 +133,10 @@ def fit_factors(
     found: dict[str, LayerFactors] = {}
     for group in _groups(modules, memory // 2):
         sums = _covariances(model, group, examples, batch_tokens)
+        if unseen := [
+            name for name in group if name not in sums
+        ]:  # Mamba's dt_proj: its weight alone is used
+            raise BadInput(f"influence: the model does not call its layer {unseen[0]}; give other --layers")
         bases = {name: _basis(*sums.pop(name)) for name in group}
         squares = _squares(model, group, bases, examples, batch_tokens, memory // 2)
         for name in group:

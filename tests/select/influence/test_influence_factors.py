@@ -34,6 +34,14 @@ def test_layers_are_found_in_every_kind_of_model(kind: str, which: Any, ends: se
     assert {end for end in ends if any(name.endswith(end) for name in found)} == ends
 
 
+def test_a_layer_whose_weight_is_used_without_it_is_bad_input() -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    model = MambaForCausalLM(MambaConfig(vocab_size=40, hidden_size=16, state_size=4, num_hidden_layers=1))
+    with pytest.raises(BadInput, match=r"the model does not call its layer backbone.*dt_proj"):
+        fit_factors(model, make_examples(4, 1), "all")
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "neox"])
 def test_all_is_both_and_never_the_output(kind: str) -> None:
     model = make_model(kind)
