@@ -17,13 +17,18 @@ ADAPTER = "adapter_config.json"
 
 
 def check_student(
-    name_or_path: str | Path, *, lora: bool = False, flag: str = "--student", sequence_tokens: int = 0
+    name_or_path: str | Path,
+    *,
+    lora: bool | None = None,
+    flag: str = "--student",
+    sequence_tokens: int = 0,
 ) -> None:
     """What can be said about a student before a run starts, without loading it.
 
     A hub name that is not in the local cache costs one request to the hub.
 
     Args:
+        lora: whether adapters are trained; None where a flow cannot.
         flag: that names it, for messages.
         name_or_path: "tiny", the folder of a causal language model or of LoRA adapters, or a name on a model hub.
         sequence_tokens: that it is to read at once.
@@ -42,7 +47,10 @@ def check_student(
         _check_positions(name, f"{flag} {name}", sequence_tokens)
         return
     if not lora:
-        raise BadInput(f"{flag} {name}: a folder of LoRA adapters; give --lora to train them on")
+        instead = (
+            "merge them into their model, and give that" if lora is None else "give --lora to train them on"
+        )
+        raise BadInput(f"{flag} {name}: a folder of LoRA adapters; {instead}")
     _check_weights(path, f"{flag} {name}")
     base = _adapted(path)
     _check_model(base, f"{flag} {name}: the model it adapts, {base}")

@@ -145,6 +145,8 @@ def test_adapters_are_refused_unless_they_are_to_be_trained(llama: Path, tmp_pat
     adapters = adapters_of(tmp_path / "adapters", str(llama))
     check_student(adapters, lora=True)
     with pytest.raises(BadInput, match="a folder of LoRA adapters; give --lora"):
+        check_student(adapters, lora=False)
+    with pytest.raises(BadInput, match="a folder of LoRA adapters; merge them"):
         check_student(adapters)
 
 
