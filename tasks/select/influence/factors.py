@@ -125,7 +125,7 @@ def fit_factors(
             no factor.
 
     Raises:
-        BadInput: no such layers, one that the model does not call, or no example that bears loss.
+        BadInput: no such layers, one that the model does not call, no example that bears loss, or values that are not finite.
     """
     modules = linear_layers(model, layers, bias, projection)
     if not examples.loss_lengths.any():
@@ -137,6 +137,10 @@ def fit_factors(
             name for name in group if name not in sums
         ]:  # Mamba's dt_proj: its weight alone is used
             raise BadInput(f"influence: the model does not call its layer {unseen[0]}; give other --layers")
+        if not all(bool(own.isfinite().all()) for pair in sums.values() for own in pair):
+            raise BadInput(
+                "influence: the model's values or gradients are not finite; its weights may be damaged"
+            )
         bases = {name: _basis(*sums.pop(name)) for name in group}
         squares = _squares(model, group, bases, examples, batch_tokens, memory // 2)
         for name in group:

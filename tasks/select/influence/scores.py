@@ -141,7 +141,8 @@ def reference_direction(
     """The reference's mean gradient, preconditioned: what candidates are compared with.
 
     Raises:
-        BadInput: the model has none of the layers, the factors are of others, or no example of the reference bears loss.
+        BadInput: the model has none of the layers, the factors are of others, no example of the reference bears loss, or its
+            gradient is not finite.
     """
     tokens = int(reference.loss_lengths.sum())
     if not tokens:
@@ -150,6 +151,10 @@ def reference_direction(
     gradient = mean_gradient(model, reference, modules, batch_tokens)
     matrices = gradient if curvature.plain else _preconditioned(model, gradient, factors, curvature.damping)
     own = sum(float((gradient[name].double() * matrix).sum()) for name, matrix in matrices.items())
+    if not math.isfinite(own):
+        raise BadInput(
+            "influence: the reference's gradient is not finite; the model's weights may be damaged"
+        )
     return Direction(matrices, curvature.bias, curvature.projection, own * len(reference) / tokens)
 
 

@@ -247,6 +247,15 @@ def test_what_bears_no_loss_scores_nothing_and_nobody_scores_nothing() -> None:
     assert stream_scores(model, direction, from_sequences([], [])).tolist() == []
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_model_whose_values_are_not_finite_is_bad_input(plain: bool) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.model.layers[0].mlp.up_proj.weight[0, 0] = torch.nan
+    with pytest.raises(BadInput, match="not finite"):
+        influence_scores(model, make_examples(3, 1), make_examples(5, 2), curvature=Curvature(plain=plain))
+
+
 def test_factors_of_other_layers_are_refused() -> None:
     model = make_model()
     factors = fit_factors(model, make_examples(8, 2), "mlp")
