@@ -99,7 +99,8 @@ def passes(
         if before is not None:
             real = np.arange(input_ids.shape[1]) < examples.lengths[rows][:, None]
             before(rows, torch.from_numpy(real).to(device))
-        logits, targets = answer_logits(model, input_ids, labels, device)
+        with torch.enable_grad():  # the caller may have turned gradients off
+            logits, targets = answer_logits(model, input_ids, labels, device)
         if len(targets):
             # The gradient of the summed cross entropy, without the loss: one more array as large as the logits, not three.
             gradient = logits.detach().softmax(-1)

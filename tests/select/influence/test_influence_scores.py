@@ -256,6 +256,13 @@ def test_a_model_whose_values_are_not_finite_is_bad_input(plain: bool) -> None:
         influence_scores(model, make_examples(3, 1), make_examples(5, 2), curvature=Curvature(plain=plain))
 
 
+def test_a_caller_who_has_turned_gradients_off_gets_the_same_scores() -> None:
+    model, reference, candidates = make_model(), make_examples(3, 1), make_examples(5, 2)
+    with torch.no_grad():
+        found = influence_scores(model, reference, candidates)
+    assert (found == influence_scores(model, reference, candidates)).all()
+
+
 def test_factors_of_other_layers_are_refused() -> None:
     model = make_model()
     factors = fit_factors(model, make_examples(8, 2), "mlp")
