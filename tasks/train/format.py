@@ -44,7 +44,13 @@ class Examples:
 
 
 def from_sequences(sequences: Sequence[Sequence[int] | Ints], prompts: Sequence[int]) -> Examples:
-    """Examples from lists of token ids and the number of prompt tokens in each."""
+    """Examples from lists of token ids and the number of prompt tokens in each.
+
+    Raises:
+        ValueError: there are not as many of either.
+    """
+    if len(sequences) != len(prompts):
+        raise ValueError(f"{len(sequences)} sequences and {len(prompts)} counts of prompt tokens")
     lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     tokens = np.concatenate([np.zeros(0, np.int64), *(np.asarray(one, np.int64) for one in sequences)])

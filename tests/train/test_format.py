@@ -128,6 +128,12 @@ class Characters:
         return {"input_ids": [[1000 + ord(letter) for letter in text] for text in texts]}
 
 
+@pytest.mark.parametrize("prompts", [[0], [0, 0, 0]])
+def test_as_many_sequences_as_prompts_are_asked_for(prompts: list[int]) -> None:
+    with pytest.raises(ValueError, match="2 sequences and"):
+        from_sequences([[1, 2], [3, 4]], prompts)
+
+
 def test_tokens_are_held_as_numbers_not_as_objects() -> None:
     pairs = [(f"What is {number} plus 4?", "The sum. " * 8) for number in range(8000)]
     tracemalloc.start()
