@@ -92,7 +92,8 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     """Weight of the bonus for clusters that little is known of, in standard deviations of the scores seen so far."""
 
     visits: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 16
-    """Clusters that a round visits; a round of linucb scores as many documents, in twelve rounds at least."""
+    """Clusters that a round visits; a round of linucb scores no more documents than a block of each would be, and no more than a
+    twelfth of all that it scores."""
 
     block: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 8
     """Documents of a cluster that are scored first; what is scored is what is bought."""
