@@ -61,10 +61,19 @@ class PairEvents:
 
 
 def length_classes(lengths: np.ndarray) -> np.ndarray:
-    """Class of each answer's length (tokens), (n,): quantiles, so that each has peers enough."""
+    """Class of each answer's length (tokens), (n,): quantiles, so that each has peers enough.
+
+    Where many answers are as long, quantiles can leave a single one between them: it joins the next class, or it would be
+    its own peer, and every visit to it a wrong event.
+    """
     classes = int(np.clip(len(lengths) // _FEWEST, 1, _MOST))
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, classes + 1)[1:-1]))
-    found: np.ndarray = np.searchsorted(edges, lengths, side="right")
+    kept, before = [], 0
+    for edge, below in zip(edges, np.searchsorted(np.sort(lengths), edges), strict=True):
+        if below - before >= 2 and len(lengths) - below >= 2:
+            kept.append(edge)
+            before = below
+    found: np.ndarray = np.searchsorted(kept, lengths, side="right")
     return found
 
 
@@ -153,7 +162,7 @@ def _visit(model: Any, examples: Examples, rows: np.ndarray) -> tuple[torch.Tens
 
 
 def _of_peers(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """For each pair another of its class, (n,): every pair is asked of once. The only pair of a class is its own peer."""
+    """For each pair another of its class, (n,): every pair is asked of once."""
     found = np.arange(len(classes))
     for one in np.unique(classes):
         rows = random.permutation(np.flatnonzero(classes == one))

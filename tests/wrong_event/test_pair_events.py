@@ -94,6 +94,21 @@ def test_peers_are_of_like_length_and_each_is_asked_of_once():
     assert len(np.unique(length_classes(np.full(100, 7)))) == 1
 
 
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [7] * 59 + [3],  # below the only edge
+        [7] * 30 + [8] + [9] * 59,  # between two edges
+    ],
+)
+def test_no_pair_is_its_own_peer_where_many_answers_are_as_long(lengths):
+    """Its answer would never be likelier after its own question than after the same one."""
+    classes = length_classes(np.array(lengths))
+    others = events._of_peers(classes, np.random.default_rng(0))
+    assert (others != np.arange(len(lengths))).all()
+    assert (np.diff(classes[np.argsort(lengths, kind="stable")]) >= 0).all()
+
+
 def test_the_share_of_right_tokens_counts_with_peers_answers(student):
     found = counted(student, peers="answers", epochs=3)
     assert 0 < found.counts.max() <= 3
