@@ -66,11 +66,15 @@ def data_columns(settings: WrongEventSettings) -> Columns:
     """The columns that a run reads; of pairs the question is the text and the answer the label.
 
     Raises:
-        BadInput: they are not there.
+        BadInput: they are not there, or one stands for both.
     """
     if settings.answer:
         options = ("--answer", "--question")
+        if settings.answer == settings.question:
+            raise BadInput(f"--answer {settings.answer}: this is the question; name two columns")
         return columns_of(settings.data, settings.answer, settings.question, [], "--data", options)
+    if settings.label == settings.text:
+        raise BadInput(f"--text {settings.text}: this is the label; name two columns")
     return columns_of(settings.data, settings.label, settings.text, settings.features, "--data")
 
 
