@@ -20,7 +20,7 @@ from tasks.loop import (
     students,
 )
 from tasks.loop.check import check_inputs, input_fingerprints
-from tasks.loop.keep import LIKELY_WRONG, NOT_GOOD
+from tasks.loop.keep import NOT_GOOD
 from tasks.loop.outcome import finish
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
@@ -138,9 +138,7 @@ def equal(settings: EqualSettings) -> Facts:
         if settings.clean != "none":
             cleaned = clean_pairs(run, settings, rounds=count, student=base, rewarded=last)
             last = {**last, "cleaned": cleaned}
-            terminal.current().note(
-                f"{cleaned['doubted']:,} of {cleaned['looked_at']:,} pairs are left out: {LIKELY_WRONG}"
-            )
+            terminal.current().note(clean.said(cleaned))
         if settings.train == "end":
             trained = train_at_end(run, settings, rounds=count, student=base, rewarded=last)
         tokens = finish.trained_tokens(history, trained, settings)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.loop.keep import CLEAN, JUDGED, KEPT, kept_mask
+from tasks.loop.keep import CLEAN, JUDGED, KEPT, LIKELY_WRONG, kept_mask
 from tasks.loop.pulls import extracted_pairs, round_folder
 from tasks.loop.settings import EqualSettings
 from tasks.loop.students import on_worker, training_of, where
@@ -31,7 +31,8 @@ _SCHEMA = pa.schema([("id", pa.string()), ("p_clean", pa.float64()), ("wrong_eve
 def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewarded: Facts) -> Facts:
     """Train the student before any training on the pairs that are kept, count their wrong events, and mark the doubtful.
 
-    Writes clean.npy in the last round's folder: a mark for every pair of all rounds, in order; and P(clean) of those kept.
+    Writes clean.npy in the last round's folder: a mark for every pair of all rounds, in order; and P(clean) of those kept. Where
+    too few are kept none is looked at, and none is marked.
     """
     from tasks.train.checkpoint import load_student
     from tasks.wrong_event.pairs import count_events
@@ -40,8 +41,10 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
     pairs = list(extracted_pairs(run, 0, rounds))
     mask = kept_mask(run, rounds, (KEPT, JUDGED))
     rows = np.arange(len(pairs)) if mask is None else np.flatnonzero(mask)
+    kept = len(rows)
+    rows = rows if kept >= _FEWEST else rows[:0]
     clean, events = np.ones(len(rows)), np.zeros(len(rows), np.int64)
-    if len(rows) >= _FEWEST:
+    if len(rows):
         model, tokenizer = load_student(
             where(run, student["student"]), lora=settings.lora, seed=settings.seed
         )
@@ -70,9 +73,17 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
     )
     return {
         "files": [str((here / CLEAN).relative_to(run)), TABLE],
+        "kept": kept,
         "looked_at": len(rows),
         "doubted": int((clean < DOUBTED).sum()),
     }
+
+
+def said(cleaned: Facts) -> str:
+    """What became of the pairs, on one line."""
+    if not cleaned["looked_at"]:
+        return f"pairs are not cleaned: {cleaned['kept']:,} are kept, and {_FEWEST} at least can be compared"
+    return f"{cleaned['doubted']:,} of {cleaned['looked_at']:,} pairs are left out: {LIKELY_WRONG}"
 
 
 def _ids(run: Path, rounds: int) -> list[str]:
