@@ -59,7 +59,7 @@ class LSAEncoder:
 
         kept = sample_texts(texts, sample, seed)
         if not kept:
-            raise BadInput("encoder lsa: no documents to fit on; check --corpus")
+            raise BadInput("encoder lsa: no texts to fit on; check what they are read from")
         # A word of one text relates nothing; but a corpus of a few texts may have no other words.
         for min_df in (2, 1):
             vectorizer = _vectorizer(min_df=min(min_df, len(kept)), max_features=MAX_FEATURES)
@@ -69,7 +69,7 @@ class LSAEncoder:
             except ValueError:  # scikit-learn's "empty vocabulary" and "no terms remain"
                 continue
         else:
-            raise BadInput("encoder lsa: no words in the documents; check --text-field")
+            raise BadInput("encoder lsa: no words in the texts; check the field that they are read from")
         # Blocked sums differ with the number of threads; one thread makes the fit the same everywhere.
         with threadpool_limits(1):
             _, _, components = randomized_svd(

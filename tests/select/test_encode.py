@@ -75,10 +75,12 @@ def test_five_documents_are_enough() -> None:
     assert np.isfinite(encoder.encode(["one two"])).all()
 
 
-@pytest.mark.parametrize(("given", "message"), [([], "no documents"), (["...", "!!"], "no words")])
+@pytest.mark.parametrize(("given", "message"), [([], "no texts"), (["...", "!!"], "no words")])
 def test_nothing_to_fit_on_is_bad_input(given: list[str], message: str) -> None:
-    with pytest.raises(BadInput, match=message):
+    """The message names no flag: every flow has others."""
+    with pytest.raises(BadInput, match=message) as error:
         LSAEncoder.fit(given, 8, seed=0)
+    assert "--" not in str(error.value)
 
 
 def test_a_saved_encoder_gives_the_same_bytes_and_holds_no_pickle(tmp_path: Path) -> None:
