@@ -69,7 +69,8 @@ class Played:
     Args:
         rows: of the pool, that were trained on, (r,).
         drawn: how often each cluster was, (K,); probabilities: with which, (K,).
-        idu_before: of the rows, (r,); gained: what each brought, (r,).
+        idu_before: of the rows, (r,).
+        reward: mean over the round.
         rewards: of each cluster trained on, its mean gain and the same in -1..1, as the bandit was told.
         seen: loss and gradient length of each row, before its step.
         steps: a row for each step.
@@ -79,7 +80,7 @@ class Played:
     drawn: np.ndarray
     probabilities: np.ndarray
     idu_before: np.ndarray
-    gained: np.ndarray
+    reward: float
     rewards: dict[int, tuple[float, float]]
     seen: dict[int, Facts]
     steps: list[Facts]
@@ -115,9 +116,10 @@ def play(
     before = utilities.idu[rows]
     seen, steps = train_on(found, settings, rows, examples, number)
     utilities.settle()
-    gained = utilities.agreement(rows) if settings.reward == "agreement" else before - utilities.idu[rows]
-    rewards = reward(bandit, labels[rows], gained, drawn, is_open)
-    return Played(rows, drawn, probabilities, before, gained, rewards, seen, steps)
+    gained, weights = gains(utilities, settings, rows, before)
+    rewards = reward(bandit, labels[rows], gained, weights, drawn, is_open) if len(rows) else {}
+    mean = float(gained.sum() / weights.sum()) if len(rows) else 0.0
+    return Played(rows, drawn, probabilities, before, mean, rewards, seen, steps)
 
 
 def draw_rows(
@@ -148,23 +150,43 @@ def draw_rows(
     return np.concatenate(chosen), drawn
 
 
+def gains(
+    utilities: Utilities, settings: ChoosingSettings, rows: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each example of a round brought, and what it counts for in its cluster's mean, (r,); see the setting `reward`.
+
+    Args:
+        before: their utilities before the round, (r,).
+    """
+    if settings.reward == "gain":
+        return utilities.gain(rows)
+    return before - utilities.idu[rows], np.ones(len(rows))
+
+
 def reward(
-    bandit: Exp3, owners: np.ndarray, gained: np.ndarray, drawn: np.ndarray, is_open: np.ndarray
+    bandit: Exp3,
+    owners: np.ndarray,
+    gained: np.ndarray,
+    weights: np.ndarray,
+    drawn: np.ndarray,
+    is_open: np.ndarray,
 ) -> dict[int, tuple[float, float]]:
     """Tell the bandit what each cluster's examples brought on average, once for each time that it was drawn.
 
     Args:
         owners: clusters of the examples trained on, (r,).
-        gained: what each brought, (r,); see the setting `reward`.
+        gained, weights: of each, (r,), by `gains`.
 
     Returns:
         Of each cluster trained on the mean, and the same in -1..1, as the bandit was told.
     """
     probabilities = bandit.probabilities(is_open)
-    found = {}
-    for arm in np.unique(owners).tolist():
-        raw = float(gained[owners == arm].mean())
-        found[arm] = raw, bandit.scaled(raw)
+    arms, place = np.unique(owners, return_inverse=True)
+    raw = np.bincount(place, gained) / np.bincount(place, weights)
+    found = {
+        arm: (value, scaled)
+        for arm, value, scaled in zip(arms.tolist(), raw.tolist(), bandit.scaled(raw).tolist(), strict=True)
+    }
     for arm, (_, scaled) in found.items():
         for _ in range(drawn[arm]):
             bandit.update(arm, scaled, float(probabilities[arm]), int(is_open.sum()))
@@ -186,7 +208,7 @@ def train_on(
             examples.lengths, found.batch_tokens, generator(settings.seed, "batches", number)
         ):
             step = trainer.step(*pad(examples, batch, 0))
-            utilities.visit(rows[batch], step.losses, step.squares, step.sketches)
+            utilities.visit(rows[batch], step.losses, step.answered, step.squares, step.sketches)
             utilities.move(step.move)
             lengths = np.sqrt(step.squares)
             for row, loss, length in zip(rows[batch], step.losses, lengths, strict=True):

@@ -139,7 +139,7 @@ def train(
         "checkpoint": mark,
         "number": number,
         "clusters": np.flatnonzero(played.drawn).tolist(),
-        "reward": float(played.gained.mean()),
+        "reward": played.reward,
         "idu": float(utilities.idu[rows].mean()),
         "loss": float(np.average([step["loss"] for step in steps], weights=[s["tokens"] for s in steps])),
         "selected": int((utilities.visits > 0).sum()),

@@ -29,18 +29,18 @@ class ChoosingSettings(RunSettings):
     tasks: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 3
     """Clusters of like examples inside a level, at most."""
 
-    draws: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 8
-    """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed and the bandit is
-    told more."""
+    draws: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 40
+    """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed as the clusters are, and
+    the bandit is told more."""
 
     start: Annotated[Literal["sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "sizes"
     """How likely clusters are before rewards tell them apart: in proportion to their sizes, so that examples are alike; or, as in
     the paper, clusters alike."""
 
-    reward: Annotated[Literal["agreement", "fall"], Field(json_schema_extra=_ROUNDS)] = "agreement"
+    reward: Annotated[Literal["gain", "fall"], Field(json_schema_extra=_ROUNDS)] = "gain"
     """What the bandit is told of a cluster. fall, as in the paper: how much utility its examples lost when they were trained on.
-    agreement: the cosine of their gradients with the mean gradient of all examples visited so far, that is, how far a step for
-    them is a step for the others."""
+    gain: by how much, for each of its answer tokens, training on them lowers the loss of all other examples visited so far, as
+    their gradients foretell."""
 
     gamma: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = None
     """Share of the draws of a cluster that is even, whatever the rewards were, and the rate at which they are learnt from; by default

@@ -26,6 +26,7 @@ class Step:
     Args:
         loss: mean cross entropy of the batch's answer tokens, nats: what was trained on.
         losses: mean cross entropy of each example's answer tokens before the step, nats, (b,).
+        answered: those tokens, (b,).
         squares: squared lengths of the gradients of `losses`, (b,).
         sketches: their projections, float32 (b, m).
         move: how the step moved the weights.
@@ -33,6 +34,7 @@ class Step:
 
     loss: float
     losses: np.ndarray
+    answered: np.ndarray
     squares: np.ndarray
     sketches: np.ndarray
     move: Move
@@ -80,6 +82,7 @@ class Trainer:
         return Step(
             loss=value,
             losses=np.bincount(owner, each.detach().double().cpu().numpy(), rows) / answered,
+            answered=answered,
             squares=seen.squares.double().cpu().numpy() * scale**2,
             sketches=seen.sketches.cpu().numpy() * scale[:, None].astype(np.float32),
             move=move,

@@ -60,10 +60,12 @@ class Exp3:
         """An arm by these probabilities."""
         return int(random.choice(len(self.weights), p=self.probabilities(is_open)))
 
-    def scaled(self, raw: float) -> float:
-        """A raw reward in -1..1, min-max over all raw rewards so far, this one among them; 0 while they are all equal."""
-        self.low, self.high = min(self.low, raw), max(self.high, raw)
-        return 2 * (raw - self.low) / (self.high - self.low) - 1 if self.high > self.low else 0.0
+    def scaled(self, raw: np.ndarray) -> np.ndarray:
+        """Raw rewards of a round, (r,), in -1..1: min-max over all raw rewards so far, these among them; 0 while all are equal."""
+        self.low, self.high = min(self.low, float(raw.min())), max(self.high, float(raw.max()))
+        if self.high == self.low:
+            return np.zeros(len(raw))
+        return 2 * (raw - self.low) / (self.high - self.low) - 1
 
     def update(self, arm: int, reward: float, probability: float, arms: int | None = None) -> None:
         """Tell what a draw gave.

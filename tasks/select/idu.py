@@ -117,21 +117,31 @@ class Utilities:
         self.visits = np.zeros(len(self.idu), dtype=np.int64)
         self._rows = np.zeros(0, dtype=np.int64)  # those visited, with what their last visit showed:
         self._losses = np.zeros(0)  # and, to first order, all foretold changes since
+        self._tokens = np.zeros(0, dtype=np.int64)
         self._squares = np.zeros(0)
         self._last: Move | None = None
         self._sketches = np.zeros((0, dimensions), dtype=np.float32)
 
-    def visit(self, rows: np.ndarray, losses: np.ndarray, squares: np.ndarray, sketches: np.ndarray) -> None:
+    def visit(
+        self,
+        rows: np.ndarray,
+        losses: np.ndarray,
+        tokens: np.ndarray,
+        squares: np.ndarray,
+        sketches: np.ndarray,
+    ) -> None:
         """What a step measured of the examples it is about to train on; to be told before `move` of the same step.
 
         Args:
             rows: (b,), none twice.
-            losses: nats; squares: squared lengths of their gradients, (b,).
-            sketches: projections of their gradients, (b, m).
+            losses: mean over an example's answer tokens, nats; tokens: how many these are, (b,).
+            squares: squared lengths of the gradients of `losses`, (b,).
+            sketches: projections of these gradients, (b, m).
         """
         old = ~np.isin(self._rows, rows)
         self._rows = np.concatenate([self._rows[old], rows])
         self._losses = np.concatenate([self._losses[old], losses])
+        self._tokens = np.concatenate([self._tokens[old], tokens])
         self._squares = np.concatenate([self._squares[old], squares])
         self._sketches = np.concatenate([self._sketches[old], sketches])
         self.visits[rows] += 1
@@ -159,21 +169,22 @@ class Utilities:
         before = self.idu[self._rows]
         self.idu[self._rows] = (1 - self.smoothing) * np.maximum(0.0, estimates) + self.smoothing * before
 
-    def agreement(self, rows: np.ndarray) -> np.ndarray:
-        """Cosine of visited examples' gradients with the mean of those of all others visited, each of length 1, (r,).
+    def gain(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far a step for each of these examples, all visited before, is a step for the others.
 
-        Of the gradients' sketches; 0 for the only one.
+        To first order, a step against an example's gradient h changes the mean loss of an answer token of the others by -eta <h, G>,
+        with G the gradient of that mean. <h, G> is how "domains" are weighed by DoGE (Fan et al., 2024, arXiv 2310.15393,
+        section 3); with h of the example's summed loss it counts for as many tokens as the example trains on. From the sketches.
+
+        Returns:
+            <h, G> of each, and its answer tokens, (r,); 0 of the only example visited.
         """
-        lengths = np.linalg.norm(self._sketches, axis=1, keepdims=True)
-        units = np.divide(self._sketches, lengths, out=np.zeros_like(self._sketches), where=lengths > 0)
         place = {int(row): at for at, row in enumerate(self._rows)}
-        own = units[[place[int(row)] for row in rows]]
-        others = units.sum(axis=0, dtype=np.float64) - own
-        norms = np.linalg.norm(others, axis=1)
-        found: np.ndarray = np.divide(
-            (own * others).sum(axis=1), norms, out=np.zeros(len(rows)), where=norms > 0
-        )
-        return found
+        at = [place[int(row)] for row in rows]
+        summed = self._sketches.astype(np.float64) * self._tokens[:, None]
+        others = summed.sum(axis=0) - summed[at]
+        tokens = self._tokens.sum() - self._tokens[at]
+        return (summed[at] * others).sum(axis=1) / np.maximum(1, tokens), self._tokens[at]
 
     def state(self) -> dict[str, np.ndarray]:
         """All of it, as arrays by name."""
@@ -182,13 +193,15 @@ class Utilities:
             "visits": self.visits,
             "rows": self._rows,
             "losses": self._losses,
+            "tokens": self._tokens,
             "squares": self._squares,
             "sketches": self._sketches,
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self.idu, self.visits, self._rows = state["idu"], state["visits"], state["rows"]
-        self._losses, self._squares, self._sketches = state["losses"], state["squares"], state["sketches"]
+        self._losses, self._tokens = state["losses"], state["tokens"]
+        self._squares, self._sketches = state["squares"], state["sketches"]
 
 
 def preference(utility: np.ndarray, choice: Choice, random: np.random.Generator) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What a student learns from examples that LEAD chooses while it trains, beside as many that are chosen otherwise.
 
-    python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--choosing]
+    python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--choosing] [--garbled 0.3]
                                [--out runs/bench-lead] [--table]
 
-Pool: 2,500 problems of GSM8K's training part and 2,500 pairs that the rules extract from pages of the shared mixture. Judged on 300
+Pool: 2,600 problems of GSM8K's training part and 2,600 pairs that the rules extract from pages of the shared mixture. Judged on 300
 problems of GSM8K's test part and 300 pairs of other pages, none of which any strategy sees. All train a copy of the same model (one
 a seed) with LEAD's optimiser and decay, and but for "all one pass" on as many tokens as the flow's default:
 
@@ -164,8 +164,8 @@ def _rescored(made: Path, own: LeadSettings, found: Learner, budget: int, each: 
         before = utilities.idu[rows]
         yield rows
         utilities.idu = measured()
-        gained = utilities.agreement(rows) if own.reward == "agreement" else before - utilities.idu[rows]
-        play.reward(found.bandit, labels[rows], gained, drawn, is_open)
+        gained, weights = play.gains(utilities, own, rows, before)
+        play.reward(found.bandit, labels[rows], gained, weights, drawn, is_open)
 
 
 def _lengths(made: Path, own: LeadSettings, found: Learner) -> np.ndarray:
@@ -261,6 +261,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--choosing",
         action="store_true",
         help="judge by other examples than the test's, to choose settings by; own --out",
+    )
+    own.add_argument(
+        "--garbled",
+        type=float,
+        default=0.0,
+        help="share of the pool whose answers have their words in random order; own --out",
     )
     return run_on_mixture(own.parse_args(arguments), measure, markdown)
 

@@ -24,7 +24,7 @@ from tests.bench.prepared import model_of, student_settings
 
 Facts = dict[str, Any]
 
-EACH, TEST = 2500, 300  # examples of a kind in the pool, and of those that judge
+EACH, TEST = 2600, 300  # examples of a kind in the pool, and of those that judge
 
 
 def write_inputs(given: argparse.Namespace) -> None:
@@ -35,10 +35,20 @@ def write_inputs(given: argparse.Namespace) -> None:
     own = targets.problems("train", EACH + TEST)
     other = list(_extracted(outside, 2 * TEST))
     judges = own[EACH:] + other[TEST:] if given.choosing else targets.problems("test", TEST) + other[:TEST]
-    rows = [own[:EACH] + list(_extracted(inside, EACH)), judges]
+    rows = [_garbled(own[:EACH] + list(_extracted(inside, EACH)), given.garbled), judges]
     for name, own in zip(("pool", "test"), rows, strict=True):
         lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in own]
         write_text(given.out / f"{name}.jsonl", "".join(lines))
+
+
+def _garbled(pool: list[Facts], share: float) -> list[Facts]:
+    """The pool with the words of so large a share of its answers in random order."""
+    random = generator(0, "bench", "lead", "garbled")
+    is_garbled = random.permutation(len(pool)) < round(share * len(pool))
+    return [
+        {**row, "answer": " ".join(random.permutation(row["answer"].split()))} if garbled else row
+        for row, garbled in zip(pool, is_garbled, strict=True)
+    ]
 
 
 def _extracted(pages: Sequence[Facts], count: int) -> Iterator[Facts]:

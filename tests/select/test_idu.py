@@ -62,7 +62,11 @@ def test_the_first_order_change_is_a_product_and_may_be_upwards() -> None:
 def test_a_round_by_hand() -> None:
     known = Utilities(np.array([3.0, 2.0, 5.0]), dimensions=2, smoothing=0.1, change="mixture")
     known.visit(
-        np.array([2, 0]), np.array([4.0, 2.5]), np.array([4.0, 1.0]), np.array([[2.0, 0.0], [0.0, 1.0]])
+        np.array([2, 0]),
+        np.array([4.0, 2.5]),
+        np.ones(2, np.int64),
+        np.array([4.0, 1.0]),
+        np.array([[2.0, 0.0], [0.0, 1.0]]),
     )
     known.move(Move(square=1.0, sketch=np.array([1.0, 0.0]), rate=0.2))
     # Row 2: d = 4, a = 2 > 1, so beta = 0 and the change is -.2 x 1. Row 0: at a right angle, beta = 1/2, -.2 x 1/2.
@@ -70,7 +74,7 @@ def test_a_round_by_hand() -> None:
     known.settle()
     assert known.idu == pytest.approx([0.9 * 2.4 + 0.1 * 3.0, 2.0, 0.9 * 3.8 + 0.1 * 5.0])
     # A second round visits row 1 alone; the others change by what its step foretells for them.
-    known.visit(np.array([1]), np.array([1.5]), np.array([1.0]), np.array([[0.0, 1.0]]))
+    known.visit(np.array([1]), np.array([1.5]), np.ones(1, np.int64), np.array([1.0]), np.array([[0.0, 1.0]]))
     known.move(Move(square=1.0, sketch=np.array([0.0, 1.0]), rate=0.1))
     known.settle()
     assert known.idu[0] == pytest.approx(0.9 * (2.5 - 0.1) + 0.1 * 2.46)
@@ -81,7 +85,13 @@ def test_a_round_by_hand() -> None:
 
 def test_to_first_order_the_changes_of_all_steps_since_add_up_and_no_loss_is_negative() -> None:
     known = Utilities(np.array([3.0, 2.0]), dimensions=2, smoothing=0.0)
-    known.visit(np.array([0, 1]), np.array([2.5, 0.1]), np.array([1.0, 4.0]), np.eye(2) * [[1.0], [2.0]])
+    known.visit(
+        np.array([0, 1]),
+        np.array([2.5, 0.1]),
+        np.ones(2, np.int64),
+        np.array([1.0, 4.0]),
+        np.eye(2) * [[1.0], [2.0]],
+    )
     known.move(Move(square=1.0, sketch=np.array([1.0, 0.0]), rate=0.2))
     known.move(Move(square=1.0, sketch=np.array([-0.6, 0.8]), rate=0.1))
     known.settle()
@@ -90,7 +100,7 @@ def test_to_first_order_the_changes_of_all_steps_since_add_up_and_no_loss_is_neg
 
 def test_a_gradient_of_no_length_changes_nothing() -> None:
     known = Utilities(np.array([1.0]), dimensions=2, smoothing=0.0)
-    known.visit(np.array([0]), np.array([1.0]), np.zeros(1), np.zeros((1, 2)))
+    known.visit(np.array([0]), np.array([1.0]), np.ones(1, np.int64), np.zeros(1), np.zeros((1, 2)))
     known.move(Move(0.0, np.zeros(2), 0.0))
     known.settle()
     assert known.idu.tolist() == [1.0]
@@ -116,16 +126,18 @@ def test_examples_are_drawn_in_proportion_to_their_utility() -> None:
     assert np.argmin(preference(np.array([0.0, 1.0, 1.0]), "drawn", random)) == 0
 
 
-def test_agreement_is_the_cosine_with_the_mean_of_the_others() -> None:
+def test_gain_is_the_product_with_the_others_gradient_for_each_token() -> None:
     sketches = np.array([[2.0, 0.0], [0.0, 5.0], [3.0, 3.0]])
+    tokens = np.array([1, 4, 2])
     known = Utilities(np.ones(4), dimensions=2)
-    known.visit(np.array([3, 0, 1]), np.ones(3), np.ones(3), sketches)
-    units = sketches / np.linalg.norm(sketches, axis=1, keepdims=True)
+    known.visit(np.array([3, 0, 1]), np.ones(3), tokens, np.ones(3), sketches)
     wanted = []
     for own in (1, 0):  # rows 0 and 3
-        others = np.delete(units, own, axis=0).mean(axis=0)
-        wanted.append(units[own] @ others / np.linalg.norm(others))
-    assert known.agreement(np.array([0, 3])) == pytest.approx(wanted, rel=1e-6)
+        others = np.delete(sketches * tokens[:, None], own, axis=0).sum(axis=0) / np.delete(tokens, own).sum()
+        wanted.append(tokens[own] * sketches[own] @ others)
+    gained, weights = known.gain(np.array([0, 3]))
+    assert gained == pytest.approx(wanted, rel=1e-6)
+    assert weights.tolist() == [4, 1]
     alone = Utilities(np.ones(2), dimensions=2)
-    alone.visit(np.array([1]), np.ones(1), np.ones(1), np.ones((1, 2)))
-    assert alone.agreement(np.array([1])).tolist() == [0.0]
+    alone.visit(np.array([1]), np.ones(1), np.ones(1, np.int64), np.ones(1), np.ones((1, 2)))
+    assert alone.gain(np.array([1]))[0].tolist() == [0.0]
