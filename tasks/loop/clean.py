@@ -16,13 +16,12 @@ from tasks.loop.students import on_worker, training_of, where
 from tasks.run import terminal
 from tasks.storage.arrays import save_array
 from tasks.storage.tables import iterate_rows, write_table
+from tasks.wrong_event.settings import FEWEST_PAIRS, PAIR_EPOCHS
 
 Facts = dict[str, Any]
 
 TABLE = "wrong_events.parquet"
 DOUBTED = 0.5  # P(clean) below which a pair is left out
-_EPOCHS = 8
-_FEWEST = 60  # pairs, below which there are too few peers to be compared with
 _CHECKPOINT = "students/.count"
 _SCHEMA = pa.schema([("id", pa.string()), ("p_clean", pa.float64()), ("wrong_events", pa.int32())])
 
@@ -42,7 +41,7 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
     mask = kept_mask(run, rounds, (KEPT, JUDGED))
     rows = np.arange(len(pairs)) if mask is None else np.flatnonzero(mask)
     kept = len(rows)
-    rows = rows if kept >= _FEWEST else rows[:0]
+    rows = rows if kept >= FEWEST_PAIRS else rows[:0]
     clean, events = np.ones(len(rows)), np.zeros(len(rows), np.int64)
     if len(rows):
         model, tokenizer = load_student(
@@ -53,7 +52,7 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
             tokenizer,
             [pairs[row] for row in rows],
             training_of(settings, None),
-            epochs=_EPOCHS,
+            epochs=PAIR_EPOCHS,
             kept=run / _CHECKPOINT,
             told=lambda done, of: terminal.current().progress("count wrong events, epoch", done),
         )
@@ -82,7 +81,7 @@ def clean(run: Path, settings: EqualSettings, rounds: int, student: Facts, rewar
 def said(cleaned: Facts) -> str:
     """What became of the pairs, on one line."""
     if not cleaned["looked_at"]:
-        return f"pairs are not cleaned: {cleaned['kept']:,} are kept, and {_FEWEST} at least can be compared"
+        return f"pairs are not cleaned: {cleaned['kept']:,} are kept, and {FEWEST_PAIRS} at least can be compared"
     return f"{cleaned['doubted']:,} of {cleaned['looked_at']:,} pairs are left out: {LIKELY_WRONG}"
 
 

@@ -15,7 +15,7 @@ from tasks.storage.tables import read_column
 
 Facts = dict[str, Any]
 
-_ROUNDS = 12  # of linucb, at least: it learns from one for the next
+_ROUNDS = 12  # of linucb, about: it learns from one for the next
 
 
 def budget_tokens(settings: QuadSettings, corpus: Facts) -> int:

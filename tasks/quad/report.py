@@ -45,7 +45,8 @@ def _content(run: Path, summary: Facts) -> Facts:
         "bounds": (min(row["low_shown"] for row in clusters), max(row["high_shown"] for row in clusters)),
         "map": _map(run, scores, clusters),
         "levels": LEVELS,
-        "bars": _histogram(scores, summary["tau"]),
+        "bars": _histogram(scores),
+        "edges": _edges(scores),
         "tau_share": _place(summary["tau"], scores),
         "examples": [
             ("Most influential of those scored", _shown(run, ranked[:_DOCUMENTS], terms)),
@@ -118,11 +119,11 @@ def _map(run: Path, scores: Sequence[Facts], clusters: Sequence[Facts]) -> Any:
     )
 
 
-def _histogram(scores: Sequence[Facts], tau: float) -> list[Facts]:
+def _histogram(scores: Sequence[Facts]) -> list[Facts]:
     """Scored documents by their score, the outermost hundredths at the edges; of each bar how many were bought."""
     values = np.array([row["score"] for row in scores])
     bought = np.array([row["bought"] for row in scores], dtype=bool)
-    low, high = _edges(values)
+    low, high = _edges(scores)
     bins = np.clip(((values - low) / (high - low) * _BARS).astype(int), 0, _BARS - 1)
     counts, taken = np.bincount(bins, minlength=_BARS), np.bincount(bins[bought], minlength=_BARS)
     most = max(1, int(counts.max()))
@@ -140,12 +141,13 @@ def _histogram(scores: Sequence[Facts], tau: float) -> list[Facts]:
 
 def _place(tau: float, scores: Sequence[Facts]) -> float:
     """Where the threshold is on the histogram's axis, %."""
-    low, high = _edges(np.array([row["score"] for row in scores]))
+    low, high = _edges(scores)
     return float(100 * np.clip((tau - low) / (high - low), 0, 1))
 
 
-def _edges(values: np.ndarray) -> tuple[float, float]:
-    low, high = (float(edge) for edge in np.quantile(values, [0.01, 0.99]))
+def _edges(scores: Sequence[Facts]) -> tuple[float, float]:
+    """Both ends of the histogram's axis."""
+    low, high = (float(edge) for edge in np.quantile([row["score"] for row in scores], [0.01, 0.99]))
     return (low, high) if high > low else (low - 1.0, low + 1.0)
 
 

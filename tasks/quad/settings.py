@@ -96,7 +96,7 @@ class QuadSettings(TinyStudentSettings, CorpusSettings):
     twelfth of all that it scores."""
 
     block: Annotated[int, Field(ge=1, le=10_000, json_schema_extra=_VISITS)] = 8
-    """Documents of a cluster that are scored first; what is scored is what is bought."""
+    """Documents of a cluster that are scored first."""
 
     buy: Annotated[Literal["blocks", "documents"], Field(json_schema_extra=_VISITS)] = "documents"
     """What of what was scored is bought: the documents whose own score is above the threshold; or, as in the paper, every

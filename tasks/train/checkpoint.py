@@ -52,7 +52,7 @@ def check_student(
         )
         raise BadInput(f"{flag} {name}: a folder of LoRA adapters; {instead}")
     _check_weights(path, f"{flag} {name}")
-    base = _adapted(path)
+    base = _adapted(path, flag)
     _check_model(base, f"{flag} {name}: the model it adapts, {base}")
     _check_positions(base, f"{flag} {name}", sequence_tokens)
 
@@ -90,14 +90,14 @@ def _check_weights(path: Path, subject: str) -> None:
         raise BadInput(f"{subject}: no *.safetensors in it; save the model's weights as safetensors")
 
 
-def _adapted(adapters: Path) -> str:
+def _adapted(adapters: Path, flag: str) -> str:
     """The folder or hub name of the model that a folder of adapters belongs to."""
     try:
         base = json.loads((adapters / ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, KeyError, TypeError):
         base = None
     if not isinstance(base, str) or not base:
-        raise BadInput(f"--student {adapters}: its {ADAPTER} names no base model; save the adapters anew")
+        raise BadInput(f"{flag} {adapters}: its {ADAPTER} names no base model; save the adapters anew")
     return base
 
 
@@ -141,7 +141,7 @@ def load_student(
     quiet()
     source = source_of(name_or_path)
     adapters = (Path(source) / ADAPTER).is_file()
-    base = _adapted(Path(source)) if adapters else source
+    base = _adapted(Path(source), flag) if adapters else source
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Weights that train stay float32 (autocast computes in bfloat16); a frozen base on a GPU need not.
     half = device.type == "cuda" and lora

@@ -24,15 +24,13 @@ from tasks.train.threads import threads_for
 from tasks.train.training import Training
 from tasks.wrong_event.check import data_columns
 from tasks.wrong_event.finish import PAGES
-from tasks.wrong_event.settings import WrongEventSettings
+from tasks.wrong_event.settings import FEWEST_PAIRS, PAIR_EPOCHS, WrongEventSettings
 from tasks.wrong_event.stages import CHECKPOINTS, told
 
 Facts = dict[str, Any]
 
 PAIRS, EVENTS, CLEAN = "stages/pairs.parquet", "stages/events.npy", "stages/clean.npy"
 SCORES, CLEANED = "pairs.csv", "clean.jsonl"
-EPOCHS = 8  # by default
-FEWEST = 60  # pairs, below which there are too few peers to be compared with
 _HEAD = ["row", "p_clean", "wrong_events"]
 _SCHEMA = pa.schema([("row", pa.int64()), ("question", pa.string()), ("answer", pa.string())])
 
@@ -40,9 +38,9 @@ _SCHEMA = pa.schema([("row", pa.int64()), ("question", pa.string()), ("answer", 
 def read(run: Path, settings: WrongEventSettings, source: Facts) -> Facts:
     """The pairs; what has no question or no answer is rejected."""
     data = read_labelled(settings.data, data_columns(settings), "--data", max_broken=settings.max_broken)
-    if len(data) < FEWEST:
+    if len(data) < FEWEST_PAIRS:
         raise BadInput(
-            f"--data {settings.data}: {len(data)} pairs; give {FEWEST} at least, or there are no peers"
+            f"--data {settings.data}: {len(data)} pairs; give {FEWEST_PAIRS} at least, or there are no peers"
         )
     rows = zip(data.rows.tolist(), data.texts, data.labels, strict=True)
     write_table(
@@ -93,7 +91,7 @@ def count(run: Path, settings: WrongEventSettings, data: Facts, student: Facts) 
 
 def epochs_of(settings: WrongEventSettings) -> int:
     """Of the student's training: visits to each pair."""
-    return settings.warm_epochs or EPOCHS
+    return settings.warm_epochs or PAIR_EPOCHS
 
 
 def tables(run: Path, settings: WrongEventSettings, counted: Facts) -> Facts:

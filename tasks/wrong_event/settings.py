@@ -15,6 +15,8 @@ _NETWORK = group("Network")
 _TRAIN = group("Train")
 _RESULT = group("Result")
 
+FEWEST_PAIRS = 60  # below which there are too few peers to be compared with
+PAIR_EPOCHS = 8  # by default
 FEWEST_TO_AGREE = 10  # epochs; see tests/bench/wrong_event.md
 
 

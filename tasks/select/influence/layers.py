@@ -65,8 +65,8 @@ def linear_layers(
 
     Args:
         model: a transformers causal language model.
-        which: "attention", the projections of attention, which the paper puts first (arXiv 2409.16986); "mlp", the other
-            linear layers of the blocks; or "all", both.
+        which: "attention", the projections of attention, which the paper puts first (arXiv 2409.16986); "mlp", all
+            others; or "all", both.
         bias: whether biases take part, of the layers that have one.
         projection: project inputs and output gradients of a layer to so many dimensions each, where they have more. The
             projection of a layer is the same whenever it is asked for, so both sides of a dot product have the same.
