@@ -6,7 +6,7 @@ wrong event
 
 - `questions`: where the student predicts the answer no better after its own question than after the question of a peer, drawn
   anew at every epoch (likelihood of the answer's tokens). The answer is the same on both sides, so that neither its length nor
-  its words matter, only whether the question helps.
+  its words matter, only whether the question helps. A peer with the same question tells nothing, and is no wrong event.
 - `answers`: where the share of the answer's tokens that are the student's first choice is below the median of its peers'.
 
 Both are seen before the step that the visit is for. tests/bench/wrong_event.md has what they tell of swapped answers.
@@ -113,8 +113,13 @@ def count_events(
     for epoch in range(found.epochs, epochs):
         random = generator(training.seed, "pairs", epoch)
         others = None
+        is_other = np.ones(len(pairs), bool)
         if peers == "questions":
             asked = _of_peers(found.classes, random)
+            # Where two pairs have the same question, neither answer can be known by it.
+            is_other = np.array(
+                [pairs[other][0] != pair[0] for other, pair in zip(asked, pairs, strict=True)]
+            )
             swapped = [(pairs[other][0], answer) for other, (_, answer) in zip(asked, pairs, strict=True)]
             others = encode_pairs(tokenizer, swapped, training.sequence_tokens)
         seen = np.zeros((3, len(pairs)))  # losses, those after a peer's question, share of first choices
@@ -133,7 +138,8 @@ def count_events(
                 torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-        found.counts += seen[1] <= seen[0] if peers == "questions" else _below_median(seen[2], found.classes)
+        is_wrong = seen[1] <= seen[0] if peers == "questions" else _below_median(seen[2], found.classes)
+        found.counts += is_wrong & is_other
         loss_of_all = float(np.average(seen[0], weights=examples.loss_lengths))
         if not math.isfinite(loss_of_all):
             raise diverged(learning_rate, f"in epoch {epoch + 1}")

@@ -69,7 +69,7 @@ def test_swapped_answers_gather_more_wrong_events(student):
 
 def test_right_answers_are_not_doubted(student):
     right = [(question, f"{question[4:]} {question[4:]}") for question, _ in asked()[0]]
-    found = counted(student, pairs=right)
+    found = counted(student, pairs=right, learning_rate=1e-3)  # at which some events happen
     assert found.counts.max() > 1
     assert (found.model().clean(found.counts) == 1).all()
 
@@ -107,6 +107,11 @@ def test_no_pair_is_its_own_peer_where_many_answers_are_as_long(lengths):
     others = events._of_peers(classes, np.random.default_rng(0))
     assert (others != np.arange(len(lengths))).all()
     assert (np.diff(classes[np.argsort(lengths, kind="stable")]) >= 0).all()
+
+
+def test_peers_with_the_same_question_tell_nothing(student):
+    found = counted(student, pairs=[("say it", f"{name} {name}") for name in NAMES * 12], epochs=2)
+    assert found.counts.tolist() == [0] * 96
 
 
 def test_the_share_of_right_tokens_counts_with_peers_answers(student):
