@@ -145,6 +145,9 @@ def embedded_classifier(
         features: columns of the numbers.
         dimensions: of the vectors of texts.
         width: of the network.
+
+    Raises:
+        BadInput: a column's numbers are so large that their spread is no finite number, or the texts have no words.
     """
     encoder, numbers = None, np.asarray(rows)
     if isinstance(rows[0], str):
@@ -152,7 +155,12 @@ def embedded_classifier(
 
         encoder = LSAEncoder.fit(rows, dimensions, seed)
         numbers = encoder.encode(list(rows))
-    mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
+    with np.errstate(over="ignore"):
+        mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
+    for column in np.flatnonzero(~np.isfinite(scale)).tolist():
+        raise BadInput(
+            f"feature {features[column]}: its numbers are too large to be compared; divide them by their unit"
+        )
     if encoder is not None:  # the leading directions say more: they keep their share
         scale = np.full_like(scale, numbers.std())
     scale = np.where(scale > 0, scale, 1.0)

@@ -55,3 +55,9 @@ def test_a_classifier_of_texts_says_what_it_takes(given, said):
     with pytest.raises(BadInput) as caught:
         made(TEXTS, []).predict(given)
     assert str(caught.value) == f"this classifier takes a list of texts; given was {said}"
+
+
+def test_numbers_too_large_to_be_compared_are_refused():
+    rows = np.array([[0.0, 1e300], [1.0, -1e300]])
+    with pytest.raises(BadInput, match="feature mass: its numbers are too large"):
+        made(rows, ["size", "mass"])
