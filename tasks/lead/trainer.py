@@ -82,7 +82,7 @@ def finetune_by_choice(
             lambda rows: taken(examples, rows),
             planned - used,
         )
-        if not len(played.rows):  # what is left is shorter than any example that was drawn
+        if not len(played.rows):  # what is left is shorter than the first example that was drawn
             break
         losses_of_steps += [step["loss"] for step in played.steps]
         rates += [learner.trainer.rate] * len(played.steps)

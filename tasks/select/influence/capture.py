@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.records import BadInput
 from tasks.select.influence.layers import LinearLayer
 from tasks.train.finetune import answer_logits
 from tasks.train.format import Examples, Ints, pad, plan_batches
@@ -23,16 +24,21 @@ Use = Callable[[str, torch.Tensor, torch.Tensor], None]
 
 
 @contextmanager
-def hooked(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
+def hooked(model: Any, layers: Mapping[str, LinearLayer], use: Use, once: bool = False) -> Iterator[None]:
     """Inside, every backward pass hands each layer's inputs and output gradients to `use`; weights may be trained meanwhile.
 
     The model is called with `input_ids` by name.
+
+    Args:
+        once: a layer that is called twice in a pass, whose gradient is a sum over both calls, is an error.
     """
     places: tuple[int, ...] = ()  # (b, t) of the batch
+    called: set[str] = set()
 
     def look(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         nonlocal places
         places = tuple(named["input_ids"].shape)
+        called.clear()
 
     def by_sequence(values: torch.Tensor) -> torch.Tensor:
         """OPT lays the sequences of a batch end to end, (b * t, i), for its MLP."""
@@ -40,6 +46,11 @@ def hooked(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[
 
     def hook_for(name: str, layer: LinearLayer) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            if once and name in called:
+                raise BadInput(
+                    f"influence: the model calls its layer {name} twice in a pass, which has no factors here"
+                )
+            called.add(name)
             given = by_sequence(inputs[0].detach())
             # Where all before it is frozen, gradients are taken back to here and no further.
             if not output.requires_grad:
@@ -61,14 +72,14 @@ def hooked(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[
 
 @contextmanager
 def captured(model: Any, layers: Mapping[str, LinearLayer], use: Use) -> Iterator[None]:
-    """As `hooked`, with all weights frozen and without dropout; the model's state comes back."""
+    """As `hooked`, with all weights frozen and without dropout, each layer called once; the model's state comes back."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     was_training = model.training
     for parameter in trained:
         parameter.requires_grad_(False)
     model.eval()
     try:
-        with hooked(model, layers, use):
+        with hooked(model, layers, use, once=True):
             yield
     finally:
         for parameter in trained:

@@ -125,7 +125,7 @@ def fit_factors(
             no factor.
 
     Raises:
-        BadInput: no such layers, one that the model does not call, no example that bears loss, or values that are not finite.
+        BadInput: no such layers, one that the model does not call or calls twice, no example that bears loss, or values that are not finite.
     """
     modules = linear_layers(model, layers, bias, projection)
     if not examples.loss_lengths.any():

@@ -42,6 +42,13 @@ def test_a_layer_whose_weight_is_used_without_it_is_bad_input() -> None:
         fit_factors(model, make_examples(4, 1), "all")
 
 
+def test_a_layer_that_is_called_twice_is_bad_input() -> None:
+    model = make_model("llama")
+    model.model.layers[1] = model.model.layers[0]
+    with pytest.raises(BadInput, match=r"calls its layer model\.layers\.0\.self_attn.* twice in a pass"):
+        fit_factors(model, make_examples(4, 1), "attention")
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "neox"])
 def test_all_is_both_and_never_the_output(kind: str) -> None:
     model = make_model(kind)
