@@ -2,7 +2,7 @@
 
 Each contender is a process of its own, on the GPU where there is one (all in bfloat16 by autocast), else on one core; all fit factors on the same sequences, and a round scores the next tenth of the candidates
 against all references. kronfluence's pairwise scores depend on how many references' gradients it holds at once, since it goes through
-all candidates for every so many: they are measured with 8, 16 and all of them, and with the gradients summed first
+all candidates for every so many: they are measured with 16 and with all of them, and with the gradients summed first
 (aggregate_query_gradients), which gives no score of a pair and is its fastest.
 """
 
@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WIDTH, DEPTH, VOCABULARY = 256, 4, 1024
 CANDIDATES, REFERENCES, FITTED, ROUNDS = 2_000, 64, 200, 10
 READY = "ready for a round"
-PAIRWISE = {f"kronfluence, {count} references at once": count for count in (8, 16, REFERENCES)}
+PAIRWISE = {f"kronfluence, {count} references at once": count for count in (16, REFERENCES)}
 SUMMED = "kronfluence, references summed"
 CONTENDERS = ("floor", "sluice", *PAIRWISE, SUMMED)
 
