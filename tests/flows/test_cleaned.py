@@ -16,8 +16,8 @@ def test_doubtful_pairs_are_rejected_before_the_student_is_trained(
     from flows.equal import equal
     from tasks.loop import clean
 
-    monkeypatch.setattr(clean, "_FEWEST", 8)
-    monkeypatch.setattr(clean, "_EPOCHS", 2)
+    monkeypatch.setattr(clean, "FEWEST_PAIRS", 8)
+    monkeypatch.setattr(clean, "PAIR_EPOCHS", 2)
     given = {"train": "end", "keep": 0.8, "epochs": 1.0}
     cleaned = equal(settings(tmp_path, "cleaned", **given, clean="wrong-event"))
     run = tmp_path / "equal/cleaned"
