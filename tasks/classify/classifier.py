@@ -157,9 +157,9 @@ def embedded_classifier(
         numbers = encoder.encode(list(rows))
     with np.errstate(over="ignore"):
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
-    for column in np.flatnonzero(~np.isfinite(scale)).tolist():
+    if not np.isfinite(scale).all():
         raise BadInput(
-            f"feature {features[column]}: its numbers are too large to be compared; divide them by their unit"
+            f"feature {features[int(np.argmin(np.isfinite(scale)))]}: its numbers are too large to be compared; divide them by their unit"
         )
     if encoder is not None:  # the leading directions say more: they keep their share
         scale = np.full_like(scale, numbers.std())

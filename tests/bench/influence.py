@@ -176,20 +176,6 @@ def peer_pairwise(
     return np.asarray(analyzer.load_pairwise_scores("s")["all_modules"].double())
 
 
-def peer_scores(
-    analyzer: Any,
-    references: Any,
-    candidates: Any,
-    summed: bool,
-    damping: float | None,
-    half: bool = False,
-    at_once: int = BATCH,
-) -> np.ndarray:
-    """Mean over the references of the pairwise scores."""
-    found = peer_pairwise(analyzer, references, candidates, summed, damping, half, at_once)
-    return np.asarray(found.sum(0) / len(references))
-
-
 def agreement() -> bool:
     """Scores of tiny models with padding, ours beside kronfluence's, over layers and dampings."""
     from tasks.select.influence.layers import linear_layers
@@ -211,9 +197,9 @@ def agreement() -> bool:
                         from_sequences(candidates, [0] * len(candidates)),
                         curvature=Curvature(which, bias, damping=damping),
                     )
-                    theirs = peer_scores(
+                    theirs = peer_pairwise(
                         analyzer, peer_data(references), peer_data(candidates), False, damping
-                    )
+                    ).mean(0)
                     pearson = float(np.corrcoef(ours, theirs)[0, 1])
                     relative = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
                     sound = sound and pearson >= 0.99999 and relative <= 1e-4

@@ -31,7 +31,7 @@ from tests.bench.influence import (
     peer_analyzer,
     peer_data,
     peer_fit,
-    peer_scores,
+    peer_pairwise,
 )
 from tests.bench.markdown import table
 
@@ -153,7 +153,8 @@ def peer_rounds(
 
     def score(part: list[np.ndarray]) -> list[float]:
         asked, given = peer_data(references), peer_data(part)
-        return list(map(float, peer_scores(analyzer, asked, given, summed, DAMPING, on_gpu, at_once)))
+        found = peer_pairwise(analyzer, asked, given, summed, DAMPING, on_gpu, at_once)
+        return list(map(float, found.sum(0) / len(references)))
 
     return score
 

@@ -29,6 +29,12 @@ def make_model(kind: str = "llama", seed: int = 0, dtype: torch.dtype = torch.fl
     )
 
     shared: dict[str, Any] = {"vocab_size": VOCABULARY, "initializer_range": 0.2}
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 64,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if kind == "gpt2":
@@ -36,41 +42,19 @@ def make_model(kind: str = "llama", seed: int = 0, dtype: torch.dtype = torch.fl
                 GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=64, eos_token_id=0, **shared)
             )
         elif kind == "neox":
-            model = GPTNeoXForCausalLM(
-                GPTNeoXConfig(
-                    hidden_size=16,
-                    intermediate_size=24,
-                    num_hidden_layers=2,
-                    num_attention_heads=2,
-                    max_position_embeddings=64,
-                    eos_token_id=0,
-                    **shared,
-                )
-            )
+            model = GPTNeoXForCausalLM(GPTNeoXConfig(intermediate_size=24, eos_token_id=0, **sizes, **shared))
         elif kind == "opt":
             model = OPTForCausalLM(
-                OPTConfig(
-                    vocab_size=VOCABULARY,
-                    init_std=0.2,
-                    hidden_size=16,
-                    word_embed_proj_dim=16,
-                    ffn_dim=24,
-                    num_hidden_layers=2,
-                    num_attention_heads=2,
-                    max_position_embeddings=64,
-                )
+                OPTConfig(vocab_size=VOCABULARY, init_std=0.2, word_embed_proj_dim=16, ffn_dim=24, **sizes)
             )
         else:
             model = LlamaForCausalLM(
                 LlamaConfig(
-                    hidden_size=16,
                     intermediate_size=24,
-                    num_hidden_layers=2,
-                    num_attention_heads=2,
-                    max_position_embeddings=64,
                     eos_token_id=0,
                     bos_token_id=None,
                     tie_word_embeddings=True,
+                    **sizes,
                     **shared,
                 )
             )
