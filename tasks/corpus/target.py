@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,41 @@ def read_target(
     return Target(kept, judging, rejects)
 
 
-def _why(gone: dict[str, int]) -> str:
+def read_guides(
+    name: str,
+    judging: Sequence[Example],
+    *,
+    question_field: str = "question",
+    answer_field: str = "answer",
+    ngram: int = 13,
+    flag: str = "--reference",
+) -> tuple[list[Example], list[Reject]]:
+    """Examples that guide, of a file of their own.
+
+    Args:
+        name, question_field, answer_field, ngram, flag: as of `read_target`, of the file.
+        judging: the examples that judge.
+
+    Returns:
+        Those that do not overlap the examples that judge, and what was left out.
+
+    Raises:
+        BadInput: a file that is missing or damaged, a wrong field name, no answers, or fewer than two examples left.
+    """
+    rejects: list[Reject] = []
+    with given_with(flag):
+        found = read_examples(name, ExampleFields(question_field, answer_field, ()), rejects.append)
+    kept = _without_overlap(found, judging, ngram, rejects.append)
+    if len(kept) < _FEWEST:
+        gone = Counter(reject.reason for reject in rejects)
+        raise BadInput(
+            f"{flag} {name}: {len(kept)} example{'' if len(kept) == 1 else 's'} left to guide the selection, "
+            f"{_FEWEST} at least are needed{_why(gone)}; give more"
+        )
+    return kept, rejects
+
+
+def _why(gone: Mapping[str, int]) -> str:
     """What became of examples, as " (3 duplicate, 1 no answer)"."""
     said = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
     return f" ({said})" if said else ""
@@ -157,6 +191,20 @@ def check_target(
         )
 
 
+def check_guides(
+    name: str, *, question_field: str = "question", answer_field: str = "answer", flag: str = "--reference"
+) -> None:
+    """What can be found wrong with examples that guide in a moment; of a small file all but the overlap.
+
+    Raises:
+        BadInput: the first problem.
+    """
+    with given_with(flag):
+        is_whole = look_at_examples(name, ExampleFields(question_field, answer_field, ()))
+    if is_whole:
+        read_guides(name, [], question_field=question_field, answer_field=answer_field, flag=flag)
+
+
 def _part(examples: list[Example], test_share: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Reference and test part; whole groups in random order judge until the share is reached."""
     sizes: dict[str, int] = {}
@@ -175,7 +223,7 @@ def _part(examples: list[Example], test_share: float, seed: int) -> tuple[list[E
 
 
 def _without_overlap(
-    reference: list[Example], judging: list[Example], ngram: int, reject: Callable[[Reject], None]
+    reference: list[Example], judging: Sequence[Example], ngram: int, reject: Callable[[Reject], None]
 ) -> list[Example]:
     questions = {folded(example.question) for example in judging}
     shared = Decontaminator(judging, ngram).overlaps([f"{one.question}\n{one.answer}" for one in reference])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tasks.corpus.read import fingerprint
-from tasks.corpus.target import check_target
+from tasks.corpus.target import check_guides, check_target
 from tasks.lead.settings import LeadSettings
+from tasks.records import BadInput
 from tasks.run.folder import absolute_file, absolute_path, check_runs_dir, check_unused, in_one_line, versions
 from tasks.select.encode import check_encoder
 from tasks.train.checkpoint import check_student, model_fingerprint
@@ -15,7 +16,7 @@ def absolute(settings: LeadSettings) -> LeadSettings:
     """Local paths made absolute, so that a run can be continued from another folder."""
     return settings.model_copy(
         update={
-            **{name: absolute_file(getattr(settings, name)) for name in ("data", "test")},
+            **{name: absolute_file(getattr(settings, name)) for name in ("data", "test", "reference")},
             "encoder": absolute_path(settings.encoder, "lsa"),
             "model": absolute_path(settings.model, "tiny"),
         }
@@ -27,6 +28,7 @@ def input_fingerprints(settings: LeadSettings) -> dict[str, str]:
     return {
         "data": fingerprint([settings.data]),
         "test": fingerprint([settings.test]) if settings.test else "",
+        "reference": fingerprint([settings.reference]) if settings.reference else "",
         "encoder": "" if settings.encoder == "lsa" else model_fingerprint(settings.encoder),
         "model": "" if settings.model == "tiny" else model_fingerprint(settings.model),
         "Sluice's version": versions()["sluice"],
@@ -53,6 +55,12 @@ def check_inputs(settings: LeadSettings) -> None:
         seed=settings.seed,
         ngram=settings.decontamination_ngram,
     )
+    if settings.reference:
+        if settings.reward != "gain":
+            raise BadInput(f"--reward {settings.reward}: does not look at --reference; leave one of them out")
+        check_guides(
+            settings.reference, question_field=settings.question_field, answer_field=settings.answer_field
+        )
     if settings.encoder != "lsa":
         check_encoder(settings.encoder)
     check_student(

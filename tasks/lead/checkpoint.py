@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import CLUSTERS, LOSSES
+from tasks.lead.difficulty import CLUSTERS, LOSSES, REFERENCE
 from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.student import model_path
@@ -57,9 +57,14 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
         learning_rate=settings.learning_rate, batch_tokens=settings.batch_tokens, lora=settings.lora
     )
     sizes = np.array([one["size"] for one in read_json(run / CLUSTERS)])
-    losses = load_array(run / LOSSES)
     learner = Learner.begin(
-        *load_model(run, settings, number), training, settings, losses, sizes, settings.rounds
+        *load_model(run, settings, number),
+        training,
+        settings,
+        load_array(run / LOSSES),
+        sizes,
+        settings.rounds,
+        load_array(run / REFERENCE) if settings.reference else None,
     )
     if number:
         load_moments(learner.trainer.optimizer, at / "optimizer.safetensors")

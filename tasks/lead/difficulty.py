@@ -1,4 +1,4 @@
-"""The one look at every example before training, and the clusters that it makes."""
+"""The one look at every example before training, the reference's gradient, and the clusters."""
 
 from __future__ import annotations
 
@@ -8,76 +8,121 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.target import Target
 from tasks.lead.pool import pairs_of
-from tasks.lead.settings import LeadSettings
+from tasks.lead.settings import ChoosingSettings, LeadSettings
 from tasks.prepare.documents import CORPUS
 from tasks.prepare.student import model_path
 from tasks.run.seeds import integer
 from tasks.select.cluster import top_terms
-from tasks.select.levels import difficulty_levels, task_clusters
+from tasks.select.levels import difficulty_levels, levels_in_tasks, task_clusters
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import write_json
 from tasks.train.threads import threads_for
 
 Facts = dict[str, Any]
 
-LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
+LOSSES, RATIOS, REFERENCE = "stages/losses.npy", "stages/ratios.npy", "stages/reference.npy"
 LABELS, CLUSTERS = "stages/labels.npy", "stages/clusters.json"
 
 
 def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> Facts:
-    """The loss of each answer, and its ratio to that of the answer alone: two forward passes an example, the last before training.
+    """The loss of each answer and, if clusters are made by it, its ratio to that of the answer alone; the reference's gradient.
 
-    The answer alone is the pair with an empty question in the same template, so that both are means over the same tokens.
+    A forward pass over each example, or two, and a forward and a backward one over the reference: the last before training.
     """
+    from tasks.lead.play import sketch_of
+    from tasks.lead.reference import reference_sketch
     from tasks.train.checkpoint import load_student
     from tasks.train.training import Training
 
     pairs = pairs_of(run, range(pool["examples"]))
+    reference = [(example.question, example.answer) for example in Target.load(run / "target").reference]
+    found: dict[str, np.ndarray] = {}
     with threads_for(settings.model):
         own, tokenizer = load_student(
             model_path(run, settings.model), lora=settings.lora, seed=settings.seed, flag="--model"
         )
-        batch = Training(batch_tokens=settings.batch_tokens).rates(own)[1]
-        losses, ratios = losses_and_ratios(own, tokenizer, pairs, batch, settings.sequence_tokens)
-    save_array(run / LOSSES, losses)
-    save_array(run / RATIOS, ratios)
-    return {"files": [LOSSES, RATIOS], "loss": float(losses.mean()), "forward_passes": 2 * len(pairs)}
+        how = (Training(batch_tokens=settings.batch_tokens).rates(own)[1], settings.sequence_tokens)
+        found[LOSSES] = mean_losses(own, tokenizer, pairs, *how)
+        if settings.arms == "difficulty":
+            found[RATIOS] = ifd_ratios(own, tokenizer, pairs, found[LOSSES], *how)
+        if reference:
+            found[REFERENCE] = reference_sketch(own, tokenizer, reference, sketch_of(own, settings), *how)
+    for name, array in found.items():
+        save_array(run / name, array)
+    looks = 2 if RATIOS in found else 1
+    return {
+        "files": list(found),
+        "loss": float(found[LOSSES].mean()),
+        "looks": looks,
+        "forward_passes": looks * len(pairs) + len(reference),
+    }
 
 
-def losses_and_ratios(
+def mean_losses(
     model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], batch_tokens: int, sequence_tokens: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean loss of each answer's tokens after its question, nats, and its ratio to that after none (IFD), both (n,)."""
+) -> np.ndarray:
+    """Mean loss of each answer's tokens after its question, nats, (n,)."""
     from tasks.train.evaluate import pair_losses
 
-    def mean_losses(of: Sequence[tuple[str, str]]) -> np.ndarray:
-        each = pair_losses(model, tokenizer, of, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
-        return np.asarray(each.loss / each.answered)
+    each = pair_losses(model, tokenizer, pairs, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
+    return np.asarray(each.loss / each.answered)
 
-    losses = mean_losses(pairs)
-    alone = mean_losses([("", answer) for _, answer in pairs])
-    return losses, losses / np.maximum(alone, 1e-6)
+
+def ifd_ratios(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    losses: np.ndarray,
+    batch_tokens: int,
+    sequence_tokens: int,
+) -> np.ndarray:
+    """IFD: the ratio of the losses to those of the answers alone, (n,).
+
+    The answer alone is the pair with an empty question in the same template, so that both are means over the same tokens.
+    """
+    answers = [("", answer) for _, answer in pairs]
+    alone = mean_losses(model, tokenizer, answers, batch_tokens, sequence_tokens)
+    found: np.ndarray = losses / np.maximum(alone, 1e-6)
+    return found
+
+
+def make_arms(
+    vectors: np.ndarray, losses: np.ndarray, ratios: np.ndarray | None, settings: ChoosingSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster of each example, int32 (n,), and the level of each cluster, int32 (k,).
+
+    Args:
+        vectors: of the examples, unit rows (n, d).
+        losses, ratios: of their answers, (n,); the ratios are looked at with the setting `arms` "difficulty" alone.
+    """
+    if settings.arms == "task":
+        seed = integer(settings.seed, "tasks")
+        return levels_in_tasks(vectors, losses, settings.tasks or 7, settings.levels or 3, seed)
+    if ratios is None:
+        raise ValueError("levels of the IFD ratio without ratios")
+    levels = difficulty_levels(ratios, settings.levels or 7, integer(settings.seed, "levels"))
+    return task_clusters(vectors, levels, settings.tasks or 3, integer(settings.seed, "tasks"))
 
 
 def clusters(run: Path, settings: LeadSettings, vectors: Facts, difficulty: Facts) -> Facts:
-    """Levels of difficulty, and clusters of like examples inside each: the arms."""
-    ratios = load_array(run / RATIOS)
-    levels = difficulty_levels(ratios, settings.levels, integer(settings.seed, "levels"))
-    labels, owners = task_clusters(
-        load_array(run / "vectors.npy"), levels, settings.tasks, integer(settings.seed, "tasks")
-    )
+    """The arms: clusters of like examples of like difficulty."""
+    losses = load_array(run / LOSSES)
+    ratios = load_array(run / RATIOS) if settings.arms == "difficulty" else None
+    labels, owners = make_arms(load_array(run / "vectors.npy"), losses, ratios, settings)
     terms = top_terms(run / CORPUS, labels, len(owners))
     save_array(run / LABELS, labels)
     described = [
         {
             "cluster": cluster,
             "level": int(level),
-            "size": int((labels == cluster).sum()),
-            "ratio": float(ratios[labels == cluster].mean()),
+            "size": int((own := labels == cluster).sum()),
+            "loss": float(losses[own].mean()),
+            "ratio": None if ratios is None else float(ratios[own].mean()),
             "terms": " ".join(terms[cluster]),
         }
         for cluster, level in enumerate(owners)
     ]
     write_json(run / CLUSTERS, described)
-    return {"files": [LABELS, CLUSTERS], "levels": int(levels.max()) + 1, "clusters": len(owners)}
+    return {"files": [LABELS, CLUSTERS], "levels": int(owners.max()) + 1, "clusters": len(owners)}

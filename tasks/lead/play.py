@@ -42,6 +42,7 @@ class Learner:
         losses: np.ndarray,
         sizes: np.ndarray,
         rounds: int,
+        reference: np.ndarray | None = None,
     ) -> Learner:
         """Before the first round.
 
@@ -49,17 +50,22 @@ class Learner:
             losses: of every example of the pool, nats per answer token, (n,).
             sizes: examples of each cluster, (K,).
             rounds: that there will be, at most.
+            reference: sketch of its gradient, if there is one; see `tasks.lead.reference`.
         """
         learning_rate, batch_tokens = training.rates(model)
-        sketch = GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
         gamma = settings.gamma or best_gamma(len(sizes), rounds * settings.draws)
         return cls(
-            Trainer(model, learning_rate, sketch),
+            Trainer(model, learning_rate, sketch_of(model, settings)),
             tokenizer,
             batch_tokens,
             Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None),
-            Utilities(losses, settings.sketch**2, settings.smoothing, settings.change),
+            Utilities(losses, settings.sketch**2, settings.smoothing, settings.change, reference),
         )
+
+
+def sketch_of(model: Any, settings: ChoosingSettings) -> GradientSketch:
+    """The projection that all of a run's gradients share."""
+    return GradientSketch(model, settings.sketch, integer(settings.seed, "sketch"))
 
 
 @dataclass(frozen=True, slots=True)

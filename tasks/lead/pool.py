@@ -10,13 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.corpus.rows import REJECTS
-from tasks.corpus.target import Target, read_target
+from tasks.corpus.target import Target, read_guides, read_target
 from tasks.corpus.tokens import count_tokens
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.documents import CORPUS, read_documents
 from tasks.prepare.stages import encode_documents
 from tasks.prepare.student import make_model
 from tasks.prepare.vectors import pair_text
+from tasks.records import Example, Reject
 from tasks.storage.tables import REJECTED, write_table
 
 Facts = dict[str, Any]
@@ -33,7 +34,7 @@ POOL = pa.schema(
 
 
 def pool(run: Path, settings: LeadSettings, source: Facts) -> Facts:
-    """Read the data, without what repeats itself or overlaps the examples that judge."""
+    """Read the data and the reference, without what repeats itself or overlaps the examples that judge."""
     found = read_target(
         settings.data,
         settings.test,
@@ -55,15 +56,31 @@ def pool(run: Path, settings: LeadSettings, source: Facts) -> Facts:
         for example in found.reference
     )
     count = write_table(run / CORPUS, rows, POOL)
-    Target([], found.test).save(run / "target")
-    rejects = (reject.row for reject in found.rejects)
+    guides, dropped = guides_of(settings, found.test)
+    Target(guides, found.test).save(run / "target")
+    rejects = (reject.row for reject in [*found.rejects, *dropped])
     return {
-        "files": [CORPUS, "target/test.jsonl", REJECTS],
+        "files": [CORPUS, "target/reference.jsonl", "target/test.jsonl", REJECTS],
         "examples": count,
+        "reference": len(guides),
         "test": len(found.test),
         "rejected": write_table(run / REJECTS, rejects, REJECTED),
         "budget": max(1, round(settings.budget * count)),
     }
+
+
+def guides_of(settings: LeadSettings, judging: Sequence[Example]) -> tuple[list[Example], list[Reject]]:
+    """The reference's examples that do not overlap those that judge, and the others."""
+    if not settings.reference:
+        return [], []
+    return read_guides(
+        settings.reference,
+        judging,
+        question_field=settings.question_field,
+        answer_field=settings.answer_field,
+        ngram=settings.decontamination_ngram,
+        flag="--reference",
+    )
 
 
 def encode(run: Path, settings: LeadSettings, pool: Facts) -> Facts:

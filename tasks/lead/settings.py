@@ -9,6 +9,7 @@ from pydantic import Field
 from tasks.prepare.settings import EncoderSettings
 from tasks.run.settings import RunSettings, group
 from tasks.select.idu import Choice
+from tasks.select.levels import Arms
 from tasks.train.settings import TinyStudentSettings
 
 _DATA = group("Data")
@@ -23,11 +24,16 @@ class ChoosingSettings(RunSettings):
     visits: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 4
     """Times that one example may be trained on, at most."""
 
-    levels: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 7
-    """Levels of difficulty; fewer where there are few examples."""
+    arms: Annotated[Arms, Field(json_schema_extra=_ROUNDS)] = "task"
+    """What makes the clusters. task: like examples first, and inside them levels of the loss before training, as many examples in
+    each. difficulty, as in the paper: levels of the IFD ratio first (which takes a second pass over every example), and
+    like examples inside them."""
 
-    tasks: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 3
-    """Clusters of like examples inside a level, at most."""
+    levels: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = None
+    """Levels of difficulty; fewer where there are few examples. By default 3 in each task, or with `difficulty` 7, as in the paper."""
+
+    tasks: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = None
+    """Clusters of like examples, at most; by default 7, or with `difficulty` 3 in each level."""
 
     draws: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_ROUNDS)] = 40
     """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed as the clusters are, and
@@ -39,8 +45,8 @@ class ChoosingSettings(RunSettings):
 
     reward: Annotated[Literal["gain", "fall"], Field(json_schema_extra=_ROUNDS)] = "gain"
     """What the bandit is told of a cluster. fall, as in the paper: how much utility its examples lost when they were trained on.
-    gain: by how much, for each of its answer tokens, training on them lowers the loss of all other examples visited so far, as
-    their gradients foretell."""
+    gain: by how much, for each of its answer tokens, training on them lowers the loss of the reference, or without one that of all
+    other examples visited so far, as their gradients foretell."""
 
     gamma: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = None
     """Share of the draws of a cluster that is even, whatever the rewards were, and the rate at which they are learnt from; by default
@@ -75,6 +81,10 @@ class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
 
     test_share: Annotated[float, Field(gt=0, lt=1, json_schema_extra=_DATA)] = 0.1
     """Share of the data that judges when no test file is given."""
+
+    reference: Annotated[str, Field(json_schema_extra=_DATA)] = ""
+    """Examples of the task that the model is trained for, in any of these forms: what the bandit is told is then by how much a
+    cluster's examples help them. None of them is trained on for it, and what overlaps the test is dropped."""
 
     question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
     """Field or column of a question."""

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import losses_and_ratios
-from tasks.lead.play import Learner, play
+from tasks.lead.difficulty import ifd_ratios, make_arms, mean_losses
+from tasks.lead.play import Learner, play, sketch_of
+from tasks.lead.reference import reference_sketch
 from tasks.lead.settings import ChoosingSettings
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
-from tasks.run.seeds import integer
-from tasks.select.levels import difficulty_levels, task_clusters
 from tasks.select.lsa import LSAEncoder
 from tasks.train.finetune import Progress, TrainingLog, draw, schedule
 from tasks.train.format import encode_pairs, taken
@@ -35,14 +34,17 @@ def finetune_by_choice(
     training: Training,
     progress: Progress | None = None,
     settings: ChoosingSettings | None = None,
+    reference: Sequence[tuple[str, str]] = (),
 ) -> TrainingLog:
     """Fine-tune a model, in place, on those of the pairs that LEAD chooses; else as `tasks.train.finetune.finetune` does.
 
     The schedule of the rate is the training's own. Pairs may be visited as often as their tokens have to be repeated, and
-    as the settings say at least. Every pair is looked at beforehand, in two forward passes.
+    as the settings say at least. Every pair is looked at beforehand, in one forward pass, or two where clusters are by IFD ratio.
 
     Args:
         settings: how to choose; the seed is the training's.
+        reference: (question, answer) that the training is for: pairs are rewarded by how much they help these; none of them
+            is trained on.
 
     Returns:
         The log; its losses are of the steps' batches.
@@ -61,9 +63,16 @@ def finetune_by_choice(
     settings = settings.model_copy(update={"visits": max(settings.visits, passes + 1)})
     peak, batch_tokens = training.rates(model)
     model.eval()
-    losses, ratios = losses_and_ratios(model, tokenizer, pairs, batch_tokens, training.sequence_tokens)
-    labels = _clusters(pairs, ratios, settings)
-    learner = Learner.begin(model, tokenizer, training, settings, losses, np.bincount(labels), ROUNDS)
+    how = (batch_tokens, training.sequence_tokens)
+    losses = mean_losses(model, tokenizer, pairs, *how)
+    ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
+    towards = (
+        reference_sketch(model, tokenizer, reference, sketch_of(model, settings), *how) if reference else None
+    )
+    labels = _clusters(pairs, losses, ratios, settings)
+    learner = Learner.begin(
+        model, tokenizer, training, settings, losses, np.bincount(labels), ROUNDS, towards
+    )
     count = max(1, round(planned / ROUNDS / float(lengths.mean())))
     used, number = 0, 0
     losses_of_steps: list[float] = []
@@ -92,12 +101,17 @@ def finetune_by_choice(
     return TrainingLog(used, losses_of_steps, rates)
 
 
-def _clusters(pairs: Sequence[tuple[str, str]], ratios: np.ndarray, settings: ChoosingSettings) -> np.ndarray:
-    """Cluster of each pair: levels of difficulty, and like pairs inside each; int32 (n,)."""
-    levels = difficulty_levels(ratios, settings.levels, integer(settings.seed, "levels"))
-    texts, tasks = [pair_text(question, answer) for question, answer in pairs], settings.tasks
+def _clusters(
+    pairs: Sequence[tuple[str, str]],
+    losses: np.ndarray,
+    ratios: np.ndarray | None,
+    settings: ChoosingSettings,
+) -> np.ndarray:
+    """Cluster of each pair, int32 (n,)."""
+    texts = [pair_text(question, answer) for question, answer in pairs]
     try:
         vectors = LSAEncoder.fit(texts, _DIMENSIONS, settings.seed).encode(texts)
     except BadInput:  # not a word in them
-        vectors, tasks = np.ones((len(pairs), 1), dtype=np.float32), 1
-    return task_clusters(vectors, levels, tasks, integer(settings.seed, "tasks"))[0]
+        vectors = np.ones((len(pairs), 1), dtype=np.float32)
+        settings = settings.model_copy(update={"tasks": 1})
+    return make_arms(vectors, losses, ratios, settings)[0]

@@ -26,6 +26,8 @@ from tasks.train.training import Training
 Facts = dict[str, Any]
 QA = list[tuple[str, str]]
 
+_GUIDES = 256  # examples of the reference that LEAD's gradient is the mean of, at most
+
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
     """Makes a stage run in a Dask worker when the student is the tiny one, and here otherwise.
@@ -232,6 +234,13 @@ def test_pairs(run: Path) -> QA:
     return example_pairs(Target.load(run / "target").test)
 
 
+def _guides(run: Path, settings: EqualSettings) -> QA:
+    """Examples of the reference that LEAD chooses for: as many as a gradient's mean wants, in random order."""
+    examples = Target.load(run / "target").reference
+    drawn = generator(settings.seed, "guides").permutation(len(examples))[:_GUIDES]
+    return example_pairs([examples[position] for position in drawn])
+
+
 def round_test(run: Path, settings: EqualSettings) -> QA:
     """The examples of the test part that score the student after every round."""
     pairs = test_pairs(run)
@@ -291,5 +300,6 @@ def train(
         training,
         progress=lambda done, of: terminal.current().progress("train", done),
         trainer=settings.trainer,
+        reference=_guides(run, settings) if settings.trainer == "lead" else (),
     )
     return {"student": output or student, **{name: log[name] for name in ("nll", "exact_match", "tokens")}}

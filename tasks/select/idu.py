@@ -103,6 +103,7 @@ class Utilities:
         dimensions: m, of the sketches.
         smoothing: b.
         change: how a step's change of a loss is foretold.
+        reference: sketch of the gradient of a reference's mean loss of an answer token, (m,), if there is one.
 
     Attributes:
         idu: (n,).
@@ -110,9 +111,14 @@ class Utilities:
     """
 
     def __init__(
-        self, losses: np.ndarray, dimensions: int, smoothing: float = 0.1, change: Change = "first-order"
+        self,
+        losses: np.ndarray,
+        dimensions: int,
+        smoothing: float = 0.1,
+        change: Change = "first-order",
+        reference: np.ndarray | None = None,
     ) -> None:
-        self.smoothing, self.change = smoothing, change
+        self.smoothing, self.change, self.reference = smoothing, change, reference
         self.idu = np.array(losses, dtype=np.float64)
         self.visits = np.zeros(len(self.idu), dtype=np.int64)
         self._rows = np.zeros(0, dtype=np.int64)  # those visited, with what their last visit showed:
@@ -170,18 +176,20 @@ class Utilities:
         self.idu[self._rows] = (1 - self.smoothing) * np.maximum(0.0, estimates) + self.smoothing * before
 
     def gain(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far a step for each of these examples, all visited before, is a step for the others.
+        """How far a step for each of these examples, all visited before, is a step for the reference, or without one for the others.
 
-        To first order, a step against an example's gradient h changes the mean loss of an answer token of the others by -eta <h, G>,
+        To first order, a step against an example's gradient h changes the mean loss of an answer token of those by -eta <h, G>,
         with G the gradient of that mean. <h, G> is how "domains" are weighed by DoGE (Fan et al., 2024, arXiv 2310.15393,
         section 3); with h of the example's summed loss it counts for as many tokens as the example trains on. From the sketches.
 
         Returns:
-            <h, G> of each, and its answer tokens, (r,); 0 of the only example visited.
+            <h, G> of each, and its answer tokens, (r,); without a reference 0 of the only example visited.
         """
         place = {int(row): at for at, row in enumerate(self._rows)}
         at = [place[int(row)] for row in rows]
         summed = self._sketches.astype(np.float64) * self._tokens[:, None]
+        if self.reference is not None:
+            return summed[at] @ self.reference, self._tokens[at]
         others = summed.sum(axis=0) - summed[at]
         tokens = self._tokens.sum() - self._tokens[at]
         return (summed[at] * others).sum(axis=1) / np.maximum(1, tokens), self._tokens[at]

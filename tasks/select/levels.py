@@ -1,11 +1,15 @@
-"""Clusters of instruction data: by difficulty first, then by task (LEAD, arXiv 2505.07437, section 4)."""
+"""Clusters of instruction data: by difficulty and by task (LEAD, arXiv 2505.07437, section 4), or by task and by difficulty."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 
 from tasks.run import seeds
 from tasks.select.cluster import kmeans
+
+Arms = Literal["task", "difficulty"]
 
 FEWEST = 8  # examples that a level, and a cluster inside it, has on average at least
 
@@ -52,4 +56,35 @@ def task_clusters(
         found = kmeans(np.asarray(vectors[rows]), wanted, seeds.integer(seed, "tasks", int(level)))
         labels[rows] = len(owners) + found.labels
         owners += [int(level)] * len(found.centroids)
+    return labels, np.array(owners, dtype=np.int32)
+
+
+def levels_in_tasks(
+    vectors: np.ndarray, losses: np.ndarray, tasks: int, levels: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters of like texts, and inside each levels of the loss with as many examples each.
+
+    Losses of different tasks cannot be compared: what is hard for a text of one kind is easy for another. Inside a task a high
+    loss may be a mistake. With levels of one size no cluster is so small that its mean reward is mostly chance.
+
+    Args:
+        vectors: of the texts, unit rows (n, d).
+        losses: (n,).
+        tasks: clusters wanted; fewer of few examples.
+        levels: wanted in each; fewer in one with few examples.
+
+    Returns:
+        As `task_clusters`, numbered task by task; level 0 has the lowest losses of its task.
+    """
+    found = kmeans(
+        np.asarray(vectors), max(1, min(tasks, len(vectors) // FEWEST)), seeds.integer(seed, "tasks")
+    )
+    labels = np.zeros(len(losses), dtype=np.int32)
+    owners: list[int] = []
+    for task in range(len(found.centroids)):
+        rows = np.flatnonzero(found.labels == task)
+        rows = rows[np.argsort(losses[rows], kind="stable")]
+        parts = max(1, min(levels, len(rows) // FEWEST))
+        labels[rows] = len(owners) + np.arange(len(rows)) * parts // max(1, len(rows))
+        owners += range(parts)
     return labels, np.array(owners, dtype=np.int32)

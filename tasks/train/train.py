@@ -32,6 +32,7 @@ def train_student(
     training: Training,
     progress: Callable[[int, int], None] | None = None,
     trainer: Trainer = "plain",
+    reference: Pairs = (),
 ) -> dict[str, Any]:
     """Load a student, fine-tune it on pairs, judge it on a test set, and save it.
 
@@ -42,6 +43,7 @@ def train_student(
         test: (question, answer) to judge by; the caller keeps it apart from `pairs`.
         progress: called after each step with the tokens used and those planned.
         trainer: "plain" trains on pairs in random order, "lead" on those that LEAD chooses (`tasks.lead.trainer`).
+        reference: (question, answer) that "lead" chooses for.
 
     Returns:
         tokens trained on; nll (mean per answer token of the test set, nats) and exact_match, None without a test;
@@ -58,7 +60,7 @@ def train_student(
     if trainer == "lead":
         from tasks.lead.trainer import finetune_by_choice
 
-        log = finetune_by_choice(model, tokenizer, pairs, training, progress)
+        log = finetune_by_choice(model, tokenizer, pairs, training, progress, reference=reference)
     else:
         log = finetune(model, tokenizer, pairs, training, progress)
     scores = evaluate(

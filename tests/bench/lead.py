@@ -1,7 +1,7 @@
 """What a student learns from examples that LEAD chooses while it trains, beside as many that are chosen otherwise.
 
     python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--choosing] [--garbled 0.3]
-                               [--out runs/bench-lead] [--table]
+                               [--reference 50] [--task gsm8k] [--out runs/bench-lead] [--table]
 
 Pool: 2,600 problems of GSM8K's training part and 2,600 pairs that the rules extract from pages of the shared mixture. Judged on 300
 problems of GSM8K's test part and 300 pairs of other pages, none of which any strategy sees. All train a copy of the same model (one
@@ -13,9 +13,12 @@ ifd                those with the highest ratio of the loss to that without the 
 all equal steps    every example is another one
 all one pass       the whole pool once
 oracle             every example is another one, drawn with weights that know the judges: see lead_oracle
+influence          the same with weights that know the reference
 re-scored          the flow's default, but its utilities are losses by a pass over the whole pool in every round
-lead               the flow's default
-paper              the settings of the paper
+lead               the flow's default, with the reference if --reference gives one
+paper              the settings of the paper, which have no reference
+
+The reference has so many examples of each kind that judges, of neither the pool nor the judges; --task gsm8k has problems for both.
 
 CPU seconds are those of choosing and training, on one core; the look at every example before training is in a line of its own.
 """
@@ -34,6 +37,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.corpus.target import Target
 from tasks.lead import difficulty, play, pool, rounds
 from tasks.lead.checkpoint import discard_all, load_checkpoint
 from tasks.lead.play import Learner
@@ -51,6 +55,7 @@ from tests.bench.tables import difference, spread
 Facts = dict[str, Any]
 
 PAPER: Facts = {
+    "arms": "difficulty",
     "change": "mixture",
     "gamma": 0.1,
     "choice": "highest",
@@ -65,6 +70,7 @@ STRATEGIES = (
     "all equal steps",
     "all one pass",
     "oracle",
+    "influence",
     "re-scored",
     "paper",
     "lead",
@@ -120,10 +126,12 @@ def rows_of(
     """Rows of the pool for each round."""
     losses, ratios = (load_array(made / name) for name in (difficulty.LOSSES, difficulty.RATIOS))
     random = generator(own.seed, "bench", "lead", strategy)
-    if strategy in ("all one pass", "oracle"):
+    if strategy in ("all one pass", "oracle", "influence"):
         order = random.permutation(len(losses))
-        if strategy == "oracle":
-            order = lead_oracle.drawn(made, own, found, random)
+        if strategy != "all one pass":
+            known = Target.load(made / "target")
+            others = known.test if strategy == "oracle" else known.reference
+            order = lead_oracle.drawn(made, own, found, others, random)
         yield from (order[at : at + each] for at in range(0, len(order), each))
         return
     if strategy == "re-scored":
@@ -188,14 +196,17 @@ def measure(given: argparse.Namespace) -> None:
             row = {**lead, "strategy": strategy}
             if results.key(row) in done:
                 continue
-            own = lead_pool.settings_of(given, seed, budget, **variant(strategy))
+            changes = {**lead_pool.reference_of(given), **variant(strategy)}
+            if changes.get("reward", "gain") != "gain":
+                changes.pop("reference", None)
+            own = lead_pool.settings_of(given, seed, budget, **changes)
             with threads_for(given.model):
                 at, facts = lead_pool.prepared(given, seed)
                 made = place_of(at, f"{strategy}-{budget:g}")
                 before = lead_pool.judged(made, own, load_checkpoint(made, own, 0))
                 began = time.process_time()
                 if strategy in ("lead", "paper") or "=" in strategy:
-                    found, told = by_lead(made, own, facts)
+                    found, told = by_lead(made, own, lead_pool.with_clusters(made, own, facts))
                 else:
                     most = done[results.key(lead)]["tokens"]
                     found, told = by_rows(made, own, strategy, most)
@@ -219,7 +230,7 @@ def variant(strategy: str) -> Facts:
 def _cell(given: argparse.Namespace) -> Facts:
     return {
         "corpus": "gsm8k and extracted pairs",
-        "target": "both",
+        "target": given.task,
         "kind": f"student {student_of(given)}",
     }
 
@@ -240,7 +251,7 @@ def markdown(given: argparse.Namespace) -> str:
                 strategy,
                 *(f"{mean(values(budget, strategy, name).values()):,.0f}" for name in counts),
                 *(
-                    spread(values(budget, strategy, name))
+                    spread(found) if (found := values(budget, strategy, name)) else ""
                     for name in ("nll_before", "nll", "nll_gsm8k", "nll_extracted")
                 ),
                 "" if strategy == "random" or not random else difference(nll, random),
@@ -262,6 +273,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="judge by other examples than the test's, to choose settings by; own --out",
     )
+    own.add_argument(
+        "--reference",
+        type=int,
+        default=0,
+        help="examples of each kind that judges to choose for; own --out",
+    )
+    own.add_argument("--task", choices=lead_pool.TASKS, default="both", help="what judges; own --out")
     own.add_argument(
         "--garbled",
         type=float,

@@ -1,15 +1,16 @@
-"""What no method may know: which examples help those that judge."""
+"""Which examples help others: those that judge, which no method may know, or the reference, by a look with gradients at the whole pool."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tasks.corpus.target import Target
 from tasks.lead import difficulty, pool
 from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
+from tasks.records import Example
 from tasks.select.influence.scores import Curvature, influence_scores
 from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
@@ -17,18 +18,20 @@ from tasks.train.format import encode_pairs
 _CUT = 0.01  # of the examples at either end, whose gains are cut to that of the next
 
 
-def drawn(made: Path, own: LeadSettings, found: Learner, random: np.random.Generator) -> np.ndarray:
+def drawn(
+    made: Path, own: LeadSettings, found: Learner, others: Sequence[Example], random: np.random.Generator
+) -> np.ndarray:
     """Rows of the pool, (n,), one after the other drawn with the weights exp(z) and none twice (by Gumbel's trick).
 
-    z is the fall of the judges' loss, to first order and before training, that a token of the example brings, standardised.
+    z is the fall of the others' loss, to first order and before training, that a token of the example brings, standardised.
     """
     pairs = pool.pairs_of(made, range(len(load_array(made / difficulty.LOSSES))))
-    judges = [(example.question, example.answer) for example in Target.load(made / "target").test]
-    examples, judging = (
-        encode_pairs(found.tokenizer, own_pairs, own.sequence_tokens) for own_pairs in (pairs, judges)
+    helped = [(example.question, example.answer) for example in others]
+    examples, reference = (
+        encode_pairs(found.tokenizer, each, own.sequence_tokens) for each in (pairs, helped)
     )
     products = influence_scores(
-        found.trainer.model, judging, examples, curvature=Curvature("all", plain=True)
+        found.trainer.model, reference, examples, curvature=Curvature("all", plain=True)
     )
     gains = products / np.asarray(examples.lengths)
     gains = np.clip(gains, *np.quantile(gains, [_CUT, 1 - _CUT]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,19 +26,29 @@ from tests.bench.prepared import model_of, student_settings
 Facts = dict[str, Any]
 
 EACH, TEST = 2600, 300  # examples of a kind in the pool, and of those that judge
+_JUDGES = {"both": ("gsm8k", "extracted"), "gsm8k": ("gsm8k",)}
+TASKS = tuple(_JUDGES)
 
 
 def write_inputs(given: argparse.Namespace) -> None:
-    """The pool, and what judges."""
+    """The pool, what judges, and what is like that: the reference, of neither of the two."""
     if (given.out / "test.jsonl").exists():
         return
     inside, outside = targets.mixed()
-    own = targets.problems("train", EACH + TEST)
-    other = list(_extracted(outside, 2 * TEST))
-    judges = own[EACH:] + other[TEST:] if given.choosing else targets.problems("test", TEST) + other[:TEST]
-    rows = [_garbled(own[:EACH] + list(_extracted(inside, EACH)), given.garbled), judges]
-    for name, own in zip(("pool", "test"), rows, strict=True):
-        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in own]
+    own = targets.problems("train", EACH + TEST + given.reference)
+    other = list(_extracted(outside, 2 * TEST + given.reference))
+    judges = {
+        "gsm8k": own[EACH:][:TEST] if given.choosing else targets.problems("test", TEST),
+        "extracted": other[TEST:][:TEST] if given.choosing else other[:TEST],
+    }
+    like = {"gsm8k": own[EACH + TEST :], "extracted": other[2 * TEST :]}
+    rows = {
+        "reference": [one for kind in _JUDGES[given.task] for one in like[kind]],
+        "pool": _garbled(own[:EACH] + list(_extracted(inside, EACH)), given.garbled),
+        "test": [one for kind in _JUDGES[given.task] for one in judges[kind]],
+    }
+    for name, examples in rows.items():
+        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in examples]
         write_text(given.out / f"{name}.jsonl", "".join(lines))
 
 
@@ -80,16 +91,31 @@ def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
     at = given.out / f"{model_of(given)}-seed-{seed}"
     if (at / "facts.json").exists():
         return at, read_json(at / "facts.json")
-    own = settings_of(given, seed, 1.0)
+    own = settings_of(given, seed, 1.0, **reference_of(given))
     examples = pool.pool(at, own, {})
-    vectors = pool.encode(at, own, examples)
+    pool.encode(at, own, examples)
     model = pool.model(at, own, examples)
     began = time.process_time()
     looked = difficulty.difficulty(at, own, examples, model)
     facts = {"pool": examples, "difficulty": looked, "model": model, "seconds": time.process_time() - began}
-    facts["clusters"] = difficulty.clusters(at, own, vectors, looked)
+    # The same again, with the ratios that some strategies want.
+    difficulty.difficulty(at, own.model_copy(update={"arms": "difficulty"}), examples, model)
+    facts["clusters"] = difficulty.clusters(at, own, {}, looked)
     write_json(at / "facts.json", facts)
     return at, facts
+
+
+def reference_of(given: argparse.Namespace) -> Facts:
+    """The setting that gives the reference, if there is one."""
+    return {"reference": str(given.out / "reference.jsonl")} if given.reference else {}
+
+
+def with_clusters(made: Path, own: LeadSettings, facts: Facts) -> Facts:
+    """Make a strategy's own clusters in its own folder. Returns the facts with them."""
+    shared = (made / "stages").resolve()
+    (made / "stages").unlink()
+    shutil.copytree(shared, made / "stages")
+    return {**facts, "clusters": difficulty.clusters(made, own, {}, facts["difficulty"])}
 
 
 def judged(made: Path, own: LeadSettings, found: Learner) -> Facts:
@@ -111,4 +137,5 @@ def judged(made: Path, own: LeadSettings, found: Learner) -> Facts:
     return {"nll": seen.nll} | {
         f"nll_{name}": float(seen.loss[rows].sum() / seen.answered[rows].sum())
         for name, rows in parts.items()
+        if rows.any()
     }

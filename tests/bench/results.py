@@ -64,7 +64,9 @@ def by_seed(out: Path, cell: Facts, seeds: Sequence[int]) -> Callable[[float, st
 
     def values(budget: float, strategy: str, field: str) -> dict[int, float]:
         return {
-            row["seed"]: row[field] for row in found if (row["budget"], row["strategy"]) == (budget, strategy)
+            row["seed"]: row[field]
+            for row in found
+            if (row["budget"], row["strategy"]) == (budget, strategy) and field in row
         }
 
     return values
