@@ -224,7 +224,7 @@ def variant(strategy: str) -> Facts:
     if strategy == "paper":
         return PAPER
     parts = [part.split("=") for part in strategy.split(";")] if "=" in strategy else []
-    return {name: json.loads(value) if value[0].isdigit() else value for name, value in parts}
+    return {name: json.loads(value) if value[:1].isdigit() else value for name, value in parts}
 
 
 def _cell(given: argparse.Namespace) -> Facts:
