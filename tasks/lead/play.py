@@ -58,7 +58,7 @@ class Learner:
             Trainer(model, learning_rate, sketch_of(model, settings)),
             tokenizer,
             batch_tokens,
-            Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None),
+            Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None, settings.tilt),
             Utilities(losses, settings.sketch**2, settings.smoothing, settings.change, reference),
         )
 

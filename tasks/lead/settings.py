@@ -52,6 +52,10 @@ class ChoosingSettings(RunSettings):
     """Share of the draws of a cluster that is even, whatever the rewards were, and the rate at which they are learnt from; by default
     the one with the best bound for the clusters and rounds there are. The paper has 0.1."""
 
+    tilt: Annotated[float, Field(gt=0, le=100, json_schema_extra=_ROUNDS)] = 1.0
+    """How far rewards may tilt the clusters' probabilities: the logarithm of a weight stays within this of their mean. A bandit looks for
+    the one best cluster, and a model that is trained on that alone learns little. The paper has no bound; 100 is as good as none."""
+
     choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "drawn"
     """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it;
     or any, at random."""

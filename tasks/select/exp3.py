@@ -30,14 +30,21 @@ class Exp3:
     proportion: both the weights and the exploration begin at the shares. A step of a weight's logarithm is at most 1, which it is
     anyway where the shares are even, and which the proof of the bound asks for.
 
+    Regret is counted against the single best arm, and in the end that is drawn alone. Where a mixture of arms is wanted, the logarithms
+    are kept within -tilt..tilt of their mean over the shares when they are updated, so that a mixture is tilted towards the better
+    arms and no further.
+
     Args:
         arms: K.
         gamma: share of the probability that is spread by the shares, above 0 and at most 1.
         shares: of the arms, (K,), above 0; None for even ones.
+        tilt: above 0.
     """
 
-    def __init__(self, arms: int, gamma: float = 0.1, shares: np.ndarray | None = None) -> None:
-        self.gamma = gamma
+    def __init__(
+        self, arms: int, gamma: float = 0.1, shares: np.ndarray | None = None, tilt: float = math.inf
+    ) -> None:
+        self.gamma, self.tilt = gamma, tilt
         self.shares = np.ones(arms) if shares is None else np.asarray(shares, dtype=np.float64)
         self.weights = np.zeros(arms)  # logarithms
         self.low, self.high = math.inf, -math.inf  # of the raw rewards so far
@@ -76,7 +83,9 @@ class Exp3:
             arms: open ones at that draw; all by default.
         """
         step = self.gamma / (arms or len(self.weights)) * reward / probability
-        self.weights[arm] += min(1.0, max(-1.0, step))
+        moved = self.weights[arm] + min(1.0, max(-1.0, step))
+        middle = float(np.average(self.weights, weights=self.shares))
+        self.weights[arm] = min(middle + self.tilt, max(middle - self.tilt, moved))
 
     def state(self) -> dict[str, Any]:
         """All that later draws depend on, as JSON."""

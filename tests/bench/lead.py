@@ -56,6 +56,7 @@ Facts = dict[str, Any]
 
 PAPER: Facts = {
     "arms": "difficulty",
+    "tilt": 100,
     "change": "mixture",
     "gamma": 0.1,
     "choice": "highest",

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.corpus.doctests import read_doctests
-from tasks.corpus.target import Target, check_target, read_target
+from tasks.corpus.target import Target, check_guides, check_target, read_guides, read_target
 from tasks.records import BadInput, Reject
 
 ITEMS = [
@@ -247,3 +247,21 @@ def test_a_text_of_the_test_part_keeps_its_like_out_of_the_reference(tmp_path: P
     target = read_target(write(tmp_path / "t.jsonl", longer), test, text_fields=["text"])
     assert len(target.reference) == 8
     assert [reject.reason for reject in target.rejects] == ["overlaps the test part"] * 2
+
+
+def test_what_guides_from_a_file_of_its_own_shares_nothing_with_what_judges(tmp_path: Path) -> None:
+    judging = read_target(write(tmp_path / "t.jsonl", ITEMS)).test
+    again = [{"question": one.question.upper(), "answer": "x"} for one in judging[:3]]
+    others = [{"question": f"another {n}?", "answer": str(n)} for n in range(3)]
+    kept, rejects = read_guides(write(tmp_path / "g.jsonl", [*again, *others]), judging)
+    assert [one.question for one in kept] == ["another 0?", "another 1?", "another 2?"]
+    assert [reject.reason for reject in rejects] == ["overlaps the test part"] * 3
+    path = write(tmp_path / "h.jsonl", [*again, others[0]])
+    check_guides(path)
+    with pytest.raises(
+        BadInput,
+        match=r"1 example left to guide the selection, 2 .* \(3 overlapping the test part\); give more",
+    ):
+        read_guides(path, judging)
+    with pytest.raises(BadInput, match=r"--reference .*: no item has the field prompt"):
+        check_guides(path, question_field="prompt")

@@ -62,8 +62,27 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path):
     assert f"{len(rows)} of 60 examples selected" in page
     assert "Highest uncertainty" in page
     assert page.count("<svg") == 2
-    assert '<div class="figure">60</div><div class="note">examples passed forward twice' in page
+    assert '<div class="figure">60</div><div class="note">examples passed forward once' in page
     assert shown(summary)[0][-1] == "after"
+
+
+@pytest.mark.server
+def test_what_a_reference_asks_for_is_said_and_what_the_paper_does_is_another_look(
+    prefect_server, make, tmp_path, pool
+):
+    from flows.lead import lead
+
+    random = np.random.default_rng(8)
+    like = [dict(zip(("question", "answer"), sums(random), strict=True)) for _ in range(9)]
+    reference = write_lines(tmp_path / "like.jsonl", like)
+    summary = lead(make("r", reference=str(reference), arms="difficulty"))
+    assert summary["reference_examples"] == 9
+    assert summary["extra_forward_passes"] == 0
+    assert summary["forward_passes_before"] == 2 * 60 + 9
+    page = (tmp_path / "lead/r/report.html").read_text()
+    assert "rewarded by what helps 9 examples of a reference" in page
+    assert "passed forward twice" in page
+    assert "lowers the loss of the reference" in page
 
 
 @pytest.mark.server
@@ -113,6 +132,8 @@ def test_a_model_and_messages_that_are_given_are_used_and_left_as_they_were(
     [
         (["--data", "none.jsonl"], f"--data {Path('none.jsonl').absolute()}: no such file"),
         (["--test", "none.jsonl"], f"--test {Path('none.jsonl').absolute()}: no such file"),
+        (["--reference", "none.jsonl"], f"--reference {Path('none.jsonl').absolute()}: no such file"),
+        (["--reference", "doctest:json", "--reward", "fall"], "--reward fall: does not look at --reference"),
         (["--question-field", "prompt"], "no item has the field prompt"),
         (["--model", "no such/model!"], "--model no such/model!: no such folder"),
         (["--encoder", "./nowhere"], "--encoder ./nowhere: no such folder"),

@@ -179,7 +179,24 @@ def test_with_lora_only_adapters_are_trained_and_kept(data: Path, gpt2: Path, tm
     assert (one.run / "student/adapter_config.json").is_file()
 
 
-def test_difficulty_is_the_ratio_of_the_answers_losses_and_levels_are_in_its_order(base: Any) -> None:
+def test_one_pass_is_made_before_training_and_levels_are_of_the_loss_in_each_task(base: Any) -> None:
+    facts, losses = base.facts, load_array(base.run / LOSSES)
+    assert facts["difficulty"]["forward_passes"] == facts["pool"]["examples"] == len(losses)
+    assert not (base.run / RATIOS).exists()
+    described = read_json(base.run / CLUSTERS)
+    labels = load_array(base.run / LABELS)
+    assert facts["clusters"]["clusters"] == len(described) == len(set(labels)) > 1
+    for one in described:
+        assert one["loss"] == pytest.approx(losses[labels == one["cluster"]].mean())
+        if one["level"]:  # of the same task as the one before it
+            assert one["loss"] > described[one["cluster"] - 1]["loss"]
+
+
+def test_difficulty_is_the_ratio_of_the_answers_losses_and_levels_are_in_its_order(
+    data: Path, tmp_path: Path
+) -> None:
+    base = prepare(tmp_path / "run", data, arms="difficulty")
+    assert base.facts["difficulty"]["forward_passes"] == 2 * base.facts["pool"]["examples"]
     from tasks.lead.pool import pairs_of
     from tasks.prepare.student import model_path
     from tasks.train.checkpoint import load_student

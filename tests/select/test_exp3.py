@@ -109,3 +109,16 @@ def test_the_rate_of_exploration_falls_with_the_number_of_draws() -> None:
     assert best_gamma(10, 1) == 1.0
     # Auer et al., 2002, corollary 3.2, with the number of draws for the bound on the best gain.
     assert best_gamma(10, 1000) == pytest.approx(math.sqrt(10 * math.log(10) / ((math.e - 1) * 1000)))
+
+
+def test_with_a_tilt_the_best_arm_is_drawn_more_and_not_alone() -> None:
+    means, shares = [-0.5, 0.0, 0.8], np.array([2.0, 5.0, 3.0])
+    bandit, random = Exp3(3, gamma=0.3, shares=shares, tilt=0.5), np.random.default_rng(0)
+    for _ in range(2000):
+        probabilities = bandit.probabilities()
+        arm = bandit.draw(random)
+        bandit.update(arm, means[arm], probabilities[arm])
+    tilts = bandit.probabilities() / shares
+    assert tilts[0] < tilts[1] < tilts[2]
+    assert tilts[2] / tilts[0] <= math.exp(2 * 0.5)
+    assert bandit.probabilities()[1] > 0.3

@@ -141,3 +141,13 @@ def test_gain_is_the_product_with_the_others_gradient_for_each_token() -> None:
     alone = Utilities(np.ones(2), dimensions=2)
     alone.visit(np.array([1]), np.ones(1), np.ones(1, np.int64), np.ones(1), np.ones((1, 2)))
     assert alone.gain(np.array([1]))[0].tolist() == [0.0]
+
+
+def test_gain_for_a_reference_is_the_product_with_its_gradient() -> None:
+    known = Utilities(np.ones(3), dimensions=2, reference=np.array([0.5, -1.0]))
+    known.visit(
+        np.array([2, 0]), np.ones(2), np.array([3, 2]), np.ones(2), np.array([[2.0, 1.0], [4.0, 0.0]])
+    )
+    gained, weights = known.gain(np.array([0, 2]))
+    assert gained.tolist() == [2 * 2.0, 0.0]  # also of a single one: nothing is left out
+    assert weights.tolist() == [2, 3]

@@ -1,0 +1,152 @@
+"""A reference: its gradient against autograd's, what it does to the bandit and to a flow's trainer, and that it costs no pass in a round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.corpus.target import Target
+from tasks.lead import rounds, trainer
+from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE
+from tasks.lead.pool import pairs_of
+from tasks.lead.reference import reference_sketch
+from tasks.lead.settings import ChoosingSettings
+from tasks.records import BadInput, Example
+from tasks.select.influence.examples import GradientSketch, gradient_of
+from tasks.storage.arrays import load_array
+from tasks.storage.tables import read_json, read_rows
+from tasks.train.checkpoint import load_student
+from tasks.train.evaluate import pair_losses
+from tasks.train.finetune import answer_losses
+from tasks.train.format import encode_pairs, pad
+from tasks.train.training import Training
+from tests.lead.prepared import examples, prepare
+
+PAIRS = [(one["question"], one["answer"]) for one in examples(60)]  # sums and cooking in turn
+SUMS, COOKING = PAIRS[::2], PAIRS[1::2]
+
+
+def test_its_sketch_is_that_of_the_gradient_of_the_mean_loss_of_an_answer_token(gpt2: Path) -> None:
+    model, tokenizer = load_student(gpt2)
+    model.eval()
+    sketch = GradientSketch(model, 8, 5)
+    found = reference_sketch(model, tokenizer, PAIRS[:7], sketch, 128, 96)
+    losses, _ = answer_losses(
+        model, *pad(encode_pairs(tokenizer, PAIRS[:7], 96), np.arange(7), 0), torch.device("cpu")
+    )
+    losses.mean().backward()
+    wanted = sketch.of({name: gradient_of(layer) for name, layer in sketch.layers.items()})
+    assert found == pytest.approx(wanted.numpy(), rel=1e-3, abs=1e-5 * float(wanted.abs().max()))
+
+
+def test_a_reference_without_a_token_or_a_damaged_model_is_one_line(gpt2: Path) -> None:
+    model, tokenizer = load_student(gpt2)
+    sketch = GradientSketch(model, 8, 5)
+    with pytest.raises(BadInput, match="no example has a token of its answer left"):
+        reference_sketch(model, tokenizer, [], sketch, 128, 96)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(BadInput, match="not finite"):
+        reference_sketch(model, tokenizer, PAIRS[:3], sketch, 128, 96)
+
+
+@pytest.fixture(scope="module")
+def with_reference(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """A prepared run whose reference is of one kind."""
+
+    def make(kind: str) -> Any:
+        folder = tmp_path_factory.mktemp(kind)
+        path = folder / "reference.csv"
+        pairs = [(q.replace("?", " now?"), a) for q, a in (SUMS if kind == "sums" else COOKING)]
+        path.write_text("question,answer\n" + "".join(f'"{q}","{a}"\n' for q, a in pairs))
+        return prepare(
+            folder / "run",
+            data,
+            reference=str(path),
+            learning_rate=1e-3,
+            budget=0.8,
+            round_share=0.2,
+            levels=1,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["sums", "cooking"])
+def test_clusters_of_its_kind_are_rewarded_most_without_a_pass_in_the_rounds(
+    with_reference: Callable[[str], Any], kind: str
+) -> None:
+    one = with_reference(kind)
+    assert one.facts["pool"]["reference"] == len(Target.load(one.run / "target").reference) > 20
+    assert (
+        one.facts["difficulty"]["forward_passes"]
+        == one.facts["pool"]["examples"] + one.facts["pool"]["reference"]
+    )
+    assert load_array(one.run / REFERENCE).shape == (64,)
+    last = one.all_rounds()
+    assert last["forward_passes"] == last["steps"]
+    labels = load_array(one.run / LABELS)
+    is_sum = np.array(["cook" not in question for question, _ in pairs_of(one.run, range(len(labels)))])
+    kinds = [is_sum[labels == cluster].mean() for cluster in range(len(read_json(one.run / CLUSTERS)))]
+    assert set(kinds) == {0.0, 1.0}  # clusters are of one kind each
+    rewards: dict[bool, list[float]] = {True: [], False: []}
+    for row in rounds.all_rows(one.run, last["number"], "arms"):
+        if row["drawn"]:
+            rewards[kinds[row["cluster"]] == (kind == "sums")].append(row["reward"])
+    assert np.mean(rewards[True]) > np.mean(rewards[False])
+    arms = rounds.arms_of_round(one.run, last["number"])
+    likely = sum(arm["probability"] for arm in arms if kinds[arm["cluster"]] == (kind == "sums"))
+    share = is_sum.mean() if kind == "sums" else 1 - is_sum.mean()
+    assert likely > share
+
+
+def test_a_trainer_spends_more_of_its_tokens_on_what_helps_the_reference(
+    gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares, real = [], trainer.play
+    seen: list[int] = []
+
+    def watched(*given: Any) -> Any:
+        played = real(*given)
+        seen.extend(played.rows.tolist())
+        return played
+
+    monkeypatch.setattr(trainer, "play", watched)
+    training = Training(tokens=6000, learning_rate=1e-3, batch_tokens=256, sequence_tokens=96, seed=3)
+    for reference in (SUMS, COOKING):
+        seen.clear()
+        model, tokenizer = load_student(gpt2)
+        before = pair_losses(model, tokenizer, reference, sequence_tokens=96).nll
+        trainer.finetune_by_choice(
+            model, tokenizer, PAIRS, training, settings=ChoosingSettings(levels=1), reference=reference
+        )
+        assert pair_losses(model, tokenizer, reference, sequence_tokens=96).nll < before
+        shares.append(np.mean([row % 2 == 0 for row in seen]))
+    assert shares[0] > shares[1]
+    # The same without one is not the same: the reference is looked at.
+    seen.clear()
+    model, tokenizer = load_student(gpt2)
+    trainer.finetune_by_choice(
+        model, tokenizer, PAIRS, replace(training), settings=ChoosingSettings(levels=1)
+    )
+    assert np.mean([row % 2 == 0 for row in seen]) != shares[0]
+
+
+def test_what_overlaps_the_test_is_not_in_it(data: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test.csv"
+    test.write_text("question,answer\n" + "".join(f'"{q}","{a}"\n' for q, a in SUMS[:4]))
+    one = prepare(tmp_path / "run", data, test=str(test), reference=str(data))
+    known = Target.load(one.run / "target")
+    assert not {(e.question, e.answer) for e in known.reference} & {
+        (e.question, e.answer) for e in known.test
+    }
+    assert one.facts["pool"]["reference"] == 56
+    reasons = [row["reason"] for row in read_rows(one.run / "rejected.parquet")]
+    assert reasons == ["overlaps the test part"] * 8  # of the pool and of the reference
+    assert isinstance(known.reference[0], Example)
