@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,17 +139,18 @@ def read_guides(
     rejects: list[Reject] = []
     with given_with(flag):
         found = read_examples(name, ExampleFields(question_field, answer_field, ()), rejects.append)
+    gone = Counter(reject.reason for reject in rejects)
     kept = _without_overlap(found, judging, ngram, rejects.append)
     if len(kept) < _FEWEST:
-        gone = Counter(reject.reason for reject in rejects)
+        why = _why({**gone, "overlapping the test part": len(found) - len(kept)})
         raise BadInput(
             f"{flag} {name}: {len(kept)} example{'' if len(kept) == 1 else 's'} left to guide the selection, "
-            f"{_FEWEST} at least are needed{_why(gone)}; give more"
+            f"{_FEWEST} at least are needed{why}; give more"
         )
     return kept, rejects
 
 
-def _why(gone: Mapping[str, int]) -> str:
+def _why(gone: dict[str, int]) -> str:
     """What became of examples, as " (3 duplicate, 1 no answer)"."""
     said = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
     return f" ({said})" if said else ""
