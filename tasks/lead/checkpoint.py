@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import CLUSTERS, LOSSES, REFERENCE
+from tasks.lead.difficulty import GAINS, LABELS, LOSSES, REFERENCE
 from tasks.lead.play import Learner
+from tasks.lead.reference import Reference
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.student import model_path
 from tasks.records import BadInput
@@ -56,15 +57,17 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
     training = Training(
         learning_rate=settings.learning_rate, batch_tokens=settings.batch_tokens, lora=settings.lora
     )
-    sizes = np.array([one["size"] for one in read_json(run / CLUSTERS)])
+    reference = None
+    if settings.reference:
+        reference = Reference(load_array(run / REFERENCE), load_array(run / GAINS))
     learner = Learner.begin(
         *load_model(run, settings, number),
         training,
         settings,
         load_array(run / LOSSES),
-        sizes,
+        load_array(run / LABELS),
         settings.rounds,
-        load_array(run / REFERENCE) if settings.reference else None,
+        reference,
     )
     if number:
         load_moments(learner.trainer.optimizer, at / "optimizer.safetensors")

@@ -1,4 +1,4 @@
-"""The one look at every example before training, the reference's gradient, and the clusters."""
+"""The one look at every example before training, and the clusters."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from tasks.train.threads import threads_for
 
 Facts = dict[str, Any]
 
-LOSSES, RATIOS, REFERENCE = "stages/losses.npy", "stages/ratios.npy", "stages/reference.npy"
+LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
+REFERENCE, GAINS = "stages/reference.npy", "stages/gains.npy"
 LABELS, CLUSTERS = "stages/labels.npy", "stages/clusters.json"
 
 
 def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> Facts:
-    """The loss of each answer and, if clusters are made by it, its ratio to that of the answer alone; the reference's gradient.
+    """The loss of each answer; if clusters are made by it, its ratio to that of the answer alone; how much it helps the reference.
 
-    A forward pass over each example, or two, and a forward and a backward one over the reference: the last before training.
+    A forward pass over each example for each of these, the third with a backward one, as over the reference: the last before training.
     """
     from tasks.lead.play import sketch_of
-    from tasks.lead.reference import reference_sketch
+    from tasks.lead.reference import look
     from tasks.train.checkpoint import load_student
+    from tasks.train.format import encode_pairs
     from tasks.train.training import Training
 
     pairs = pairs_of(run, range(pool["examples"]))
@@ -48,14 +50,15 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
         if settings.arms == "difficulty":
             found[RATIOS] = ifd_ratios(own, tokenizer, pairs, found[LOSSES], *how)
         if reference:
-            found[REFERENCE] = reference_sketch(own, tokenizer, reference, sketch_of(own, settings), *how)
+            pool_examples = encode_pairs(tokenizer, pairs, settings.sequence_tokens)
+            seen = look(own, tokenizer, reference, pool_examples, sketch_of(own, settings), *how)
+            found[REFERENCE], found[GAINS] = seen.sketch, seen.gains
     for name, array in found.items():
         save_array(run / name, array)
-    looks = 2 if RATIOS in found else 1
+    looks = sum(name in found for name in (LOSSES, RATIOS, GAINS))
     return {
         "files": list(found),
         "loss": float(found[LOSSES].mean()),
-        "looks": looks,
         "forward_passes": looks * len(pairs) + len(reference),
     }
 

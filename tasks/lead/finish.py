@@ -116,7 +116,6 @@ def summarise(
         "steps": last["steps"],
         "forward_passes": last["forward_passes"],
         "extra_forward_passes": last["forward_passes"] - last["steps"],
-        "looks": difficulty["looks"],
         "forward_passes_before": difficulty["forward_passes"],
         "train_tokens": last["tokens"],
         **{

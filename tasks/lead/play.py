@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.lead.reference import Reference
 from tasks.lead.settings import ChoosingSettings
 from tasks.lead.steps import Trainer
 from tasks.run import terminal
@@ -31,6 +32,7 @@ class Learner:
     batch_tokens: int
     bandit: Exp3
     utilities: Utilities
+    weights: np.ndarray  # of every example of the pool, beside its utility, (n,)
 
     @classmethod
     def begin(
@@ -40,26 +42,35 @@ class Learner:
         training: Training,
         settings: ChoosingSettings,
         losses: np.ndarray,
-        sizes: np.ndarray,
+        labels: np.ndarray,
         rounds: int,
-        reference: np.ndarray | None = None,
+        reference: Reference | None = None,
     ) -> Learner:
         """Before the first round.
 
         Args:
             losses: of every example of the pool, nats per answer token, (n,).
-            sizes: examples of each cluster, (K,).
+            labels: cluster of each, (n,).
             rounds: that there will be, at most.
-            reference: sketch of its gradient, if there is one; see `tasks.lead.reference`.
+            reference: what they are chosen for, if anything.
         """
         learning_rate, batch_tokens = training.rates(model)
-        gamma = settings.gamma or best_gamma(len(sizes), rounds * settings.draws)
+        weights = np.ones(len(losses)) if reference is None else reference.weights
+        shares = np.bincount(labels, weights)
+        gamma = settings.gamma or best_gamma(len(shares), rounds * settings.draws)
         return cls(
             Trainer(model, learning_rate, sketch_of(model, settings)),
             tokenizer,
             batch_tokens,
-            Exp3(len(sizes), gamma, sizes if settings.start == "sizes" else None, settings.tilt),
-            Utilities(losses, settings.sketch**2, settings.smoothing, settings.change, reference),
+            Exp3(len(shares), gamma, shares if settings.start == "sizes" else None, settings.tilt),
+            Utilities(
+                losses,
+                settings.sketch**2,
+                settings.smoothing,
+                settings.change,
+                None if reference is None else reference.sketch,
+            ),
+            weights,
         )
 
 
@@ -139,7 +150,9 @@ def draw_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the pool that a round trains on, and how often each cluster was drawn; those drawn share the round's examples."""
     utilities = found.utilities
-    wanted = preference(utilities.idu, settings.choice, generator(settings.seed, "choice", number))
+    wanted = preference(
+        utilities.idu * found.weights, settings.choice, generator(settings.seed, "choice", number)
+    )
     may, is_new = utilities.visits < settings.visits, utilities.visits == 0
     random = generator(settings.seed, "draw", number)
     draws = min(settings.draws, count)

@@ -57,8 +57,8 @@ class ChoosingSettings(RunSettings):
     the one best cluster, and a model that is trained on that alone learns little. The paper has no bound; 100 is as good as none."""
 
     choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "drawn"
-    """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it;
-    or any, at random."""
+    """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it; or
+    any, at random. With a reference the utility is multiplied by how much an example helps it."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""
@@ -87,8 +87,9 @@ class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
     """Share of the data that judges when no test file is given."""
 
     reference: Annotated[str, Field(json_schema_extra=_DATA)] = ""
-    """Examples of the task that the model is trained for, in any of these forms: what the bandit is told is then by how much a
-    cluster's examples help them. None of them is trained on for it, and what overlaps the test is dropped."""
+    """Examples of the task that the model is trained for, in any of these forms. How much each example of the data helps them, as its
+    gradient before training foretells, then decides how likely it is to be drawn, and how much a cluster's go on helping is what the
+    bandit is told. None of them is trained on for it, and what overlaps the test is dropped."""
 
     question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
     """Field or column of a question."""

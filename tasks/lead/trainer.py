@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.lead.difficulty import ifd_ratios, make_arms, mean_losses
 from tasks.lead.play import Learner, play, sketch_of
-from tasks.lead.reference import reference_sketch
+from tasks.lead.reference import look
 from tasks.lead.settings import ChoosingSettings
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
@@ -43,8 +43,8 @@ def finetune_by_choice(
 
     Args:
         settings: how to choose; the seed is the training's.
-        reference: (question, answer) that the training is for: pairs are rewarded by how much they help these; none of them
-            is trained on.
+        reference: (question, answer) that the training is for: pairs are drawn by how much they help these, which takes a forward and
+            a backward pass over each; none of the reference is trained on.
 
     Returns:
         The log; its losses are of the steps' batches.
@@ -66,13 +66,11 @@ def finetune_by_choice(
     how = (batch_tokens, training.sequence_tokens)
     losses = mean_losses(model, tokenizer, pairs, *how)
     ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
-    towards = (
-        reference_sketch(model, tokenizer, reference, sketch_of(model, settings), *how) if reference else None
-    )
+    towards = None
+    if reference:
+        towards = look(model, tokenizer, reference, examples, sketch_of(model, settings), *how)
     labels = _clusters(pairs, losses, ratios, settings)
-    learner = Learner.begin(
-        model, tokenizer, training, settings, losses, np.bincount(labels), ROUNDS, towards
-    )
+    learner = Learner.begin(model, tokenizer, training, settings, losses, labels, ROUNDS, towards)
     count = max(1, round(planned / ROUNDS / float(lengths.mean())))
     used, number = 0, 0
     losses_of_steps: list[float] = []

@@ -9,13 +9,12 @@ import numpy as np
 
 from tasks.lead import difficulty, pool
 from tasks.lead.play import Learner
+from tasks.lead.reference import Reference
 from tasks.lead.settings import LeadSettings
 from tasks.records import Example
 from tasks.select.influence.scores import Curvature, influence_scores
 from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
-
-_CUT = 0.01  # of the examples at either end, whose gains are cut to that of the next
 
 
 def drawn(
@@ -33,7 +32,5 @@ def drawn(
     products = influence_scores(
         found.trainer.model, reference, examples, curvature=Curvature("all", plain=True)
     )
-    gains = products / np.asarray(examples.lengths)
-    gains = np.clip(gains, *np.quantile(gains, [_CUT, 1 - _CUT]))
-    weights = (gains - gains.mean()) / gains.std()
-    return np.argsort(-weights - random.gumbel(size=len(weights)), kind="stable")
+    weights = Reference(np.zeros(0), products / np.asarray(examples.lengths)).weights
+    return np.argsort(-np.log(weights) - random.gumbel(size=len(weights)), kind="stable")

@@ -62,7 +62,9 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path):
     assert f"{len(rows)} of 60 examples selected" in page
     assert "Highest uncertainty" in page
     assert page.count("<svg") == 2
-    assert '<div class="figure">60</div><div class="note">examples passed forward once' in page
+    assert (
+        '<div class="figure">60</div><div class="note">examples passed forward for their losses</div>' in page
+    )
     assert shown(summary)[0][-1] == "after"
 
 
@@ -78,10 +80,10 @@ def test_what_a_reference_asks_for_is_said_and_what_the_paper_does_is_another_lo
     summary = lead(make("r", reference=str(reference), arms="difficulty"))
     assert summary["reference_examples"] == 9
     assert summary["extra_forward_passes"] == 0
-    assert summary["forward_passes_before"] == 2 * 60 + 9
+    assert summary["forward_passes_before"] == 3 * 60 + 9
     page = (tmp_path / "lead/r/report.html").read_text()
-    assert "rewarded by what helps 9 examples of a reference" in page
-    assert "passed forward twice" in page
+    assert "drawn by what helps 9 examples of a reference" in page
+    assert "for their losses, again without their questions, and forward and back" in page
     assert "lowers the loss of the reference" in page
 
 

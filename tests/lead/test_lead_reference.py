@@ -15,7 +15,7 @@ from tasks.corpus.target import Target
 from tasks.lead import rounds, trainer
 from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE
 from tasks.lead.pool import pairs_of
-from tasks.lead.reference import reference_sketch
+from tasks.lead.reference import Reference, look
 from tasks.lead.settings import ChoosingSettings
 from tasks.records import BadInput, Example
 from tasks.select.influence.examples import GradientSketch, gradient_of
@@ -32,28 +32,52 @@ PAIRS = [(one["question"], one["answer"]) for one in examples(60)]  # sums and c
 SUMS, COOKING = PAIRS[::2], PAIRS[1::2]
 
 
-def test_its_sketch_is_that_of_the_gradient_of_the_mean_loss_of_an_answer_token(gpt2: Path) -> None:
+def gradient(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
+    """By autograd, of the pairs' mean loss of an answer token, of each layer."""
+    examples, layers = encode_pairs(tokenizer, pairs, 96), GradientSketch(model, 8, 5).layers
+    losses, _ = answer_losses(model, *pad(examples, np.arange(len(pairs)), 0), torch.device("cpu"))
+    model.zero_grad()
+    losses.mean().backward()
+    return {name: gradient_of(layer).clone() for name, layer in layers.items()}
+
+
+def test_what_it_sees_is_what_autograd_gives(gpt2: Path) -> None:
     model, tokenizer = load_student(gpt2)
     model.eval()
-    sketch = GradientSketch(model, 8, 5)
-    found = reference_sketch(model, tokenizer, PAIRS[:7], sketch, 128, 96)
-    losses, _ = answer_losses(
-        model, *pad(encode_pairs(tokenizer, PAIRS[:7], 96), np.arange(7), 0), torch.device("cpu")
-    )
-    losses.mean().backward()
-    wanted = sketch.of({name: gradient_of(layer) for name, layer in sketch.layers.items()})
-    assert found == pytest.approx(wanted.numpy(), rel=1e-3, abs=1e-5 * float(wanted.abs().max()))
+    sketch, pool = GradientSketch(model, 8, 5), encode_pairs(tokenizer, PAIRS[7:12], 96)
+    seen = look(model, tokenizer, PAIRS[:7], pool, sketch, 128, 96)
+    own = gradient(model, tokenizer, PAIRS[:7])
+    wanted = sketch.of(own)
+    assert seen.sketch == pytest.approx(wanted.numpy(), rel=1e-3, abs=1e-5 * float(wanted.abs().max()))
+    for gain, pair, length, answered in zip(
+        seen.gains, PAIRS[7:12], pool.lengths, pool.loss_lengths, strict=True
+    ):
+        each = gradient(model, tokenizer, [pair])
+        product = sum(float((matrix * each[name]).sum()) for name, matrix in own.items())
+        assert gain == pytest.approx(product * answered / length, rel=1e-3)
+
+
+def test_weights_are_of_standardised_gains_without_their_extremes() -> None:
+    random = np.random.default_rng(0)
+    gains = np.append(random.normal(3, 2, 1000), 1e6)
+    weights = Reference(np.zeros(1), gains).weights
+    logarithms = np.log(weights)
+    assert logarithms.mean() == pytest.approx(0, abs=1e-9)
+    assert logarithms.std() == pytest.approx(1)
+    assert weights[1000] == weights.max()
+    assert logarithms.max() < 4
+    assert Reference(np.zeros(1), np.full(5, 2.0)).weights.tolist() == [1.0] * 5
 
 
 def test_a_reference_without_a_token_or_a_damaged_model_is_one_line(gpt2: Path) -> None:
     model, tokenizer = load_student(gpt2)
-    sketch = GradientSketch(model, 8, 5)
+    sketch, pool = GradientSketch(model, 8, 5), encode_pairs(tokenizer, PAIRS[:3], 96)
     with pytest.raises(BadInput, match="no example has a token of its answer left"):
-        reference_sketch(model, tokenizer, [], sketch, 128, 96)
+        look(model, tokenizer, [], pool, sketch, 128, 96)
     with torch.no_grad():
         model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(BadInput, match="not finite"):
-        reference_sketch(model, tokenizer, PAIRS[:3], sketch, 128, 96)
+        look(model, tokenizer, PAIRS[:3], pool, sketch, 128, 96)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +110,7 @@ def test_clusters_of_its_kind_are_rewarded_most_without_a_pass_in_the_rounds(
     assert one.facts["pool"]["reference"] == len(Target.load(one.run / "target").reference) > 20
     assert (
         one.facts["difficulty"]["forward_passes"]
-        == one.facts["pool"]["examples"] + one.facts["pool"]["reference"]
+        == 2 * one.facts["pool"]["examples"] + one.facts["pool"]["reference"]
     )
     assert load_array(one.run / REFERENCE).shape == (64,)
     last = one.all_rounds()
