@@ -61,9 +61,9 @@ def look(
         for name, matrix in mean_gradient(model, examples, sketch.layers, batch_tokens).items()
     }
     own = sketch.of(gradient).double().cpu().numpy()
-    if not np.isfinite(own).all():
-        raise BadInput(
-            "--reference: the model's gradient on it is not finite; the model's weights may be damaged"
-        )
     products, _ = stream_products(model, Direction(gradient), pool, batch_tokens, lengths=False)
+    if not (np.isfinite(own).all() and np.isfinite(products).all()):
+        raise BadInput(
+            "--reference: the model's gradients are not finite; the model's weights may be damaged"
+        )
     return Reference(own, products / np.asarray(pool.lengths))
