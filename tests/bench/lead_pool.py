@@ -91,16 +91,15 @@ def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
     at = given.out / f"{model_of(given)}-seed-{seed}"
     if (at / "facts.json").exists():
         return at, read_json(at / "facts.json")
-    own = settings_of(given, seed, 1.0, **reference_of(given))
+    # Some strategies want ratios, which the flow's default does not look at.
+    own = settings_of(given, seed, 1.0, arms="difficulty", **reference_of(given))
     examples = pool.pool(at, own, {})
     pool.encode(at, own, examples)
     model = pool.model(at, own, examples)
     began = time.process_time()
     looked = difficulty.difficulty(at, own, examples, model)
     facts = {"pool": examples, "difficulty": looked, "model": model, "seconds": time.process_time() - began}
-    # The same again, with the ratios that some strategies want.
-    difficulty.difficulty(at, own.model_copy(update={"arms": "difficulty"}), examples, model)
-    facts["clusters"] = difficulty.clusters(at, own, {}, looked)
+    facts["clusters"] = difficulty.clusters(at, settings_of(given, seed, 1.0), {}, looked)
     write_json(at / "facts.json", facts)
     return at, facts
 
