@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import write_json
 from tasks.train.threads import threads_for
 
+if TYPE_CHECKING:
+    from tasks.lead.reference import Reference
+
 Facts = dict[str, Any]
 
 LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
@@ -32,35 +36,68 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
 
     A forward pass over each example for each of these, the third with a backward one, as over the reference: the last before training.
     """
-    from tasks.lead.play import sketch_of
-    from tasks.lead.reference import look
     from tasks.train.checkpoint import load_student
-    from tasks.train.format import encode_pairs
     from tasks.train.training import Training
 
     pairs = pairs_of(run, range(pool["examples"]))
     reference = [(example.question, example.answer) for example in Target.load(run / "target").reference]
-    found: dict[str, np.ndarray] = {}
     with threads_for(settings.model):
         own, tokenizer = load_student(
             model_path(run, settings.model), lora=settings.lora, seed=settings.seed, flag="--model"
         )
-        how = (Training(batch_tokens=settings.batch_tokens).rates(own)[1], settings.sequence_tokens)
-        found[LOSSES] = mean_losses(own, tokenizer, pairs, *how)
-        if settings.arms == "difficulty":
-            found[RATIOS] = ifd_ratios(own, tokenizer, pairs, found[LOSSES], *how)
-        if reference:
-            pool_examples = encode_pairs(tokenizer, pairs, settings.sequence_tokens)
-            seen = look(own, tokenizer, reference, pool_examples, sketch_of(own, settings), *how)
-            found[REFERENCE], found[GAINS] = seen.sketch, seen.gains
+        batch = Training(batch_tokens=settings.batch_tokens).rates(own)[1]
+        seen = look_at_all(own, tokenizer, pairs, reference, settings, batch, settings.sequence_tokens)
+    found = {LOSSES: seen.losses}
+    if seen.ratios is not None:
+        found[RATIOS] = seen.ratios
+    if seen.reference is not None:
+        found |= {REFERENCE: seen.reference.sketch, GAINS: seen.reference.gains}
     for name, array in found.items():
         save_array(run / name, array)
     looks = sum(name in found for name in (LOSSES, RATIOS, GAINS))
     return {
         "files": list(found),
-        "loss": float(found[LOSSES].mean()),
+        "loss": float(seen.losses.mean()),
         "forward_passes": looks * len(pairs) + len(reference),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is known of n examples before training.
+
+    Args:
+        losses: of their answers, nats per token, (n,); ratios: IFD, (n,), if clusters are made by it.
+        reference: what they are chosen for, if anything.
+    """
+
+    losses: np.ndarray
+    ratios: np.ndarray | None
+    reference: Reference | None
+
+
+def look_at_all(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    reference: Sequence[tuple[str, str]],
+    settings: ChoosingSettings,
+    batch_tokens: int,
+    sequence_tokens: int,
+) -> Looked:
+    """Everything that the settings want to know of the pairs; a reference of none is no reference."""
+    from tasks.lead.play import sketch_of
+    from tasks.lead.reference import look
+    from tasks.train.format import encode_pairs
+
+    how = (batch_tokens, sequence_tokens)
+    losses = mean_losses(model, tokenizer, pairs, *how)
+    ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
+    known = None
+    if reference:
+        examples = encode_pairs(tokenizer, pairs, sequence_tokens)
+        known = look(model, tokenizer, reference, examples, sketch_of(model, settings), *how)
+    return Looked(losses, ratios, known)
 
 
 def mean_losses(

@@ -56,7 +56,7 @@ def pool(run: Path, settings: LeadSettings, source: Facts) -> Facts:
         for example in found.reference
     )
     count = write_table(run / CORPUS, rows, POOL)
-    guides, dropped = guides_of(settings, found.test)
+    guides, dropped = _guides_of(settings, found.test)
     Target(guides, found.test).save(run / "target")
     rejects = (reject.row for reject in [*found.rejects, *dropped])
     return {
@@ -69,7 +69,7 @@ def pool(run: Path, settings: LeadSettings, source: Facts) -> Facts:
     }
 
 
-def guides_of(settings: LeadSettings, judging: Sequence[Example]) -> tuple[list[Example], list[Reject]]:
+def _guides_of(settings: LeadSettings, judging: Sequence[Example]) -> tuple[list[Example], list[Reject]]:
     """The reference's examples that do not overlap those that judge, and the others."""
     if not settings.reference:
         return [], []

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import ifd_ratios, make_arms, mean_losses
-from tasks.lead.play import Learner, play, sketch_of
-from tasks.lead.reference import look
+from tasks.lead.difficulty import Looked, look_at_all, make_arms
+from tasks.lead.play import Learner, play
 from tasks.lead.settings import ChoosingSettings
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
@@ -63,14 +62,9 @@ def finetune_by_choice(
     settings = settings.model_copy(update={"visits": max(settings.visits, passes + 1)})
     peak, batch_tokens = training.rates(model)
     model.eval()
-    how = (batch_tokens, training.sequence_tokens)
-    losses = mean_losses(model, tokenizer, pairs, *how)
-    ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
-    towards = None
-    if reference:
-        towards = look(model, tokenizer, reference, examples, sketch_of(model, settings), *how)
-    labels = _clusters(pairs, losses, ratios, settings)
-    learner = Learner.begin(model, tokenizer, training, settings, losses, labels, ROUNDS, towards)
+    seen = look_at_all(model, tokenizer, pairs, reference, settings, batch_tokens, training.sequence_tokens)
+    labels = _clusters(pairs, seen, settings)
+    learner = Learner.begin(model, tokenizer, training, settings, seen.losses, labels, ROUNDS, seen.reference)
     count = max(1, round(planned / ROUNDS / float(lengths.mean())))
     used, number = 0, 0
     losses_of_steps: list[float] = []
@@ -99,12 +93,7 @@ def finetune_by_choice(
     return TrainingLog(used, losses_of_steps, rates)
 
 
-def _clusters(
-    pairs: Sequence[tuple[str, str]],
-    losses: np.ndarray,
-    ratios: np.ndarray | None,
-    settings: ChoosingSettings,
-) -> np.ndarray:
+def _clusters(pairs: Sequence[tuple[str, str]], seen: Looked, settings: ChoosingSettings) -> np.ndarray:
     """Cluster of each pair, int32 (n,)."""
     texts = [pair_text(question, answer) for question, answer in pairs]
     try:
@@ -112,4 +101,4 @@ def _clusters(
     except BadInput:  # not a word in them
         vectors = np.ones((len(pairs), 1), dtype=np.float32)
         settings = settings.model_copy(update={"tasks": 1})
-    return make_arms(vectors, losses, ratios, settings)[0]
+    return make_arms(vectors, seen.losses, seen.ratios, settings)[0]

@@ -9,10 +9,9 @@ import numpy as np
 
 from tasks.lead import difficulty, pool
 from tasks.lead.play import Learner
-from tasks.lead.reference import Reference
+from tasks.lead.reference import look
 from tasks.lead.settings import LeadSettings
 from tasks.records import Example
-from tasks.select.influence.scores import Curvature, influence_scores
 from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
 
@@ -26,11 +25,9 @@ def drawn(
     """
     pairs = pool.pairs_of(made, range(len(load_array(made / difficulty.LOSSES))))
     helped = [(example.question, example.answer) for example in others]
-    examples, reference = (
-        encode_pairs(found.tokenizer, each, own.sequence_tokens) for each in (pairs, helped)
-    )
-    products = influence_scores(
-        found.trainer.model, reference, examples, curvature=Curvature("all", plain=True)
-    )
-    weights = Reference(np.zeros(0), products / np.asarray(examples.lengths)).weights
+    examples = encode_pairs(found.tokenizer, pairs, own.sequence_tokens)
+    trainer = found.trainer
+    weights = look(
+        trainer.model, found.tokenizer, helped, examples, trainer.sketch, 4096, own.sequence_tokens
+    ).weights
     return np.argsort(-np.log(weights) - random.gumbel(size=len(weights)), kind="stable")
