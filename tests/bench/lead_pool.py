@@ -111,9 +111,11 @@ def reference_of(given: argparse.Namespace) -> Facts:
 
 def with_clusters(made: Path, own: LeadSettings, facts: Facts) -> Facts:
     """Make a strategy's own clusters in its own folder. Returns the facts with them."""
-    shared = (made / "stages").resolve()
-    (made / "stages").unlink()
-    shutil.copytree(shared, made / "stages")
+    own_stages = made / "stages"
+    if own_stages.is_symlink():  # else a run before this one was interrupted
+        shared = own_stages.resolve()
+        own_stages.unlink()
+        shutil.copytree(shared, own_stages)
     return {**facts, "clusters": difficulty.clusters(made, own, {}, facts["difficulty"])}
 
 
