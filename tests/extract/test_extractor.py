@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.extract.extractor import make_extractor, work_key
@@ -68,6 +68,7 @@ texts = st.lists(st.sampled_from(LINES) | st.text(max_size=60), max_size=40).map
 
 
 @given(texts)
+@example(">>> f(1)\n\r0\n# Title of it")
 @settings(max_examples=300, deadline=None)
 def test_any_text_gives_exact_spans_and_the_same_pairs_each_time(text: str) -> None:
     extractor = make_extractor("rules")

@@ -129,4 +129,6 @@ def _text(text: str, candidate: Candidate) -> str:
         # It starts behind something else, as a field's text does: only the lines below share an indentation.
         first, _, below = answer.partition("\n")
         return f"{first}\n{dedent(below)}"
-    return dedent(before + answer).strip("\n")
+    # What else is blank, as a carriage return, is no indentation: dedent would leave it.
+    indentation = before[len(before.rstrip(" \t")) :]
+    return dedent(indentation + answer).strip("\n")
