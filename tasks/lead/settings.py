@@ -21,8 +21,9 @@ _TRAIN = group("Train")
 class ChoosingSettings(RunSettings):
     """The fields of every training that chooses its data."""
 
-    visits: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 4
-    """Times that one example may be trained on, at most."""
+    visits: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 1
+    """Times that one example may be trained on, at most; the paper has 4. While there are others, these are worth more to a model than the
+    same example again."""
 
     arms: Annotated[Arms, Field(json_schema_extra=_ROUNDS)] = "task"
     """What makes the clusters. task: like examples first, and inside them levels of the loss before training, as many examples in

@@ -6,7 +6,6 @@ these tokens are spent on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,8 +36,8 @@ def finetune_by_choice(
 ) -> TrainingLog:
     """Fine-tune a model, in place, on those of the pairs that LEAD chooses; else as `tasks.train.finetune.finetune` does.
 
-    The schedule of the rate is the training's own. Pairs may be visited as often as their tokens have to be repeated, and
-    as the settings say at least. Every pair is looked at beforehand, in one forward pass, or two where clusters are by IFD ratio.
+    The schedule of the rate is the training's own. Beyond the visits that the settings allow no pair is visited again before all others
+    were as often. Every pair is looked at beforehand, in one forward pass, or two where clusters are by IFD ratio.
 
     Args:
         settings: how to choose; the seed is the training's.
@@ -58,8 +57,6 @@ def finetune_by_choice(
     planned = round(training.epochs * int(lengths.sum())) if training.tokens is None else training.tokens
     if not len(pairs) or planned <= 0:
         return TrainingLog()
-    passes = math.ceil(planned / int(lengths.sum()))
-    settings = settings.model_copy(update={"visits": max(settings.visits, passes + 1)})
     peak, batch_tokens = training.rates(model)
     model.eval()
     seen = look_at_all(model, tokenizer, pairs, reference, settings, batch_tokens, training.sequence_tokens)
@@ -69,13 +66,14 @@ def finetune_by_choice(
     used, number = 0, 0
     losses_of_steps: list[float] = []
     rates: list[float] = []
-    while used < planned and (learner.utilities.visits < settings.visits).any():
+    while used < planned:
         number += 1
+        most = max(settings.visits, int(learner.utilities.visits.min()) + 1)
         share = training.start + (training.end - training.start) * min(1.0, (used / planned + 0.5 / ROUNDS))
         learner.trainer.rate = peak * schedule(share)
         played = play(
             learner,
-            settings,
+            settings.model_copy(update={"visits": most}),
             labels,
             number,
             count,

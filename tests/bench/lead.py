@@ -57,6 +57,7 @@ Facts = dict[str, Any]
 PAPER: Facts = {
     "arms": "difficulty",
     "tilt": 100,
+    "visits": 4,
     "change": "mixture",
     "gamma": 0.1,
     "choice": "highest",

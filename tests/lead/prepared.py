@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from tasks.lead import difficulty, finish, pool, rounds
+from tasks.lead import difficulty, finish, pool, rounds, trainer
 from tasks.lead.settings import LeadSettings
 from tests.example_corpus import DISHES, SPICES, sums
 
@@ -49,7 +50,9 @@ class Prepared:
 
     def copy(self, run: Path, **changes: Any) -> Prepared:
         shutil.copytree(self.run, run)
-        return replace(self, run=run, settings=self.settings.model_copy(update=changes))
+        return replace(
+            self, run=run, settings=self.settings.model_copy(update=changes), facts=dict(self.facts)
+        )
 
     def round(self, so_far: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """The next round, or None where there is none."""
@@ -78,3 +81,17 @@ def prepare(run: Path, data: Path, **changes: Any) -> Prepared:
     facts["difficulty"] = difficulty.difficulty(run, settings, facts["pool"], facts["model"])
     facts["clusters"] = difficulty.clusters(run, settings, facts["vectors"], facts["difficulty"])
     return Prepared(run, settings, facts)
+
+
+def watched_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows that a flow's trainer goes on to train on."""
+    rows: list[int] = []
+    real = trainer.play
+
+    def watched(*given: object) -> object:
+        played = real(*given)  # type: ignore[arg-type]
+        rows.extend(played.rows.tolist())
+        return played
+
+    monkeypatch.setattr(trainer, "play", watched)
+    return rows

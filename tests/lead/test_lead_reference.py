@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from tasks.corpus.target import Target
-from tasks.lead import rounds, trainer
+from tasks.lead import rounds
 from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE
 from tasks.lead.pool import pairs_of
 from tasks.lead.reference import Reference, look
 from tasks.lead.settings import ChoosingSettings
+from tasks.lead.trainer import finetune_by_choice
 from tasks.records import BadInput, Example
 from tasks.select.influence.examples import GradientSketch, gradient_of
 from tasks.storage.arrays import load_array
@@ -25,7 +26,7 @@ from tasks.train.evaluate import pair_losses
 from tasks.train.finetune import answer_losses
 from tasks.train.format import encode_pairs, pad
 from tasks.train.training import Training
-from tests.lead.prepared import examples, prepare
+from tests.lead.prepared import examples, prepare, watched_rows
 
 PAIRS = [(one["question"], one["answer"]) for one in examples(60)]  # sums and cooking in turn
 SUMS, COOKING = PAIRS[::2], PAIRS[1::2]
@@ -132,21 +133,13 @@ def test_clusters_of_its_kind_are_rewarded_most_without_a_pass_in_the_rounds(
 def test_a_trainer_spends_more_of_its_tokens_on_what_helps_the_reference(
     gpt2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shares, real = [], trainer.play
-    seen: list[int] = []
-
-    def watched(*given: Any) -> Any:
-        played = real(*given)
-        seen.extend(played.rows.tolist())
-        return played
-
-    monkeypatch.setattr(trainer, "play", watched)
-    training = Training(tokens=6000, learning_rate=1e-3, batch_tokens=256, sequence_tokens=96, seed=3)
+    shares, seen = [], watched_rows(monkeypatch)
+    training = Training(tokens=1500, learning_rate=1e-3, batch_tokens=256, sequence_tokens=96, seed=3)
     for reference in (SUMS, COOKING):
         seen.clear()
         model, tokenizer = load_student(gpt2)
         before = pair_losses(model, tokenizer, reference, sequence_tokens=96).nll
-        trainer.finetune_by_choice(
+        finetune_by_choice(
             model, tokenizer, PAIRS, training, settings=ChoosingSettings(levels=1), reference=reference
         )
         assert pair_losses(model, tokenizer, reference, sequence_tokens=96).nll < before
@@ -155,7 +148,7 @@ def test_a_trainer_spends_more_of_its_tokens_on_what_helps_the_reference(
     # The same without one is not the same: the reference is looked at.
     seen.clear()
     model, tokenizer = load_student(gpt2)
-    trainer.finetune_by_choice(model, tokenizer, PAIRS, training, settings=ChoosingSettings(levels=1))
+    finetune_by_choice(model, tokenizer, PAIRS, training, settings=ChoosingSettings(levels=1))
     assert np.mean([row % 2 == 0 for row in seen]) != shares[0]
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.lead import trainer
 from tasks.lead.settings import ChoosingSettings
 from tasks.lead.trainer import finetune_by_choice
 from tasks.train.checkpoint import load_student
@@ -16,7 +15,7 @@ from tasks.train.evaluate import pair_losses
 from tasks.train.format import encode_pairs, taken
 from tasks.train.train import train_student
 from tasks.train.training import Training
-from tests.lead.prepared import examples
+from tests.lead.prepared import examples, watched_rows
 
 PAIRS = [(one["question"], one["answer"]) for one in examples(60)]
 TRAINING = Training(tokens=1500, learning_rate=5e-3, batch_tokens=256, sequence_tokens=96, seed=3)
@@ -58,25 +57,32 @@ def test_the_same_seed_makes_the_same_student_and_few_pairs_are_seen_again(gpt2:
 
 
 def test_how_it_chooses_decides_what_is_trained_on(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[int]] = []
-    real = trainer.play
-
-    def watched(*given: object) -> object:
-        played = real(*given)  # type: ignore[arg-type]
-        seen[-1] += played.rows.tolist()
-        return played
-
-    monkeypatch.setattr(trainer, "play", watched)
+    rows, means = watched_rows(monkeypatch), []
     model, tokenizer = load_student(gpt2)
     losses = pair_losses(model, tokenizer, PAIRS, sequence_tokens=96)
-    means = losses.loss / losses.answered
     for choice in ("highest", "random"):
-        seen.append([])
+        rows.clear()
         model, tokenizer = load_student(gpt2)
         settings = ChoosingSettings(choice=choice, levels=1, tasks=1)  # type: ignore[arg-type]
         finetune_by_choice(model, tokenizer, PAIRS, replace(TRAINING, tokens=300), settings=settings)
-    highest, drawn = (np.mean([means[row] for row in rows]) for rows in seen)
+        means.append(np.mean((losses.loss / losses.answered)[rows]))
+    highest, drawn = means
     assert highest > drawn
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0, 1.6])
+def test_no_pair_is_seen_again_before_all_were(
+    gpt2: Path, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = watched_rows(monkeypatch)
+    model, tokenizer = load_student(gpt2)
+    every = int(encode_pairs(tokenizer, PAIRS, 96).lengths.sum())
+    log = finetune_by_choice(model, tokenizer, PAIRS, replace(TRAINING, tokens=round(share * every)))
+    times = np.bincount(rows, minlength=len(PAIRS))
+    assert times.max() - times.min() <= 1
+    assert times.max() == np.ceil(share)
+    if share == 1.0:
+        assert log.tokens == every
 
 
 def test_nothing_to_train_on_trains_nothing(gpt2: Path) -> None:
