@@ -32,7 +32,9 @@ class Learner:
     batch_tokens: int
     bandit: Exp3
     utilities: Utilities
-    weights: np.ndarray  # of every example of the pool, beside its utility, (n,)
+    helps: (
+        np.ndarray | None
+    )  # how much every example of the pool helps the reference, if there is one: its weights, (n,)
 
     @classmethod
     def begin(
@@ -55,8 +57,8 @@ class Learner:
             reference: what they are chosen for, if anything.
         """
         learning_rate, batch_tokens = training.rates(model)
-        weights = np.ones(len(losses)) if reference is None else reference.weights
-        shares = np.bincount(labels, weights)
+        helps = None if reference is None else reference.weights
+        shares = np.bincount(labels, helps)
         gamma = settings.gamma or best_gamma(len(shares), rounds * settings.draws)
         return cls(
             Trainer(model, learning_rate, sketch_of(model, settings)),
@@ -70,7 +72,7 @@ class Learner:
                 settings.change,
                 None if reference is None else reference.sketch,
             ),
-            weights,
+            helps,
         )
 
 
@@ -150,9 +152,8 @@ def draw_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the pool that a round trains on, and how often each cluster was drawn; those drawn share the round's examples."""
     utilities = found.utilities
-    wanted = preference(
-        utilities.idu * found.weights, settings.choice, generator(settings.seed, "choice", number)
-    )
+    worth = utilities.idu if found.helps is None else found.helps
+    wanted = preference(worth, settings.choice, generator(settings.seed, "choice", number))
     may, is_new = utilities.visits < settings.visits, utilities.visits == 0
     random = generator(settings.seed, "draw", number)
     draws = min(settings.draws, count)

@@ -59,7 +59,7 @@ class ChoosingSettings(RunSettings):
 
     choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "drawn"
     """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it; or
-    any, at random. With a reference the utility is multiplied by how much an example helps it."""
+    any, at random. With a reference how much an example helps it takes the place of the utility."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""
