@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import GAINS, LABELS, LOSSES, REFERENCE
+from tasks.lead.difficulty import LABELS, LOSSES, REFERENCE, WEIGHTS
 from tasks.lead.play import Learner
 from tasks.lead.reference import Reference
 from tasks.lead.settings import LeadSettings
@@ -59,7 +59,7 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
     )
     reference = None
     if settings.reference:
-        reference = Reference(load_array(run / REFERENCE), load_array(run / GAINS))
+        reference = Reference(load_array(run / REFERENCE), load_array(run / WEIGHTS))
     learner = Learner.begin(
         *load_model(run, settings, number),
         training,

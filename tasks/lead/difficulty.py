@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 
 LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
-REFERENCE, GAINS = "stages/reference.npy", "stages/gains.npy"
+REFERENCE, WEIGHTS = "stages/reference.npy", "stages/weights.npy"
 LABELS, CLUSTERS = "stages/labels.npy", "stages/clusters.json"
 
 
@@ -51,10 +51,10 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
     if seen.ratios is not None:
         found[RATIOS] = seen.ratios
     if seen.reference is not None:
-        found |= {REFERENCE: seen.reference.sketch, GAINS: seen.reference.gains}
+        found |= {REFERENCE: seen.reference.sketch, WEIGHTS: seen.reference.weights}
     for name, array in found.items():
         save_array(run / name, array)
-    looks = sum(name in found for name in (LOSSES, RATIOS, GAINS))
+    looks = sum(name in found for name in (LOSSES, RATIOS, WEIGHTS))
     return {
         "files": list(found),
         "loss": float(seen.losses.mean()),
@@ -87,7 +87,7 @@ def look_at_all(
 ) -> Looked:
     """Everything that the settings want to know of the pairs; a reference of none is no reference."""
     from tasks.lead.play import sketch_of
-    from tasks.lead.reference import look
+    from tasks.lead.reference import kinds_of, look
     from tasks.train.format import encode_pairs
 
     how = (batch_tokens, sequence_tokens)
@@ -96,7 +96,8 @@ def look_at_all(
     known = None
     if reference:
         examples = encode_pairs(tokenizer, pairs, sequence_tokens)
-        known = look(model, tokenizer, reference, examples, sketch_of(model, settings), *how)
+        kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
+        known = look(model, tokenizer, reference, kinds, examples, sketch_of(model, settings), *how)
     return Looked(losses, ratios, known)
 
 

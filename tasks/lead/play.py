@@ -32,9 +32,7 @@ class Learner:
     batch_tokens: int
     bandit: Exp3
     utilities: Utilities
-    helps: (
-        np.ndarray | None
-    )  # how much every example of the pool helps the reference, if there is one: its weights, (n,)
+    weights: np.ndarray | None  # of every example of the pool, if there is a reference, (n,)
 
     @classmethod
     def begin(
@@ -57,8 +55,8 @@ class Learner:
             reference: what they are chosen for, if anything.
         """
         learning_rate, batch_tokens = training.rates(model)
-        helps = None if reference is None else reference.weights
-        shares = np.bincount(labels, helps)
+        weights = None if reference is None else reference.weights
+        shares = np.bincount(labels, weights)
         gamma = settings.gamma or best_gamma(len(shares), rounds * settings.draws)
         return cls(
             Trainer(model, learning_rate, sketch_of(model, settings)),
@@ -72,7 +70,7 @@ class Learner:
                 settings.change,
                 None if reference is None else reference.sketch,
             ),
-            helps,
+            weights,
         )
 
 
@@ -152,7 +150,7 @@ def draw_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the pool that a round trains on, and how often each cluster was drawn; those drawn share the round's examples."""
     utilities = found.utilities
-    worth = utilities.idu if found.helps is None else found.helps
+    worth = utilities.idu if found.weights is None else found.weights
     wanted = preference(worth, settings.choice, generator(settings.seed, "choice", number))
     may, is_new = utilities.visits < settings.visits, utilities.visits == 0
     random = generator(settings.seed, "draw", number)

@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
+from tasks.select.cluster import kmeans
 from tasks.select.influence.examples import GradientSketch
 from tasks.select.influence.scores import Direction, mean_gradient, stream_products
-from tasks.train.format import Examples, encode_pairs
+from tasks.select.lsa import LSAEncoder
+from tasks.train.format import Examples, encode_pairs, taken
 
+KINDS, FEWEST = 4, 10  # of a reference, at most; examples that one has on average at least
+_DIMENSIONS = 16  # of the LSA that tells them apart: few, for they are topics
+_SHARPNESS = 2.0
 _CUT = 0.01  # of the examples at either end, whose gains are cut to that of the next
 
 
@@ -21,27 +27,32 @@ class Reference:
     """A reference as training meets it.
 
     Args:
-        sketch: of the gradient of its mean loss of an answer token, before training, (m,).
-        gains: by how much a step on each example of the pool lowers that loss for each token of the example, to first order and in the
-            gradients' own scale, (n,).
+        sketch: of what the bandit is told gains of, (m,): the mean of the gradients of its kinds' losses before training, each in
+            units of how much examples of the pool differ by it.
+        weights: how likely each example of the pool is to be drawn, (n,), 1 in the mean; see `weights_of`.
     """
 
     sketch: np.ndarray
-    gains: np.ndarray
+    weights: np.ndarray
 
-    @property
-    def weights(self) -> np.ndarray:
-        """How likely each example is to be drawn beside others, (n,): exp(z), z the gains without their extremes, standardised."""
-        gains = np.clip(self.gains, *np.quantile(self.gains, [_CUT, 1 - _CUT]))
-        spread = gains.std()
-        found: np.ndarray = np.exp((gains - gains.mean()) / spread) if spread > 0 else np.ones(len(gains))
-        return found
+
+def kinds_of(pairs: Sequence[tuple[str, str]], pool: Sequence[tuple[str, str]], seed: int) -> np.ndarray:
+    """Kind of each of r pairs of a reference, (r,), by likeness of the texts; the words' weights are the pool's."""
+    wanted = max(1, min(KINDS, len(pairs) // FEWEST))
+    try:
+        encoder = LSAEncoder.fit([pair_text(*pair) for pair in pool], _DIMENSIONS, seed)
+    except BadInput:  # not a word in them
+        wanted = 1
+    if wanted == 1:
+        return np.zeros(len(pairs), dtype=np.int32)
+    return kmeans(np.asarray(encoder.encode([pair_text(*pair) for pair in pairs])), wanted, seed).labels
 
 
 def look(
     model: Any,
     tokenizer: Any,
     pairs: Sequence[tuple[str, str]],
+    kinds: np.ndarray,
     pool: Examples,
     sketch: GradientSketch,
     batch_tokens: int,
@@ -49,21 +60,52 @@ def look(
 ) -> Reference:
     """One forward and backward pass over the reference's pairs, and one, without weights' gradients, over the n examples of the pool.
 
+    Args:
+        pairs: r of them; kinds: of each, (r,). A reference may be of several, and its mean gradient is mostly that of the kind whose loss
+            falls most easily, so every kind has its own.
+
     Raises:
         BadInput: no pair has a token of its answer in so many tokens, or the gradient is not finite.
     """
     examples = encode_pairs(tokenizer, pairs, sequence_tokens)
-    tokens = int(examples.loss_lengths.sum())
-    if not tokens:
+    gradients, counts = [], []
+    for kind in range(kinds.max(initial=-1) + 1):
+        own = taken(examples, np.flatnonzero((kinds == kind) & (examples.loss_lengths > 0)))
+        if not len(own):
+            continue
+        mean = mean_gradient(model, own, sketch.layers, batch_tokens)
+        scale = len(own) / int(own.loss_lengths.sum())
+        gradients.append({name: matrix * scale for name, matrix in mean.items()})
+        counts.append(len(own))
+    if not gradients:
         raise BadInput("--reference: no example has a token of its answer left; raise --sequence-tokens")
-    gradient = {
-        name: matrix * (len(examples) / tokens)
-        for name, matrix in mean_gradient(model, examples, sketch.layers, batch_tokens).items()
-    }
-    own = sketch.of(gradient).double().cpu().numpy()
-    products, _ = stream_products(model, Direction(gradient), pool, batch_tokens, lengths=False)
-    if not (np.isfinite(own).all() and np.isfinite(products).all()):
+    products, _ = stream_products(model, list(map(Direction, gradients)), pool, batch_tokens, lengths=False)
+    if not np.isfinite(products).all():
         raise BadInput(
             "--reference: the model's gradients are not finite; the model's weights may be damaged"
         )
-    return Reference(own, products / np.asarray(pool.lengths))
+    gains = products / np.asarray(pool.lengths)
+    shares = np.array(counts) / sum(counts)
+    spread = gains.std(axis=1)
+    units = np.divide(shares, spread, out=np.zeros_like(spread), where=spread > 0)
+    sketches = [sketch.of(gradient).double().cpu().numpy() for gradient in gradients]
+    return Reference(units @ np.stack(sketches), weights_of(gains, shares))
+
+
+def weights_of(gains: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """How likely each example is to be drawn beside others, (n,), 1 in the mean.
+
+    Each kind has its share of the draws, and draws examples in proportion to exp(2 z), z its gains without their extremes, standardised.
+
+    Args:
+        gains: by how much a step on each example lowers the loss of an answer token of each kind, for each token of the example, to first order
+            and in the gradients' own scale, (k, n).
+        shares: of the kinds, (k,), together 1.
+    """
+    found = np.zeros(gains.shape[1])
+    for own, share in zip(gains, shares, strict=True):
+        own = np.clip(own, *np.quantile(own, [_CUT, 1 - _CUT]))
+        spread = own.std()
+        sharp = np.exp(_SHARPNESS * (own - own.mean()) / spread) if spread > 0 else np.ones(len(own))
+        found += share * sharp / sharp.mean()
+    return found

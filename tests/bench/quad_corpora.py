@@ -120,7 +120,7 @@ def _score_all(at: Path, own: QuadSettings, documents: int) -> None:
     direction = Direction.load(curvature.direction_path(at, 0), next(model.parameters()).device)
     texts = [row["text"] for row in read_documents(at, range(documents))]
     parts, owners = chunks(tokenizer, texts, own.sequence_tokens)
-    products, squares = stream_products(model, direction, parts, own.batch_tokens)
+    (products,), squares = stream_products(model, [direction], parts, own.batch_tokens)
     cosines = products / np.maximum(np.sqrt(squares) * direction.length, 1e-30)
     for name, sums in (("influence", products / direction.unit), ("cosine", cosines * parts.loss_lengths)):
         save_array(scores_path(at, name), per_token(sums, parts, owners, documents))

@@ -14,7 +14,7 @@ from tasks.corpus.target import Target
 from tasks.lead import rounds
 from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE
 from tasks.lead.pool import pairs_of
-from tasks.lead.reference import Reference, look
+from tasks.lead.reference import KINDS, kinds_of, look, weights_of
 from tasks.lead.settings import ChoosingSettings
 from tasks.lead.trainer import finetune_by_choice
 from tasks.records import BadInput, Example
@@ -41,43 +41,69 @@ def gradient(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> dict[s
     return {name: gradient_of(layer).clone() for name, layer in layers.items()}
 
 
-def test_what_it_sees_is_what_autograd_gives(gpt2: Path) -> None:
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_what_it_sees_is_what_autograd_gives(gpt2: Path, kinds: int) -> None:
     model, tokenizer = load_student(gpt2)
     model.eval()
-    sketch, pool = GradientSketch(model, 8, 5), encode_pairs(tokenizer, PAIRS[7:12], 96)
-    seen = look(model, tokenizer, PAIRS[:7], pool, sketch, 128, 96)
-    own = gradient(model, tokenizer, PAIRS[:7])
-    wanted = sketch.of(own)
-    assert seen.sketch == pytest.approx(wanted.numpy(), rel=1e-3, abs=1e-5 * float(wanted.abs().max()))
-    for gain, pair, length, answered in zip(
-        seen.gains, PAIRS[7:12], pool.lengths, pool.loss_lengths, strict=True
-    ):
-        each = gradient(model, tokenizer, [pair])
-        product = sum(float((matrix * each[name]).sum()) for name, matrix in own.items())
-        assert gain == pytest.approx(product * answered / length, rel=1e-3)
+    reference = SUMS[:7] if kinds == 1 else SUMS[:8] + COOKING[:12]
+    sketch, pool = GradientSketch(model, 8, 5), encode_pairs(tokenizer, PAIRS[30:38], 96)
+    of_kind = [reference] if kinds == 1 else [reference[::3], reference[1::3] + reference[2::3]]
+    owners = np.zeros(len(reference), dtype=int) if kinds == 1 else np.minimum(1, np.arange(20) % 3)
+    seen = look(model, tokenizer, reference, owners, pool, sketch, 128, 96)
+    gradients = [gradient(model, tokenizer, pairs) for pairs in of_kind]
+    products = [
+        [
+            sum(
+                float((matrix * own[name]).sum())
+                for name, matrix in gradient(model, tokenizer, [pair]).items()
+            )
+            for pair in PAIRS[30:38]
+        ]
+        for own in gradients
+    ]
+    gains = (
+        np.array(products) * pool.loss_lengths / pool.lengths
+    )  # a token's of the example, of its summed loss
+    shares = np.array([len(pairs) / len(reference) for pairs in of_kind])
+    assert seen.weights == pytest.approx(weights_of(gains, shares), rel=1e-3)
+    wanted = sum(
+        share / own.std() * sketch.of(matrices).double().numpy()
+        for share, own, matrices in zip(shares, gains, gradients, strict=True)
+    )
+    assert seen.sketch == pytest.approx(wanted, rel=1e-2, abs=1e-4 * float(np.abs(wanted).max()))
 
 
-def test_weights_are_of_standardised_gains_without_their_extremes() -> None:
+def test_kinds_of_a_reference_are_of_its_texts() -> None:
+    kinds = kinds_of(PAIRS[:40], PAIRS, 0)
+    assert set(kinds) == set(range(KINDS))
+    assert not set(kinds[::2]) & set(kinds[1::2])  # sums and cooking
+    assert kinds_of(PAIRS[:19], PAIRS, 0).tolist() == [0] * 19  # too few to take apart
+    assert kinds_of([("?", "!")] * 40, [("?", "!")] * 3, 0).tolist() == [0] * 40  # not a word
+
+
+def test_each_kind_has_its_share_of_the_draws_and_extremes_have_no_more_than_others() -> None:
     random = np.random.default_rng(0)
-    gains = np.append(random.normal(3, 2, 1000), 1e6)
-    weights = Reference(np.zeros(1), gains).weights
-    logarithms = np.log(weights)
-    assert logarithms.mean() == pytest.approx(0, abs=1e-9)
-    assert logarithms.std() == pytest.approx(1)
-    assert weights[1000] == weights.max()
-    assert logarithms.max() < 4
-    assert Reference(np.zeros(1), np.full(5, 2.0)).weights.tolist() == [1.0] * 5
+    gains = random.normal(3, 2, (2, 1000))
+    gains[0, 999] = 1e6
+    first, second = weights_of(gains[:1], np.ones(1)), weights_of(gains[1:], np.ones(1))
+    assert np.log(first).std() == pytest.approx(2)  # exp(2 z)
+    assert first[999] == first.max()
+    assert first.max() / np.median(first) < np.exp(2 * 4)
+    both = weights_of(gains * np.array([[1.0], [50.0]]), np.array([0.25, 0.75]))
+    assert both == pytest.approx(0.25 * first + 0.75 * second)
+    assert both.mean() == pytest.approx(1)
+    assert weights_of(np.full((1, 5), 2.0), np.ones(1)).tolist() == [1.0] * 5
 
 
 def test_a_reference_without_a_token_or_a_damaged_model_is_one_line(gpt2: Path) -> None:
     model, tokenizer = load_student(gpt2)
     sketch, pool = GradientSketch(model, 8, 5), encode_pairs(tokenizer, PAIRS[:3], 96)
     with pytest.raises(BadInput, match="no example has a token of its answer left"):
-        look(model, tokenizer, [], pool, sketch, 128, 96)
+        look(model, tokenizer, [], np.zeros(0, dtype=int), pool, sketch, 128, 96)
     with torch.no_grad():
         model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(BadInput, match="not finite"):
-        look(model, tokenizer, PAIRS[:3], pool, sketch, 128, 96)
+        look(model, tokenizer, PAIRS[:3], np.zeros(3, dtype=int), pool, sketch, 128, 96)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,35 +204,51 @@ def stream_scores(
     Returns:
         float64 (n,); 0 where a candidate bears no loss.
     """
-    products, squares = stream_products(model, direction, candidates, batch_tokens, lengths=cosine)
+    (products,), squares = stream_products(model, [direction], candidates, batch_tokens, lengths=cosine)
     if not cosine:
-        return products
+        return np.asarray(products)
     lengths = np.sqrt(squares) * direction.length
     found: np.ndarray = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
     return found
 
 
 def stream_products(
-    model: Any, direction: Direction, candidates: Examples, batch_tokens: int = 4096, lengths: bool = True
+    model: Any,
+    directions: Sequence[Direction],
+    candidates: Examples,
+    batch_tokens: int = 4096,
+    lengths: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Dot products of the candidates' gradients with a direction, float64 (n,), and their squared lengths, (n,), or zeros."""
-    matrices = direction.matrices
-    found = np.zeros((2, len(candidates)))
-    if not matrices:
-        return found[0], found[1]
-    modules = linear_layers(model, "all", direction.bias, direction.projection, among=matrices)
-    parts: list[torch.Tensor] = []
+    """Dot products of the candidates' gradients with k directions, float64 (k, n), and their squared lengths, (n,), or zeros.
+
+    Args:
+        directions: of the same layers, taken alike.
+    """
+    first = directions[0]
+    found, squares = np.zeros((len(directions), len(candidates))), np.zeros(len(candidates))
+    if not first.matrices:
+        return found, squares
+    modules = linear_layers(model, "all", first.bias, first.projection, among=first.matrices)
+    parts: list[torch.Tensor] = []  # of each layer, (k, b)
+    own_squares: list[torch.Tensor] = []
 
     def use(name: str, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        products = torch.linalg.vecdot(gradients, inputs @ matrices[name].T).sum(1, dtype=torch.float64)
-        squares = squared_norms(inputs, gradients).double() if lengths else torch.zeros_like(products)
-        parts.append(torch.stack([products, squares]))
+        products = (
+            torch.linalg.vecdot(gradients, inputs @ direction.matrices[name].T).sum(1, dtype=torch.float64)
+            for direction in directions
+        )
+        parts.append(torch.stack(list(products)))
+        if lengths:
+            own_squares.append(squared_norms(inputs, gradients).double())
 
     def before(rows: Ints, places: torch.Tensor) -> None:
         parts.clear()
+        own_squares.clear()
 
     with captured(model, modules, use):
         for rows in passes(model, candidates, batch_tokens, before):
             if parts:  # a batch of sequences of one token bears no loss
                 found[:, rows] = torch.stack(parts).sum(0).cpu().numpy()
-    return found[0], found[1]
+            if own_squares:
+                squares[rows] = torch.stack(own_squares).sum(0).cpu().numpy()
+    return found, squares
