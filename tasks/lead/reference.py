@@ -38,13 +38,14 @@ class Reference:
 
 def kinds_of(pairs: Sequence[tuple[str, str]], pool: Sequence[tuple[str, str]], seed: int) -> np.ndarray:
     """Kind of each of r pairs of a reference, (r,), by likeness of the texts; the words' weights are the pool's."""
-    wanted = max(1, min(KINDS, len(pairs) // FEWEST))
+    wanted = min(KINDS, len(pairs) // FEWEST)
+    one = np.zeros(len(pairs), dtype=np.int32)
+    if wanted < 2:
+        return one
     try:
         encoder = LSAEncoder.fit([pair_text(*pair) for pair in pool], _DIMENSIONS, seed)
     except BadInput:  # not a word in them
-        wanted = 1
-    if wanted == 1:
-        return np.zeros(len(pairs), dtype=np.int32)
+        return one
     return kmeans(np.asarray(encoder.encode([pair_text(*pair) for pair in pairs])), wanted, seed).labels
 
 
