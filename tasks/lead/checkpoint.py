@@ -59,6 +59,8 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
     )
     reference = None
     if settings.reference:
+        if not (run / WEIGHTS).is_file():
+            raise BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run")
         reference = Reference(load_array(run / REFERENCE), load_array(run / WEIGHTS))
     learner = Learner.begin(
         *load_model(run, settings, number),

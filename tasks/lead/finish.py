@@ -178,7 +178,7 @@ def arms_table(run: Path, so_far: Facts) -> list[list[str]]:
             f"{arm['probability']:.3f}",
             str(arm["draws"]),
             f"{arm['idu']:.3f}",
-            f"{arm['reward']:.4f}" if arm["drawn"] else "",
+            "" if arm["reward"] is None else f"{arm['reward']:.4f}",
             f"{so_far['loss']:.3f}" if arm["drawn"] else "",
         ]
         for arm in arms

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
@@ -27,8 +28,8 @@ class Reference:
     """A reference as training meets it.
 
     Args:
-        sketch: of what the bandit is told gains of, (m,): the mean of the gradients of its kinds' losses before training, each in
-            units of how much examples of the pool differ by it.
+        sketch: of the gradient that the bandit is told gains along, (m,): the mean of those of its kinds' losses before training, by their
+            shares, each in units of how much examples of the pool differ along it.
         weights: how likely each example of the pool is to be drawn, (n,), 1 in the mean; see `weights_of`.
     """
 
@@ -61,6 +62,8 @@ def look(
 ) -> Reference:
     """One forward and backward pass over the reference's pairs, and one, without weights' gradients, over the n examples of the pool.
 
+    Holds a float32 copy of the trained layers for each kind of the reference.
+
     Args:
         pairs: r of them; kinds: of each, (r,). A reference may be of several, and its mean gradient is mostly that of the kind whose loss
             falls most easily, so every kind has its own.
@@ -69,14 +72,13 @@ def look(
         BadInput: no pair has a token of its answer in so many tokens, or the gradient is not finite.
     """
     examples = encode_pairs(tokenizer, pairs, sequence_tokens)
-    gradients, counts = [], []
+    gradients: list[dict[str, torch.Tensor]] = []
+    counts: list[int] = []
     for kind in range(kinds.max(initial=-1) + 1):
         own = taken(examples, np.flatnonzero((kinds == kind) & (examples.loss_lengths > 0)))
         if not len(own):
             continue
-        mean = mean_gradient(model, own, sketch.layers, batch_tokens)
-        scale = len(own) / int(own.loss_lengths.sum())
-        gradients.append({name: matrix * scale for name, matrix in mean.items()})
+        gradients.append(mean_gradient(model, own, sketch.layers, batch_tokens))
         counts.append(len(own))
     if not gradients:
         raise BadInput("--reference: no example has a token of its answer left; raise --sequence-tokens")
@@ -85,7 +87,7 @@ def look(
         raise BadInput(
             "--reference: the model's gradients are not finite; the model's weights may be damaged"
         )
-    gains = products / np.asarray(pool.lengths)
+    gains = without_extremes(products / np.asarray(pool.lengths))
     shares = np.array(counts) / sum(counts)
     spread = gains.std(axis=1)
     units = np.divide(shares, spread, out=np.zeros_like(spread), where=spread > 0)
@@ -93,19 +95,25 @@ def look(
     return Reference(units @ np.stack(sketches), weights_of(gains, shares))
 
 
+def without_extremes(gains: np.ndarray) -> np.ndarray:
+    """Gains of each kind, (k, n), of which a few at either end are cut to that of the next, so that none makes all others alike."""
+    low, high = np.quantile(gains, [_CUT, 1 - _CUT], axis=1, keepdims=True)
+    found: np.ndarray = np.clip(gains, low, high)
+    return found
+
+
 def weights_of(gains: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """How likely each example is to be drawn beside others, (n,), 1 in the mean.
 
-    Each kind has its share of the draws, and draws examples in proportion to exp(2 z), z its gains without their extremes, standardised.
+    Each kind has its share of the draws, and draws examples in proportion to exp(2 z), z its gains, standardised.
 
     Args:
-        gains: by how much a step on each example lowers the loss of an answer token of each kind, for each token of the example, to first order
-            and in the gradients' own scale, (k, n).
+        gains: by how much a step on each example lowers the loss of each kind, for each token of the example, to first order and in any
+            scale, (k, n).
         shares: of the kinds, (k,), together 1.
     """
     found = np.zeros(gains.shape[1])
     for own, share in zip(gains, shares, strict=True):
-        own = np.clip(own, *np.quantile(own, [_CUT, 1 - _CUT]))
         spread = own.std()
         sharp = np.exp(_SHARPNESS * (own - own.mean()) / spread) if spread > 0 else np.ones(len(own))
         found += share * sharp / sharp.mean()

@@ -22,8 +22,8 @@ class ChoosingSettings(RunSettings):
     """The fields of every training that chooses its data."""
 
     visits: Annotated[int, Field(ge=1, le=1000, json_schema_extra=_BUDGET)] = 1
-    """Times that one example may be trained on, at most; the paper has 4. While there are others, these are worth more to a model than the
-    same example again."""
+    """Times that one example may be trained on, at most; the paper has 4. While there are others, these are worth more to a model
+    than the same example again. With 1 an example's utility is its loss before training."""
 
     arms: Annotated[Arms, Field(json_schema_extra=_ROUNDS)] = "task"
     """What makes the clusters. task: like examples first, and inside them levels of the loss before training, as many examples in
@@ -90,8 +90,8 @@ class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
     reference: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Examples of the task that the model is trained for, in any of these forms. How much each example of the data helps them, as its
     gradient before training foretells, then decides how likely it is to be drawn, and how much a cluster's go on helping is what the
-    bandit is told. From twenty on they are taken apart into kinds by likeness, four at most, each of which has its share of the draws. None of them
-    is trained on for it, and what overlaps the test is dropped."""
+    bandit is told. From twenty on they are taken apart into kinds by likeness, four at most, each of which has its share of the
+    draws. None of them is trained on for it, and what overlaps the test is dropped."""
 
     question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
     """Field or column of a question."""

@@ -125,8 +125,8 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
     """When the student is trained."""
 
     trainer: Annotated[Trainer, Field(json_schema_extra=_TRAIN)] = "plain"
-    """How the tokens of a training are spent. plain: on all kept pairs, in random order. lead: on those that LEAD's bandit and
-    utilities choose for the reference while it trains (see `sluice lead`), after a look at every pair."""
+    """How the tokens of a training are spent. plain: on all kept pairs, in random order. lead: on those that LEAD
+    chooses for the reference while it trains (see `sluice lead`), after a look at every pair; none twice before all were once."""
 
     clean: Annotated[Literal["none", "wrong-event"], Field(json_schema_extra=_TRAIN)] = "none"
     """Leave out pairs whose answer is likely wrong before the student is trained (with --train end): a student learns all that

@@ -26,7 +26,7 @@ from tasks.train.training import Training
 Facts = dict[str, Any]
 QA = list[tuple[str, str]]
 
-_GUIDES = 256  # examples of the reference that LEAD's gradient is the mean of, at most
+_GUIDES = 256  # examples of the reference that LEAD chooses for, at most
 
 
 def on_worker(function: Callable[..., Facts]) -> Callable[..., Facts]:
@@ -235,7 +235,7 @@ def test_pairs(run: Path) -> QA:
 
 
 def _guides(run: Path, settings: EqualSettings) -> QA:
-    """Examples of the reference that LEAD chooses for: as many as a gradient's mean wants, in random order."""
+    """Examples of the reference that LEAD chooses for: as many as mean gradients want, in random order."""
     examples = Target.load(run / "target").reference
     drawn = generator(settings.seed, "guides").permutation(len(examples))[:_GUIDES]
     return example_pairs([examples[position] for position in drawn])

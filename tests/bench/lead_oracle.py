@@ -12,6 +12,7 @@ from tasks.lead.play import Learner
 from tasks.lead.reference import kinds_of, look
 from tasks.lead.settings import LeadSettings
 from tasks.records import Example
+from tasks.run.seeds import integer
 from tasks.storage.arrays import load_array
 from tasks.train.format import encode_pairs
 
@@ -27,7 +28,7 @@ def drawn(
     helped = [(example.question, example.answer) for example in others]
     examples = encode_pairs(found.tokenizer, pairs, own.sequence_tokens)
     trainer = found.trainer
-    kinds = kinds_of(helped, pairs, own.seed)
+    kinds = kinds_of(helped, pairs, integer(own.seed, "kinds"))
     weights = look(
         trainer.model, found.tokenizer, helped, kinds, examples, trainer.sketch, 4096, own.sequence_tokens
     ).weights

@@ -43,8 +43,9 @@ def test_a_round_trains_on_the_least_sure_of_the_cluster_it_draws(prepared: Make
     assert after["reward"] == pytest.approx(fall)
 
 
-def test_the_budget_is_kept_and_every_table_agrees(prepared: Make) -> None:
-    one = prepared()
+@pytest.mark.parametrize("most", [1, 4])
+def test_the_budget_is_kept_and_every_table_agrees(prepared: Make, most: int) -> None:
+    one = prepared(visits=most)
     last = one.all_rounds()
     facts = one.select(last)
     selected, visits = (read_rows(one.run / name) for name in TABLES[:2])
@@ -89,6 +90,14 @@ def test_all_visits_used_up_end_the_run(prepared: Make) -> None:
     assert last["selected"] == last["visits"] == one.facts["pool"]["examples"]
 
 
+def test_every_cluster_that_the_last_round_draws_shares_what_is_left(prepared: Make) -> None:
+    one = prepared(budget=0.3, round_share=0.3)  # 16 examples, in rounds of 5
+    last = one.all_rounds()
+    assert (last["number"], last["selected"], last["visits"]) == (4, 16, 16)
+    arms = [row for row in rounds.all_rows(one.run, 4, "arms") if row["drawn"]]
+    assert all(row["reward"] is not None for row in arms)
+
+
 def test_rounds_pass_nothing_through_the_model_but_their_steps(
     prepared: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +121,8 @@ def test_rounds_pass_nothing_through_the_model_but_their_steps(
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"change": "mixture", "gamma": 0.5, "start": "even", "reward": "fall"}]
+    "changes",
+    [{}, {"visits": 4}, {"change": "mixture", "gamma": 0.5, "start": "even", "reward": "fall"}],
 )
 def test_a_run_stopped_between_rounds_or_in_one_goes_on_bit_for_bit(
     prepared: Make, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
