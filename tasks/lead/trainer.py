@@ -17,7 +17,7 @@ from tasks.lead.settings import ChoosingSettings
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
 from tasks.select.lsa import LSAEncoder
-from tasks.train.finetune import Progress, TrainingLog, draw, schedule
+from tasks.train.finetune import Progress, TrainingLog, draw, fit, schedule
 from tasks.train.format import encode_pairs, taken
 from tasks.train.training import Training
 
@@ -36,8 +36,9 @@ def finetune_by_choice(
 ) -> TrainingLog:
     """Fine-tune a model, in place, on those of the pairs that LEAD chooses; else as `tasks.train.finetune.finetune` does.
 
-    The schedule of the rate is the training's own. Beyond the visits that the settings allow no pair is visited again before all others
-    were as often. Every pair is looked at beforehand, in one forward pass, or two where clusters are by IFD ratio.
+    The schedule of the rate is the training's own. Every pair is looked at beforehand, in one forward pass, or two where clusters are
+    by IFD ratio. With tokens for every pair there is nothing to choose but an order, the best first, which is worse than none
+    (tests/bench/lead.md); then all are trained on in random order.
 
     Args:
         settings: how to choose; the seed is the training's.
@@ -57,6 +58,8 @@ def finetune_by_choice(
     planned = round(training.epochs * int(lengths.sum())) if training.tokens is None else training.tokens
     if not len(pairs) or planned <= 0:
         return TrainingLog()
+    if planned >= lengths.sum():
+        return fit(model, examples, training, progress)
     peak, batch_tokens = training.rates(model)
     model.eval()
     seen = look_at_all(model, tokenizer, pairs, reference, settings, batch_tokens, training.sequence_tokens)
@@ -68,12 +71,11 @@ def finetune_by_choice(
     rates: list[float] = []
     while used < planned:
         number += 1
-        most = max(settings.visits, int(learner.utilities.visits.min()) + 1)
         share = training.start + (training.end - training.start) * min(1.0, (used / planned + 0.5 / ROUNDS))
         learner.trainer.rate = peak * schedule(share)
         played = play(
             learner,
-            settings.model_copy(update={"visits": most}),
+            settings,
             labels,
             number,
             count,

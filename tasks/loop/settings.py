@@ -126,7 +126,7 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
 
     trainer: Annotated[Trainer, Field(json_schema_extra=_TRAIN)] = "plain"
     """How the tokens of a training are spent. plain: on all kept pairs, in random order. lead: on those that LEAD
-    chooses for the reference while it trains (see `sluice lead`), after a look at every pair; none twice before all were once."""
+    chooses for the reference while it trains (see `sluice lead`), after a look at every pair; where there are fewer tokens than theirs."""
 
     clean: Annotated[Literal["none", "wrong-event"], Field(json_schema_extra=_TRAIN)] = "none"
     """Leave out pairs whose answer is likely wrong before the student is trained (with --train end): a student learns all that

@@ -12,6 +12,7 @@ from tasks.lead.settings import ChoosingSettings
 from tasks.lead.trainer import finetune_by_choice
 from tasks.train.checkpoint import load_student
 from tasks.train.evaluate import pair_losses
+from tasks.train.finetune import finetune
 from tasks.train.format import encode_pairs, taken
 from tasks.train.train import train_student
 from tasks.train.training import Training
@@ -47,13 +48,12 @@ def test_the_rate_follows_the_stretch_of_the_training_that_this_is(gpt2: Path) -
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
-def test_the_same_seed_makes_the_same_student_and_few_pairs_are_seen_again(gpt2: Path) -> None:
-    few, logs = PAIRS[:8], []
+def test_the_same_seed_makes_the_same_student(gpt2: Path) -> None:
+    logs = []
     for _ in range(2):
         model, tokenizer = load_student(gpt2)
-        logs.append(finetune_by_choice(model, tokenizer, few, TRAINING))
+        logs.append(finetune_by_choice(model, tokenizer, PAIRS, TRAINING))
     assert logs[0] == logs[1]
-    assert logs[0].tokens > 1500 - 96  # eight pairs have far fewer
 
 
 def test_how_it_chooses_decides_what_is_trained_on(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,19 +70,27 @@ def test_how_it_chooses_decides_what_is_trained_on(gpt2: Path, monkeypatch: pyte
     assert highest > drawn
 
 
-@pytest.mark.parametrize("share", [0.5, 1.0, 1.6])
-def test_no_pair_is_seen_again_before_all_were(
-    gpt2: Path, share: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_no_pair_is_seen_twice(gpt2: Path, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = watched_rows(monkeypatch)
     model, tokenizer = load_student(gpt2)
     every = int(encode_pairs(tokenizer, PAIRS, 96).lengths.sum())
     log = finetune_by_choice(model, tokenizer, PAIRS, replace(TRAINING, tokens=round(share * every)))
-    times = np.bincount(rows, minlength=len(PAIRS))
-    assert times.max() - times.min() <= 1
-    assert times.max() == np.ceil(share)
-    if share == 1.0:
-        assert log.tokens == every
+    assert len(set(rows)) == len(rows)
+    assert log.tokens == pytest.approx(share * every, abs=96)
+
+
+@pytest.mark.parametrize("share", [1.0, 1.6])
+def test_with_tokens_for_every_pair_nothing_is_chosen(
+    gpt2: Path, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = watched_rows(monkeypatch)
+    model, tokenizer = load_student(gpt2)
+    training = replace(TRAINING, tokens=round(share * encode_pairs(tokenizer, PAIRS, 96).lengths.sum()))
+    log = finetune_by_choice(model, tokenizer, PAIRS, training)
+    assert not rows
+    model, tokenizer = load_student(gpt2)
+    assert finetune(model, tokenizer, PAIRS, training) == log
 
 
 def test_nothing_to_train_on_trains_nothing(gpt2: Path) -> None:
