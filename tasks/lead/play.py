@@ -154,6 +154,8 @@ def draw_rows(
     wanted = preference(worth, settings.choice, generator(settings.seed, "choice", number))
     may, is_new = utilities.visits < settings.visits, utilities.visits == 0
     random = generator(settings.seed, "draw", number)
+    # What the clusters drawn share: in the last round, where none is trained on again, no more than the budget's rest.
+    count = min(count, room + int((may & ~is_new).sum()))
     draws = min(settings.draws, count)
     drawn = np.bincount(
         [found.bandit.draw(random, is_open) for _ in range(draws)], minlength=len(found.bandit.weights)

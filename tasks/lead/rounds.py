@@ -99,9 +99,7 @@ def next_round(settings: LeadSettings, pool: Facts, so_far: Facts) -> Facts | No
         return None
     each = examples_of_a_round(settings, pool)
     expected = so_far["number"] + math.ceil(room / each)
-    # Where none is trained on again, the last round has no more than the budget's rest for the clusters it draws to share.
-    count = min(each, room) if settings.visits == 1 else each
-    return {"number": number, "of": min(settings.rounds, expected), "examples": count, "new": room}
+    return {"number": number, "of": min(settings.rounds, expected), "examples": each, "new": room}
 
 
 def train(

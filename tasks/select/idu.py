@@ -28,9 +28,10 @@ any example, as m is close to g where d_k is much larger than d, and losses woul
 
 **First order.** Taking h_k for h gives dL = -eta a, which can be upwards. Of all steps since the visit together that is the
 loss's whole change, to first order and as far as the gradient stays what it was, so here they are added up. It is the default,
-because it is nearer: after two runs of 11 and 12 rounds on the doctests of data/lead.yaml (300 examples trained on, four times at most) IDU and real loss had
-a correlation of .95 and .95 and an error of .8 and .8 nats (root mean square); with the mixture .82 and .91, 1.5 and 1.0; the loss of the
-last visit as it was .82 and .90, 1.5 and 1.1. The held-out loss was the same with both. `python -m tests.bench.foretold` has single steps.
+because it is nearer: after two runs of 11 and 12 rounds on the doctests of data/lead.yaml (300 examples trained on, four times at
+most) IDU and real loss had a correlation of .95 and .95 and an error of .8 and .8 nats (root mean square); with the mixture .82 and
+.91, 1.5 and 1.0; the loss of the last visit as it was .82 and .90, 1.5 and 1.1. The held-out loss was the same with both.
+`python -m tests.bench.foretold` has single steps.
 
 **Smoothing.** The estimate of a round is the last measured loss with its change, and no less than 0. IDU_t = (1 - b)(loss + dL) +
 b IDU_{t-1} at the end of each round, so that of an estimate made r rounds ago the share b^r is left.

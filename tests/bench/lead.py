@@ -170,8 +170,7 @@ def _rescored(made: Path, own: LeadSettings, found: Learner, budget: int, each: 
     while (room := budget - int((utilities.visits > 0).sum())) > 0:
         number += 1
         is_open = np.bincount(labels[utilities.visits < own.visits], minlength=len(found.bandit.weights)) > 0
-        count = min(each, room) if own.visits == 1 else each
-        rows, drawn = play.draw_rows(found, own, labels, number, count, room, is_open)
+        rows, drawn = play.draw_rows(found, own, labels, number, each, room, is_open)
         yield rows
         rows = rows[utilities.visits[rows] > 0]  # the last of them may have been too many tokens
         before, utilities.idu = utilities.idu[rows], measured()
