@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import LABELS, LOSSES, REFERENCE, WEIGHTS
+from tasks.lead.difficulty import COVERAGE, LABELS, LOSSES, REFERENCE, WEIGHTS, Looked
 from tasks.lead.play import Learner
 from tasks.lead.reference import Reference
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.student import model_path
 from tasks.records import BadInput
 from tasks.run.folder import digest
+from tasks.select.coverage import Coverage
 from tasks.storage.arrays import load_array
 from tasks.storage.tables import atomic_folder, read_json, write_json
 from tasks.train.checkpoint import load_student, save_student
@@ -57,19 +58,13 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
     training = Training(
         learning_rate=settings.learning_rate, batch_tokens=settings.batch_tokens, lora=settings.lora
     )
-    reference = None
-    if settings.reference:
-        if not (run / WEIGHTS).is_file():
-            raise BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run")
-        reference = Reference(load_array(run / REFERENCE), load_array(run / WEIGHTS))
     learner = Learner.begin(
         *load_model(run, settings, number),
         training,
         settings,
-        load_array(run / LOSSES),
+        _looked(run, settings),
         load_array(run / LABELS),
         settings.rounds,
-        reference,
     )
     if number:
         load_moments(learner.trainer.optimizer, at / "optimizer.safetensors")
@@ -78,6 +73,19 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
         learner.bandit.restore(state["arms"])
         learner.trainer.steps = state["steps"]
     return learner
+
+
+def _looked(run: Path, settings: LeadSettings) -> Looked:
+    """What is known of the pool's examples."""
+    reference = coverage = None
+    try:
+        if settings.reference:
+            reference = Reference(load_array(run / REFERENCE), load_array(run / WEIGHTS))
+        if settings.choice == "coverage":
+            coverage = Coverage.load(run / COVERAGE)
+    except FileNotFoundError:
+        raise BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run") from None
+    return Looked(load_array(run / LOSSES), None, reference, coverage)
 
 
 def load_model(run: Path, settings: LeadSettings, number: int) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from tasks.prepare.documents import CORPUS
 from tasks.prepare.student import model_path
 from tasks.run.seeds import integer
 from tasks.select.cluster import top_terms
+from tasks.select.coverage import Coverage
 from tasks.select.levels import difficulty_levels, levels_in_tasks, task_clusters
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import write_json
@@ -28,6 +29,7 @@ Facts = dict[str, Any]
 
 LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
 REFERENCE, WEIGHTS = "stages/reference.npy", "stages/weights.npy"
+COVERAGE = "stages/coverage.safetensors"
 LABELS, CLUSTERS = "stages/labels.npy", "stages/clusters.json"
 
 
@@ -54,9 +56,11 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
         found |= {REFERENCE: seen.reference.sketch, WEIGHTS: seen.reference.weights}
     for name, array in found.items():
         save_array(run / name, array)
+    if seen.coverage is not None:
+        seen.coverage.save(run / COVERAGE)
     looks = sum(name in found for name in (LOSSES, RATIOS, WEIGHTS))
     return {
-        "files": list(found),
+        "files": [*found, *([COVERAGE] if seen.coverage is not None else [])],
         "loss": float(seen.losses.mean()),
         "forward_passes": looks * len(pairs) + len(reference),
     }
@@ -69,11 +73,13 @@ class Looked:
     Args:
         losses: of their answers, nats per token, (n,); ratios: IFD, (n,), if clusters are made by it.
         reference: what they are chosen for, if anything.
+        coverage: of their answers, by what the reference wants of them, if they are chosen by it.
     """
 
     losses: np.ndarray
     ratios: np.ndarray | None
     reference: Reference | None
+    coverage: Coverage | None
 
 
 def look_at_all(
@@ -93,12 +99,15 @@ def look_at_all(
     how = (batch_tokens, sequence_tokens)
     losses = mean_losses(model, tokenizer, pairs, *how)
     ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
+    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
     known = None
     if reference:
-        examples = encode_pairs(tokenizer, pairs, sequence_tokens)
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
         known = look(model, tokenizer, reference, kinds, examples, sketch_of(model, settings), *how)
-    return Looked(losses, ratios, known)
+    covered = None
+    if settings.choice == "coverage":
+        covered = Coverage.of(examples, None if known is None else known.weights)
+    return Looked(losses, ratios, known, covered)
 
 
 def mean_losses(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from tasks.lead.reference import Reference
 from tasks.lead.settings import ChoosingSettings
 from tasks.lead.steps import Trainer
 from tasks.run import terminal
 from tasks.run.seeds import generator, integer
+from tasks.select.coverage import Coverage
 from tasks.select.exp3 import Exp3, best_gamma
 from tasks.select.idu import Utilities, choose, preference
 from tasks.select.influence.examples import GradientSketch
 from tasks.train.format import Examples, pad, plan_batches
 from tasks.train.training import Training
+
+if TYPE_CHECKING:
+    from tasks.lead.difficulty import Looked
 
 Facts = dict[str, Any]
 
@@ -33,6 +37,7 @@ class Learner:
     bandit: Exp3
     utilities: Utilities
     weights: np.ndarray | None  # of every example of the pool, if there is a reference, (n,)
+    coverage: Coverage | None  # of the pool, if examples are chosen by it
 
     @classmethod
     def begin(
@@ -41,20 +46,19 @@ class Learner:
         tokenizer: Any,
         training: Training,
         settings: ChoosingSettings,
-        losses: np.ndarray,
+        seen: Looked,
         labels: np.ndarray,
         rounds: int,
-        reference: Reference | None = None,
     ) -> Learner:
         """Before the first round.
 
         Args:
-            losses: of every example of the pool, nats per answer token, (n,).
+            seen: what is known of every example of the pool.
             labels: cluster of each, (n,).
             rounds: that there will be, at most.
-            reference: what they are chosen for, if anything.
         """
         learning_rate, batch_tokens = training.rates(model)
+        reference = seen.reference
         weights = None if reference is None else reference.weights
         shares = np.bincount(labels, weights)
         gamma = settings.gamma or best_gamma(len(shares), rounds * settings.draws)
@@ -64,13 +68,14 @@ class Learner:
             batch_tokens,
             Exp3(len(shares), gamma, shares if settings.start == "sizes" else None, settings.tilt),
             Utilities(
-                losses,
+                seen.losses,
                 settings.sketch**2,
                 settings.smoothing,
                 settings.change,
                 None if reference is None else reference.sketch,
             ),
             weights,
+            seen.coverage,
         )
 
 
@@ -150,8 +155,12 @@ def draw_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the pool that a round trains on, and how often each cluster was drawn; those drawn share the round's examples."""
     utilities = found.utilities
-    worth = utilities.idu if found.weights is None else found.weights
-    wanted = preference(worth, settings.choice, generator(settings.seed, "choice", number))
+    if found.coverage is not None:
+        take = found.coverage.after(utilities.visits).choose
+    else:
+        worth = utilities.idu if found.weights is None else found.weights
+        wanted = preference(worth, settings.choice, generator(settings.seed, "choice", number))
+        take = partial(choose, wanted)
     may, is_new = utilities.visits < settings.visits, utilities.visits == 0
     random = generator(settings.seed, "draw", number)
     # What the clusters drawn share: in the last round, where none is trained on again, no more than the budget's rest.
@@ -164,7 +173,7 @@ def draw_rows(
     ends = np.cumsum(drawn) * count // draws
     for arm in np.flatnonzero(drawn):
         own = int(ends[arm] - (ends[arm - 1] if arm else 0))
-        rows = choose(wanted, may & (labels == arm), is_new, own, room)
+        rows = take(may & (labels == arm), is_new, own, room)
         room -= int(is_new[rows].sum())
         chosen.append(rows)
     return np.concatenate(chosen), drawn

@@ -57,9 +57,11 @@ class ChoosingSettings(RunSettings):
     """How far rewards may tilt the clusters' probabilities: the logarithm of a weight stays within this of their mean. A bandit looks for
     the one best cluster, and a model that is trained on that alone learns little. The paper has no bound; 100 is as good as none."""
 
-    choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "drawn"
-    """What a round takes of its cluster: the examples with the highest utility, as in the paper; examples drawn in proportion to it; or
-    any, at random. With a reference how much an example helps it takes the place of the utility."""
+    choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "coverage"
+    """What a round takes of a cluster. coverage: the examples whose answers' pairs of tokens foretell most of those of all others beside
+    what was trained on before, for each token of theirs (cynical selection); with a reference others count by how much they
+    help it. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it, with a reference to
+    how much they help it; random: any."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""

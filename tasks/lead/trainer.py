@@ -64,7 +64,7 @@ def finetune_by_choice(
     model.eval()
     seen = look_at_all(model, tokenizer, pairs, reference, settings, batch_tokens, training.sequence_tokens)
     labels = _clusters(pairs, seen, settings)
-    learner = Learner.begin(model, tokenizer, training, settings, seen.losses, labels, ROUNDS, seen.reference)
+    learner = Learner.begin(model, tokenizer, training, settings, seen, labels, ROUNDS)
     count = max(1, round(planned / ROUNDS / float(lengths.mean())))
     used, number = 0, 0
     losses_of_steps: list[float] = []

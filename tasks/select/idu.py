@@ -45,7 +45,7 @@ from typing import Literal
 import numpy as np
 
 Change = Literal["mixture", "first-order"]
-Choice = Literal["highest", "drawn", "random"]
+Choice = Literal["coverage", "highest", "drawn", "random"]
 
 
 def mixing(earlier: np.ndarray, last: np.ndarray | float, product: np.ndarray) -> np.ndarray:

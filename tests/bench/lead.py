@@ -14,7 +14,9 @@ all equal steps    every example is another one
 all one pass       the whole pool once
 oracle             every example is another one, drawn with weights that know the judges: see lead_oracle
 influence          the same with weights that know the reference
-re-scored          the flow's default, but its utilities are losses by a pass over the whole pool in every round
+dsir               the same with the importance weights of DSIR (arXiv 2302.03169), of words and pairs of words of the reference
+coverage           examples that cover the pool, or with the reference what it wants of it, without clusters and bandit
+re-scored          drawn in proportion to losses by a pass over the whole pool in every round
 lead               the flow's default, with the reference if --reference gives one
 paper              the settings of the paper, which have no reference
 
@@ -43,9 +45,12 @@ from tasks.lead.checkpoint import discard_all, load_checkpoint
 from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.lead.steps import PassCounter
+from tasks.prepare.documents import CORPUS
+from tasks.prepare.vectors import pair_text
 from tasks.run.seeds import generator
+from tasks.select.dsir import importance
 from tasks.storage.arrays import load_array
-from tasks.train.format import encode_pairs
+from tasks.train.format import Examples, encode_pairs
 from tests.bench import lead_oracle, lead_pool, results
 from tests.bench.markdown import table
 from tests.bench.measure import numbers, parser_of, run_on_mixture, shares, words
@@ -73,6 +78,8 @@ STRATEGIES = (
     "all one pass",
     "oracle",
     "influence",
+    "dsir",
+    "coverage",
     "re-scored",
     "paper",
     "lead",
@@ -96,7 +103,7 @@ def by_lead(made: Path, own: LeadSettings, facts: Facts) -> tuple[Learner, Facts
 def by_rows(made: Path, own: LeadSettings, strategy: str, most: int) -> tuple[Learner, Facts]:
     """Rounds whose examples are chosen otherwise; a round has as many as one of the flow's. Ends with `most` tokens."""
     found, counter = load_checkpoint(made, own, 0), PassCounter()
-    lengths = _lengths(made, own, found)
+    lengths = np.asarray(_examples(made, own, found).lengths)
     count = len(lengths)
     budget = max(1, round(own.budget * count))
     each = pool.examples_of_a_round(own, {"budget": budget})
@@ -128,12 +135,8 @@ def rows_of(
     """Rows of the pool for each round."""
     losses, ratios = (load_array(made / name) for name in (difficulty.LOSSES, difficulty.RATIOS))
     random = generator(own.seed, "bench", "lead", strategy)
-    if strategy in ("all one pass", "oracle", "influence"):
-        order = random.permutation(len(losses))
-        if strategy != "all one pass":
-            known = Target.load(made / "target")
-            others = known.test if strategy == "oracle" else known.reference
-            order = lead_oracle.drawn(made, own, found, others, random)
+    if strategy in ("all one pass", "oracle", "influence", "dsir", "coverage"):
+        order = _once_each(made, own, strategy, found, random)
         yield from (order[at : at + each] for at in range(0, len(order), each))
         return
     if strategy == "re-scored":
@@ -147,6 +150,26 @@ def rows_of(
     while True:
         order = random.permutation(order)
         yield from (order[at : at + each] for at in range(0, len(order), each))
+
+
+def _once_each(
+    made: Path, own: LeadSettings, strategy: str, found: Learner, random: np.random.Generator
+) -> np.ndarray:
+    """All rows of the pool in the order in which a strategy takes them."""
+    count = len(found.utilities.visits)
+    if strategy == "all one pass":
+        return random.permutation(count)
+    if strategy == "coverage":
+        if found.coverage is None:
+            raise ValueError("a learner without coverage")
+        every = np.ones(count, dtype=bool)
+        return found.coverage.after(found.utilities.visits).choose(every, every, count, count)
+    known = Target.load(made / "target")
+    if strategy == "dsir":
+        texts = [pair_text(example.question, example.answer) for example in known.reference]
+        return np.argsort(-importance(made / CORPUS, texts) - random.gumbel(size=count), kind="stable")
+    others = known.test if strategy == "oracle" else known.reference
+    return lead_oracle.drawn(made, own, found, others, random)
 
 
 def _rescored(made: Path, own: LeadSettings, found: Learner, budget: int, each: int) -> Iterator[np.ndarray]:
@@ -178,11 +201,10 @@ def _rescored(made: Path, own: LeadSettings, found: Learner, budget: int, each: 
         play.reward(found.bandit, labels[rows], gained, weights, drawn, is_open)
 
 
-def _lengths(made: Path, own: LeadSettings, found: Learner) -> np.ndarray:
-    """Tokens of each example."""
-    count = len(load_array(made / difficulty.LOSSES))
-    pairs = pool.pairs_of(made, range(count))
-    return np.asarray(encode_pairs(found.tokenizer, pairs, own.sequence_tokens).lengths)
+def _examples(made: Path, own: LeadSettings, found: Learner) -> Examples:
+    """Tokens of every example of the pool."""
+    pairs = pool.pairs_of(made, range(len(found.utilities.visits)))
+    return encode_pairs(found.tokenizer, pairs, own.sequence_tokens)
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -199,6 +221,8 @@ def measure(given: argparse.Namespace) -> None:
             if results.key(row) in done:
                 continue
             changes = {**lead_pool.reference_of(given), **variant(strategy)}
+            if strategy == "re-scored":
+                changes["choice"] = "drawn"
             if changes.get("reward", "gain") != "gain":
                 changes.pop("reference", None)
             own = lead_pool.settings_of(given, seed, budget, **changes)
@@ -214,7 +238,8 @@ def measure(given: argparse.Namespace) -> None:
                     found, told = by_rows(made, own, strategy, most)
                 seconds = time.process_time() - began
                 after = lead_pool.judged(made, own, found)
-            row |= {**told, **after, "nll_before": before["nll"], "seconds": seconds}
+            answered = int(found.utilities.visits @ _examples(made, own, found).loss_lengths)
+            row |= {**told, **after, "answered": answered, "nll_before": before["nll"], "seconds": seconds}
             row["seconds_look"] = facts["seconds"]
             results.append(given.out, row)
             done[results.key(row)] = row
@@ -246,7 +271,7 @@ def markdown(given: argparse.Namespace) -> str:
         if not nll:
             continue
         random = values(budget, "random", "nll")
-        counts = ("selected", "visits", "tokens", "extra_passes", "seconds")
+        counts = ("selected", "visits", "tokens", "answered", "extra_passes", "seconds")
         rows.append(
             [
                 f"{budget:.1%}",
@@ -259,7 +284,16 @@ def markdown(given: argparse.Namespace) -> str:
                 "" if strategy == "random" or not random else difference(nll, random),
             ]
         )
-    head = ["budget", "strategy", "examples", "visits", "tokens", "passes beside training", "CPU s"]
+    head = [
+        "budget",
+        "strategy",
+        "examples",
+        "visits",
+        "tokens",
+        "of answers",
+        "passes beside training",
+        "CPU s",
+    ]
     return table([*head, "NLL before", "NLL", "GSM8K", "extracted", "− random"], rows)
 
 

@@ -1,0 +1,164 @@
+"""Which examples cover the others: by how much their bigrams lower the others' cross entropy, after cynical selection.
+
+Cynical selection (Axelrod, 2017, arXiv 1709.02279) takes, one after the other, the sentence that most lowers the cross entropy of a
+text that stands for what is wanted, under a language model of what was taken before. So it wants what is frequent there and
+still rare in what it has. With c(b) the count of a bigram in what was taken, N of them all, V different ones in the pool, one added to
+each count, and P(b) the share of the bigram in what is wanted,
+
+    H = -sum_b P(b) log[(c(b) + 1) / (N + V)],
+
+and an example that has x(b) of it, n of them all, lowers H by
+
+    sum_b P(b) log[1 + x(b) / (c(b) + 1)] - log[1 + n / (N + V)].
+
+What differs from the paper, whose model is of single words and whose text is another than the pool:
+
+- Bigrams: an answer's token that is trained on with the one before it, as a language model meets them.
+- What is wanted is the pool itself, or the pool by the weights of its examples, without the example that is looked at: a bigram that no
+  other example has speaks for nothing.
+- The gain is taken for each token of the example, question included, for that is what training on it costs. What makes H rise is
+  taken last, what does so least first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tasks.storage.tables import atomic_path
+from tasks.train.format import Examples
+
+_BLOCK = 32  # rows whose gains are brought up to date together
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The bigrams of n examples, by row: those of row i are at starts[i]:starts[i + 1], e of them in all.
+
+    Args:
+        starts: int64 (n + 1,).
+        bigrams: numbers of the row's different bigrams, 0 to V - 1, int64 (e,); counts: of each in the row, float32 (e,).
+        wanted: P of each without the row's own part, float32 (e,).
+        tokens: of each example, int64 (n,).
+    """
+
+    starts: np.ndarray
+    bigrams: np.ndarray
+    counts: np.ndarray
+    wanted: np.ndarray
+    tokens: np.ndarray
+
+    @classmethod
+    def of(cls, examples: Examples, weights: np.ndarray | None = None) -> Coverage:
+        """Of tokenised examples.
+
+        Args:
+            weights: of each example in what is wanted, (n,), none below 0; alike if None.
+        """
+        lengths, count = np.asarray(examples.lengths), len(examples)
+        owners = np.repeat(np.arange(count), lengths)
+        place = np.arange(len(owners)) - np.repeat(examples.offsets[:-1], lengths)
+        at = np.flatnonzero(place >= np.maximum(examples.prompts, 1)[owners])
+        pairs = examples.tokens[at - 1] * (int(examples.tokens.max(initial=0)) + 1) + examples.tokens[at]
+        kinds, bigrams = np.unique(pairs, return_inverse=True)
+        cells, counts = np.unique(owners[at] * len(kinds) + bigrams, return_counts=True)
+        rows, columns = np.divmod(cells, max(1, len(kinds)))
+        shares = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
+        own = shares[rows] * counts
+        total = np.bincount(columns, own, len(kinds))
+        wanted = np.maximum(total[columns] - own, 0.0) / (total.sum() or 1.0)
+        return cls(
+            np.searchsorted(rows, np.arange(count + 1)),
+            columns,
+            counts.astype(np.float32),
+            wanted.astype(np.float32),
+            lengths,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors."""
+        from safetensors.numpy import save_file
+
+        with atomic_path(path) as temporary:
+            save_file({name: np.ascontiguousarray(getattr(self, name)) for name in self.__slots__}, temporary)
+
+    @classmethod
+    def load(cls, path: Path) -> Coverage:
+        """As it was saved."""
+        from safetensors.numpy import load_file
+
+        return cls(**load_file(path))
+
+    def after(self, visits: np.ndarray) -> Covering:
+        """When each example was trained on so many times, (n,)."""
+        return Covering(self, visits)
+
+
+class Covering:
+    """Takes examples that cover the others, one after the other."""
+
+    def __init__(self, coverage: Coverage, visits: np.ndarray) -> None:
+        self._of = coverage
+        rows = np.repeat(np.arange(len(visits)), np.diff(coverage.starts))
+        size = int(coverage.bigrams.max(initial=-1)) + 1
+        self._counts = np.bincount(coverage.bigrams, coverage.counts * visits[rows], size).astype(np.float64)
+        self._sizes = np.bincount(rows, coverage.counts, len(visits))
+        self._all = max(1.0, size + float(self._counts.sum()))
+
+    def choose(self, may: np.ndarray, is_new: np.ndarray, count: int, new: int) -> np.ndarray:
+        """Up to `count` rows, each the one with the highest gain a token beside those before it, of which at most `new` are new.
+
+        Args:
+            may: whether a row may be chosen, (n,).
+            is_new: whether it was never chosen before, (n,).
+        """
+        rows = np.flatnonzero(may)
+        # Never grows as more are taken, so that what is not up to date is an upper bound (Minoux, 1978).
+        lowered = self._lowered(rows)
+        is_open = np.ones(len(rows), dtype=bool)
+        chosen: list[int] = []
+        while len(chosen) < count:
+            if new <= 0:
+                is_open &= ~is_new[rows]
+            if not is_open.any():
+                break
+            best = self._best(rows, lowered, is_open)
+            row = int(rows[best])
+            own = slice(self._of.starts[row], self._of.starts[row + 1])
+            self._counts[self._of.bigrams[own]] += self._of.counts[own]
+            self._all += self._sizes[row]
+            is_open[best] = False
+            new -= int(is_new[row])
+            chosen.append(row)
+        return np.array(chosen, dtype=np.int64)
+
+    def _best(self, rows: np.ndarray, lowered: np.ndarray, is_open: np.ndarray) -> int:
+        """Place of the row with the highest gain; `lowered` is brought up to date as far as that takes."""
+        rise, tokens = np.log1p(self._sizes[rows] / self._all), self._of.tokens[rows]
+        gains = np.where(is_open, _a_token(lowered - rise, tokens), -np.inf)
+        is_known = np.zeros(len(rows), dtype=bool)
+        while not is_known[best := int(gains.argmax())]:
+            bounds = np.where(is_known, -np.inf, gains)
+            some = np.argpartition(-bounds, min(_BLOCK, len(rows)) - 1)[:_BLOCK]
+            some = np.append(some[is_open[some] & ~is_known[some]], best)
+            lowered[some] = self._lowered(rows[some])
+            gains[some] = _a_token(lowered[some] - rise[some], tokens[some])
+            is_known[some] = True
+        return best
+
+    def _lowered(self, rows: np.ndarray) -> np.ndarray:
+        """By how much more examples' bigrams are foretold, the first of the two sums, (r,)."""
+        of = self._of
+        sizes = of.starts[rows + 1] - of.starts[rows]
+        ends = np.cumsum(sizes)
+        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(of.starts[rows] - (ends - sizes), sizes)
+        each = of.wanted[at] * np.log1p(of.counts[at] / (self._counts[of.bigrams[at]] + 1.0))
+        found: np.ndarray = np.bincount(np.repeat(np.arange(len(rows)), sizes), each, len(rows))
+        return found
+
+
+def _a_token(gains: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Gains for each token, (r,); a loss is as it was, for a longer example makes it no smaller."""
+    return np.where(gains > 0, gains / np.maximum(1, tokens), gains)
