@@ -18,6 +18,7 @@ from tasks.lead.reference import KINDS, kinds_of, look, weights_of, without_extr
 from tasks.lead.settings import ChoosingSettings
 from tasks.lead.trainer import finetune_by_choice
 from tasks.records import BadInput, Example
+from tasks.select.idu import Choice
 from tasks.select.influence.examples import GradientSketch, gradient_of
 from tasks.storage.arrays import load_array
 from tasks.storage.tables import read_json, read_rows
@@ -179,6 +180,22 @@ def test_a_trainer_spends_more_of_its_tokens_on_what_helps_the_reference(
     model, tokenizer = load_student(gpt2)
     finetune_by_choice(model, tokenizer, PAIRS, training, settings=ChoosingSettings(levels=1))
     assert np.mean([row % 2 == 0 for row in seen]) != shares[0]
+
+
+@pytest.mark.parametrize("choice", ["coverage", "drawn"])
+def test_in_a_cluster_what_the_reference_wants_is_taken(
+    gpt2: Path, monkeypatch: pytest.MonkeyPatch, choice: Choice
+) -> None:
+    seen = watched_rows(monkeypatch)
+    settings = ChoosingSettings(levels=1, tasks=1, choice=choice)  # the bandit has nothing to say
+    training = Training(tokens=1000, learning_rate=1e-3, batch_tokens=256, sequence_tokens=96, seed=3)
+    shares = []
+    for reference in (SUMS, COOKING):
+        seen.clear()
+        model, tokenizer = load_student(gpt2)
+        finetune_by_choice(model, tokenizer, PAIRS, training, settings=settings, reference=reference)
+        shares.append(np.mean([row % 2 == 0 for row in seen]))
+    assert shares[0] > shares[1] + 0.2
 
 
 def test_what_overlaps_the_test_is_not_in_it(data: Path, tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from tasks.lead import checkpoint, finish, rounds, steps
-from tasks.lead.difficulty import CLUSTERS, LABELS, LOSSES, RATIOS
+from tasks.lead.difficulty import CLUSTERS, COVERAGE, LABELS, LOSSES, RATIOS
+from tasks.lead.pool import pairs_of
 from tasks.records import BadInput
+from tasks.select.coverage import Coverage
 from tasks.storage.arrays import load_array
 from tasks.storage.tables import read_json, read_rows
+from tasks.train.format import encode_pairs
 from tests.lead.prepared import prepare
 
 TABLES = ("selected.parquet", "visits.parquet", "steps.parquet", "arms.parquet")
@@ -41,6 +44,21 @@ def test_a_round_trains_on_the_least_sure_of_the_cluster_it_draws(prepared: Make
     )
     fall = np.mean([visit["idu_before"] - visit["idu_after"] for visit in visits])
     assert after["reward"] == pytest.approx(fall)
+
+
+def test_rounds_cover_the_pool_one_after_the_other(data: Path, tmp_path: Path) -> None:
+    one = prepare(tmp_path / "run", data, tasks=1, levels=1, round_share=0.25)  # one cluster
+    one.all_rounds()
+    rows = [visit["row"] for visit in rounds.all_rows(one.run, 4, "visits")]
+    _, tokenizer = checkpoint.load_model(one.run, one.settings, 0)
+    count = one.facts["pool"]["examples"]
+    examples = encode_pairs(tokenizer, pairs_of(one.run, range(count)), one.settings.sequence_tokens)
+    every = np.ones(count, bool)
+    wanted = Coverage.of(examples).after(np.zeros(count, int)).choose(every, every, len(rows), count)
+    assert rows == wanted.tolist()
+    (one.run / COVERAGE).unlink()
+    with pytest.raises(BadInput, match="older Sluice"):
+        checkpoint.load_checkpoint(one.run, one.settings, 4)
 
 
 @pytest.mark.parametrize("most", [1, 4])
