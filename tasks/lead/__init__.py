@@ -5,7 +5,7 @@ check.py       the cheap checks before anything starts
 pool.py        the examples to choose from, their vectors, the model
 difficulty.py  the one look at every example before training, and the clusters
 steps.py       a training step that also watches its examples
-rounds.py      a cluster is drawn, its most uncertain examples are trained on, the bandit is told
+rounds.py      clusters are drawn, examples of theirs are trained on, the bandit is told
 checkpoint.py  what a round goes on from
 finish.py      what was selected, the judgement, tables, figures
 report.py      the page

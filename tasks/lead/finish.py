@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tasks.corpus.target import Target
-from tasks.lead.difficulty import CLUSTERS
+from tasks.lead.difficulty import CLUSTERS, COVERAGE
 from tasks.lead.pool import pairs_of
 from tasks.lead.rounds import ARMS, STEPS, VISITS, all_rows, arms_of_round
 from tasks.lead.settings import LeadSettings
 from tasks.run.folder import versions
+from tasks.run.seeds import generator
+from tasks.select.coverage import Coverage
 from tasks.storage.tables import read_json, write_json, write_table
 from tasks.train.threads import threads_for
 
@@ -30,6 +34,7 @@ SELECTED = pa.schema(
     ]
 )
 STUDENT = "student"
+_ORDERS = 5  # of random examples that a selection is compared with
 
 
 def select(run: Path, settings: LeadSettings, pool: Facts, last: Facts) -> Facts:
@@ -49,10 +54,42 @@ def select(run: Path, settings: LeadSettings, pool: Facts, last: Facts) -> Facts
     write_table(run / "visits.parquet", visits, VISITS)
     write_table(run / "steps.parquet", all_rows(run, last["number"], "steps"), STEPS)
     write_table(run / "arms.parquet", all_rows(run, last["number"], "arms"), ARMS)
+    rounds = covered(run, settings, visits)
     return {
         "files": ["selected.parquet", "visits.parquet", "steps.parquet", "arms.parquet"],
         "examples": len(rows),
+        "covered": rounds[-1] if rounds else None,
     }
+
+
+def covered(run: Path, settings: LeadSettings, visits: Sequence[Facts]) -> list[Facts]:
+    """How well the answers wanted are foretold by the pairs of tokens of those trained on; none where they are not chosen by it.
+
+    Returns:
+        Of each round its number, tokens of the examples until then, the cross entropy, nats a pair of tokens, and by_chance the mean
+        of that with random examples of no more tokens.
+    """
+    if settings.choice != "coverage":
+        return []
+    coverage = Coverage.load(run / COVERAGE)
+    orders = [
+        generator(settings.seed, "by chance", number).permutation(len(coverage.tokens))
+        for number in range(_ORDERS)
+    ]
+    found = []
+    for number in sorted({visit["round"] for visit in visits}):
+        rows = np.unique([visit["row"] for visit in visits if visit["round"] <= number])
+        tokens = int(coverage.tokens[rows].sum())
+        others = [order[np.cumsum(coverage.tokens[order]) <= tokens] for order in orders]
+        found.append(
+            {
+                "round": number,
+                "tokens": tokens,
+                "cross_entropy": coverage.cross_entropy(rows),
+                "by_chance": float(np.mean([coverage.cross_entropy(other) for other in others])),
+            }
+        )
+    return found
 
 
 def judge(run: Path, settings: LeadSettings, pool: Facts, last: Facts) -> Facts:
@@ -108,6 +145,7 @@ def summarise(
         "reference_examples": pool["reference"],
         "budget": pool["budget"],
         "selected": selected["examples"],
+        "covered": selected["covered"],
         "visits": last["visits"],
         "rounds": last["number"],
         "arms": settings.arms,

@@ -30,7 +30,8 @@ class Reference:
     Args:
         sketch: of the gradient that the bandit is told gains along, (m,): the mean of those of its kinds' losses before training, by their
             shares, each in units of how much examples of the pool differ along it.
-        weights: how likely each example of the pool is to be drawn, (n,), 1 in the mean; see `weights_of`.
+        weights: of each example of the pool in what is to be covered, or how likely it is to be drawn, (n,), 1 in the mean; see
+            `weights_of`.
     """
 
     sketch: np.ndarray

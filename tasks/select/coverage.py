@@ -41,6 +41,7 @@ class Coverage:
         starts: int64 (n + 1,).
         bigrams: numbers of the row's different bigrams, 0 to V - 1, int64 (e,); counts: of each in the row, float32 (e,).
         wanted: P of each without the row's own part, float32 (e,).
+        shares: P of every bigram, float64 (V,).
         tokens: of each example, int64 (n,).
     """
 
@@ -48,6 +49,7 @@ class Coverage:
     bigrams: np.ndarray
     counts: np.ndarray
     wanted: np.ndarray
+    shares: np.ndarray
     tokens: np.ndarray
 
     @classmethod
@@ -65,15 +67,15 @@ class Coverage:
         kinds, bigrams = np.unique(pairs, return_inverse=True)
         cells, counts = np.unique(owners[at] * len(kinds) + bigrams, return_counts=True)
         rows, columns = np.divmod(cells, max(1, len(kinds)))
-        shares = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
-        own = shares[rows] * counts
-        total = np.bincount(columns, own, len(kinds))
-        wanted = np.maximum(total[columns] - own, 0.0) / (total.sum() or 1.0)
+        own = counts.astype(np.float64) if weights is None else counts * np.asarray(weights)[rows]
+        total = np.bincount(columns, own, len(kinds)).astype(np.float64)
+        all_wanted = total.sum() or 1.0
         return cls(
             np.searchsorted(rows, np.arange(count + 1)),
             columns,
             counts.astype(np.float32),
-            wanted.astype(np.float32),
+            (np.maximum(total[columns] - own, 0.0) / all_wanted).astype(np.float32),
+            total / all_wanted,
             lengths,
         )
 
@@ -95,14 +97,24 @@ class Coverage:
         """When each example was trained on so many times, (n,)."""
         return Covering(self, visits)
 
+    def cross_entropy(self, rows: np.ndarray) -> float:
+        """H of what is wanted, nats a bigram, when these rows were taken, each once."""
+        of_rows = np.isin(self._owners, rows)
+        counts = np.bincount(self.bigrams[of_rows], self.counts[of_rows], len(self.shares)) + 1.0
+        return float(-self.shares @ np.log(counts / max(1.0, counts.sum())))
+
+    @property
+    def _owners(self) -> np.ndarray:
+        """Row that each entry is of, (e,)."""
+        return np.repeat(np.arange(len(self.tokens)), np.diff(self.starts))
+
 
 class Covering:
     """Takes examples that cover the others, one after the other."""
 
     def __init__(self, coverage: Coverage, visits: np.ndarray) -> None:
         self._of = coverage
-        rows = np.repeat(np.arange(len(visits)), np.diff(coverage.starts))
-        size = int(coverage.bigrams.max(initial=-1)) + 1
+        rows, size = coverage._owners, len(coverage.shares)
         self._counts = np.bincount(coverage.bigrams, coverage.counts * visits[rows], size).astype(np.float64)
         self._sizes = np.bincount(rows, coverage.counts, len(visits))
         self._all = max(1.0, size + float(self._counts.sum()))

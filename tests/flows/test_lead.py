@@ -60,8 +60,10 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path):
     assert not (run / "checkpoints").exists()
     page = (run / "report.html").read_text()
     assert f"{len(rows)} of 60 examples selected" in page
-    assert "Highest uncertainty" in page
-    assert page.count("<svg") == 2
+    assert "Taken first" in page
+    assert page.count("<svg") == 3
+    assert 0 < summary["covered"]["cross_entropy"] < summary["covered"]["by_chance"]
+    assert f"{summary['covered']['cross_entropy']:.3f}" in page
     assert (
         '<div class="figure">60</div><div class="note">examples passed forward for their losses</div>' in page
     )
@@ -82,7 +84,7 @@ def test_what_a_reference_asks_for_is_said_and_what_the_paper_does_is_another_lo
     assert summary["extra_forward_passes"] == 0
     assert summary["forward_passes_before"] == 3 * 60 + 9
     page = (tmp_path / "lead/r/report.html").read_text()
-    assert "drawn by what helps 9 examples of a reference" in page
+    assert "chosen for what helps 9 examples of a reference" in page
     assert "for their losses, again without their questions, and forward and back" in page
     assert "lowers the loss of the reference" in page
 

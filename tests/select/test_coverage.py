@@ -138,6 +138,24 @@ def test_nothing_to_take() -> None:
     assert len(empty.after(np.zeros(0, int)).choose(none[:0], none[:0], 5, 5)) == 0
 
 
+def test_the_cross_entropy_is_that_written_out_and_lower_than_by_chance() -> None:
+    examples, random = sequences(400, 3, words=60), np.random.default_rng(1)
+    coverage, every = Coverage.of(examples), np.ones(400, bool)
+    own = [bigrams(examples, row) for row in range(400)]
+    total: Counter[tuple[int, int]] = sum(own, Counter())
+    wanted = {one: count / sum(total.values()) for one, count in total.items()}
+    rows = coverage.after(np.zeros(400, int)).choose(every, every, 60, 400)
+    taken: Counter[tuple[int, int]] = sum((own[row] for row in rows), Counter())
+    found = coverage.cross_entropy(rows)
+    assert found == pytest.approx(cross_entropy(wanted, taken, len(total)), rel=1e-6)
+    assert coverage.cross_entropy(rows[:0]) == pytest.approx(math.log(len(total)))
+    tokens = examples.lengths[rows].sum()
+    for _ in range(20):
+        order = random.permutation(400)
+        other = order[np.cumsum(examples.lengths[order]) <= tokens]
+        assert found < coverage.cross_entropy(other)
+
+
 def test_what_is_saved_chooses_the_same(tmp_path: Path) -> None:
     coverage, every = Coverage.of(sequences(80), np.arange(80.0)), np.ones(80, bool)
     coverage.save(tmp_path / "coverage.safetensors")
