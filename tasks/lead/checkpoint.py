@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import COVERAGE, LABELS, LOSSES, REFERENCE, WEIGHTS, Looked
+from tasks.lead.difficulty import LABELS, LOSSES, REFERENCE, WEIGHTS, Looked, coverage_of
 from tasks.lead.play import Learner
 from tasks.lead.reference import Reference
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.student import model_path
 from tasks.records import BadInput
 from tasks.run.folder import digest
-from tasks.select.coverage import Coverage
 from tasks.storage.arrays import load_array
 from tasks.storage.tables import atomic_folder, read_json, write_json
 from tasks.train.checkpoint import load_student, save_student
@@ -77,12 +76,11 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
 
 def _looked(run: Path, settings: LeadSettings) -> Looked:
     """What is known of the pool's examples."""
-    reference = coverage = None
+    reference = None
     try:
         if settings.reference:
             reference = Reference(load_array(run / REFERENCE), load_array(run / WEIGHTS))
-        if settings.choice == "coverage":
-            coverage = Coverage.load(run / COVERAGE)
+        coverage = coverage_of(run, settings)
     except FileNotFoundError:
         raise BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run") from None
     return Looked(load_array(run / LOSSES), None, reference, coverage)

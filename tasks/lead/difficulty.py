@@ -17,6 +17,7 @@ from tasks.prepare.student import model_path
 from tasks.run.seeds import integer
 from tasks.select.cluster import top_terms
 from tasks.select.coverage import Coverage
+from tasks.select.idu import Choice
 from tasks.select.levels import difficulty_levels, levels_in_tasks, task_clusters
 from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import write_json
@@ -105,9 +106,32 @@ def look_at_all(
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
         known = look(model, tokenizer, reference, kinds, examples, sketch_of(model, settings), *how)
     covered = None
-    if settings.choice == "coverage":
-        covered = Coverage.of(examples, None if known is None else known.weights)
+    if (settings.choice or default_choice(model)) == "coverage":
+        if known is None:
+            covered = Coverage.of(examples)
+        else:
+            own = encode_pairs(tokenizer, reference, sequence_tokens)
+            covered = Coverage.of(examples, known.weights, own)
     return Looked(losses, ratios, known, covered)
+
+
+def coverage_of(run: Path, settings: ChoosingSettings) -> Coverage | None:
+    """That of a run's pool, if its examples are chosen by it.
+
+    Raises:
+        FileNotFoundError: they are, and it is not there.
+    """
+    if settings.choice == "coverage" or (settings.choice is None and (run / COVERAGE).is_file()):
+        return Coverage.load(run / COVERAGE)
+    return None
+
+
+def default_choice(model: Any) -> Choice:
+    """Coverage by counts of pairs of tokens is what a small model learns; one that knows the language lacks something else."""
+    from tasks.train.training import SMALL
+
+    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL
+    return "coverage" if small else "drawn"
 
 
 def mean_losses(

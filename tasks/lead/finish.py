@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.corpus.target import Target
-from tasks.lead.difficulty import CLUSTERS, COVERAGE
+from tasks.lead.difficulty import CLUSTERS, coverage_of
 from tasks.lead.pool import pairs_of
 from tasks.lead.rounds import ARMS, STEPS, VISITS, all_rows, arms_of_round
 from tasks.lead.settings import LeadSettings
 from tasks.run.folder import versions
 from tasks.run.seeds import generator
-from tasks.select.coverage import Coverage
 from tasks.storage.tables import read_json, write_json, write_table
 from tasks.train.threads import threads_for
 
@@ -69,9 +68,9 @@ def covered(run: Path, settings: LeadSettings, visits: Sequence[Facts]) -> list[
         Of each round its number, tokens of the examples until then, the cross entropy, nats a pair of tokens, and by_chance the mean
         of that with random examples of no more tokens.
     """
-    if settings.choice != "coverage":
+    coverage = coverage_of(run, settings)
+    if coverage is None:
         return []
-    coverage = Coverage.load(run / COVERAGE)
     orders = [
         generator(settings.seed, "by chance", number).permutation(len(coverage.tokens))
         for number in range(_ORDERS)
@@ -137,7 +136,7 @@ def summarise(
     """The figures of a run, machine-readable."""
     return {
         "seed": settings.seed,
-        "choice": settings.choice,
+        "choice": "coverage" if selected["covered"] else settings.choice or "drawn",
         "reward": settings.reward,
         "pool": pool["examples"],
         "rejected": pool["rejected"],

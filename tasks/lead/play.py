@@ -159,7 +159,7 @@ def draw_rows(
         take = found.coverage.after(utilities.visits).choose
     else:
         worth = utilities.idu if found.weights is None else found.weights
-        wanted = preference(worth, settings.choice, generator(settings.seed, "choice", number))
+        wanted = preference(worth, settings.choice or "drawn", generator(settings.seed, "choice", number))
         take = partial(choose, wanted)
     may, is_new = utilities.visits < settings.visits, utilities.visits == 0
     random = generator(settings.seed, "draw", number)

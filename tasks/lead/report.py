@@ -32,7 +32,7 @@ def _content(run: Path, settings: LeadSettings, summary: Facts) -> Facts:
     arms, steps = read_rows(run / "arms.parquet"), read_rows(run / "steps.parquet")
     described = read_json(run / CLUSTERS)
     selected = read_rows(run / "selected.parquet")  # in the order in which they were trained on
-    if settings.choice != "coverage":
+    if summary["choice"] != "coverage":
         selected.sort(key=lambda row: -row["idu"])
     rounds = covered(run, settings, read_rows(run / "visits.parquet"))
     return {

@@ -57,11 +57,12 @@ class ChoosingSettings(RunSettings):
     """How far rewards may tilt the clusters' probabilities: the logarithm of a weight stays within this of their mean. A bandit looks for
     the one best cluster, and a model that is trained on that alone learns little. The paper has no bound; 100 is as good as none."""
 
-    choice: Annotated[Choice, Field(json_schema_extra=_ROUNDS)] = "coverage"
+    choice: Annotated[Choice | None, Field(json_schema_extra=_ROUNDS)] = None
     """What a round takes of a cluster. coverage: the examples whose answers' pairs of tokens foretell most of those of all others beside
-    what was trained on before, for each token of theirs (cynical selection); with a reference others count by how much they
-    help it. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it, with a reference to
-    how much they help it; random: any."""
+    what was trained on before, for each token of theirs (cynical selection); with a reference, of its own answers and of others by
+    how much they help it. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it, with a
+    reference to how much they help it; random: any. By default coverage where the model is small (below 20 million weights), else
+    drawn: what a model that knows the language lacks, pairs of tokens do not tell."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""

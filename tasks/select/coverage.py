@@ -14,8 +14,8 @@ and an example that has x(b) of it, n of them all, lowers H by
 What differs from the paper, whose model is of single words and whose text is another than the pool:
 
 - Bigrams: an answer's token that is trained on with the one before it, as a language model meets them.
-- What is wanted is the pool itself, or the pool by the weights of its examples, without the example that is looked at: a bigram that no
-  other example has speaks for nothing.
+- What is wanted is the pool itself, or by weights of its examples, beside a reference if there is one; and always without the example
+  that is looked at: a bigram that no other example has speaks for nothing.
 - The gain is taken for each token of the example, question included, for that is what training on it costs. What makes H rise is
   taken last, what does so least first.
 """
@@ -28,8 +28,9 @@ from pathlib import Path
 import numpy as np
 
 from tasks.storage.tables import atomic_path
-from tasks.train.format import Examples
+from tasks.train.format import Examples, concatenated
 
+_REFERENCE = 0.75  # of what is wanted, where there is one: see tests/bench/lead.md
 _BLOCK = 32  # rows whose gains are brought up to date together
 
 
@@ -39,7 +40,7 @@ class Coverage:
 
     Args:
         starts: int64 (n + 1,).
-        bigrams: numbers of the row's different bigrams, 0 to V - 1, int64 (e,); counts: of each in the row, float32 (e,).
+        bigrams: numbers of the row's different bigrams, below V, int64 (e,); counts: of each in the row, float32 (e,).
         wanted: P of each without the row's own part, float32 (e,).
         shares: P of every bigram, float64 (V,).
         tokens: of each example, int64 (n,).
@@ -53,30 +54,39 @@ class Coverage:
     tokens: np.ndarray
 
     @classmethod
-    def of(cls, examples: Examples, weights: np.ndarray | None = None) -> Coverage:
+    def of(
+        cls, examples: Examples, weights: np.ndarray | None = None, reference: Examples | None = None
+    ) -> Coverage:
         """Of tokenised examples.
 
         Args:
             weights: of each example in what is wanted, (n,), none below 0; alike if None.
+            reference: examples that are wanted and not to be chosen: three quarters of what is wanted, however many they are.
         """
-        lengths, count = np.asarray(examples.lengths), len(examples)
-        owners = np.repeat(np.arange(count), lengths)
-        place = np.arange(len(owners)) - np.repeat(examples.offsets[:-1], lengths)
-        at = np.flatnonzero(place >= np.maximum(examples.prompts, 1)[owners])
-        pairs = examples.tokens[at - 1] * (int(examples.tokens.max(initial=0)) + 1) + examples.tokens[at]
+        count = len(examples)
+        every = concatenated([examples] if reference is None else [examples, reference])
+        owners = np.repeat(np.arange(len(every)), every.lengths)
+        place = np.arange(len(owners)) - np.repeat(every.offsets[:-1], every.lengths)
+        at = np.flatnonzero(place >= np.maximum(every.prompts, 1)[owners])
+        pairs = every.tokens[at - 1] * (int(every.tokens.max(initial=0)) + 1) + every.tokens[at]
         kinds, bigrams = np.unique(pairs, return_inverse=True)
         cells, counts = np.unique(owners[at] * len(kinds) + bigrams, return_counts=True)
         rows, columns = np.divmod(cells, max(1, len(kinds)))
-        own = counts.astype(np.float64) if weights is None else counts * np.asarray(weights)[rows]
+        end = int(np.searchsorted(rows, count))  # the reference's own begin there
+        own = counts.astype(np.float64)
+        if weights is not None:
+            own[:end] *= np.asarray(weights)[rows[:end]]
+        if end < len(own):
+            own[end:] *= own[:end].sum() / own[end:].sum() * _REFERENCE / (1 - _REFERENCE)
         total = np.bincount(columns, own, len(kinds)).astype(np.float64)
         all_wanted = total.sum() or 1.0
         return cls(
             np.searchsorted(rows, np.arange(count + 1)),
-            columns,
-            counts.astype(np.float32),
-            (np.maximum(total[columns] - own, 0.0) / all_wanted).astype(np.float32),
+            columns[:end],
+            counts[:end].astype(np.float32),
+            (np.maximum(total[columns] - own, 0.0)[:end] / all_wanted).astype(np.float32),
             total / all_wanted,
-            lengths,
+            np.asarray(examples.lengths),
         )
 
     def save(self, path: Path) -> None:

@@ -58,7 +58,7 @@ def test_rounds_cover_the_pool_one_after_the_other(data: Path, tmp_path: Path) -
     assert rows == wanted.tolist()
     (one.run / COVERAGE).unlink()
     with pytest.raises(BadInput, match="older Sluice"):
-        checkpoint.load_checkpoint(one.run, one.settings, 4)
+        checkpoint.load_checkpoint(one.run, one.settings.model_copy(update={"choice": "coverage"}), 4)
 
 
 @pytest.mark.parametrize("most", [1, 4])

@@ -70,6 +70,28 @@ def test_each_row_taken_lowers_the_cross_entropy_most(seed: int) -> None:
     assert len(set(rows)) == 15
 
 
+def test_a_reference_is_wanted_and_never_chosen() -> None:
+    """Of examples whose first half is of some bigrams and second half of others those of the reference's are chosen."""
+    ones, others = (
+        [[base + number % 7, base + 10 + number % 3, base + 20] for number in range(30)] for base in (0, 100)
+    )
+    examples, every = from_sequences([*ones, *others], [0] * 60), np.ones(60, bool)
+    for begin, wanted in ((0, ones), (30, others)):
+        coverage = Coverage.of(examples, np.ones(60), from_sequences(wanted[:10], [0] * 10))
+        plain = Coverage.of(examples)
+        assert coverage.starts.tolist() == plain.starts.tolist()
+        assert coverage.shares.sum() == pytest.approx(1)
+        of_kind = np.zeros(60, bool)
+        of_kind[begin : begin + 30] = True
+        entries = np.repeat(of_kind, np.diff(coverage.starts))
+        theirs = np.unique(coverage.bigrams[entries])
+        assert coverage.shares[theirs].sum() == pytest.approx(
+            0.75
+        )  # all of the reference and half of the pool
+        rows = coverage.after(np.zeros(60, int)).choose(every, every, 6, 60)
+        assert of_kind[rows].sum() > 3
+
+
 def test_it_goes_on_from_what_was_trained_on() -> None:
     examples, every = sequences(300, words=60), np.ones(300, bool)
     coverage = Coverage.of(examples)
