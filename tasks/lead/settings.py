@@ -92,8 +92,8 @@ class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
 
     reference: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Examples of the task that the model is trained for, in any of these forms. How much each example of the data helps them, as its
-    gradient before training foretells, is then what it counts for among those that are to be covered, and how much a cluster's go on
-    helping is what the bandit is told. From twenty on they are taken apart into kinds by likeness, four at most, each of which has
+    gradient before training foretells, is then what it counts for among those that are to be covered, which are mostly the
+    reference's own, and how much a cluster's go on helping is what the bandit is told. From twenty on they are taken apart into kinds by likeness, four at most, each of which has
     its share. None of them is trained on for it, and what overlaps the test is dropped."""
 
     question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
