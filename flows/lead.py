@@ -64,7 +64,7 @@ def lead(settings: LeadSettings) -> Facts:
         )
         summary["seconds"] = {**seconds, "all": round(sum(seconds.values()), 3)}
         finish.save_summary(run, summary)
-        report.write_report(run, settings, summary)
+        report.write_report(run, summary)
         artifacts.figures_table("lead-result", finish.shown(summary), "What was selected, and what it taught")
         checkpoint.discard_all(run)
         return summary

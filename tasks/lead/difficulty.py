@@ -100,18 +100,16 @@ def look_at_all(
     how = (batch_tokens, sequence_tokens)
     losses = mean_losses(model, tokenizer, pairs, *how)
     ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
-    examples = encode_pairs(tokenizer, pairs, sequence_tokens)
-    known = None
+    by_coverage = (settings.choice or default_choice(model)) == "coverage"
+    known = covered = None
+    if reference or by_coverage:
+        examples = encode_pairs(tokenizer, pairs, sequence_tokens)
     if reference:
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
         known = look(model, tokenizer, reference, kinds, examples, sketch_of(model, settings), *how)
-    covered = None
-    if (settings.choice or default_choice(model)) == "coverage":
-        if known is None:
-            covered = Coverage.of(examples)
-        else:
-            own = encode_pairs(tokenizer, reference, sequence_tokens)
-            covered = Coverage.of(examples, known.weights, own)
+    if by_coverage:
+        wanted = (known.weights, encode_pairs(tokenizer, reference, sequence_tokens)) if known else ()
+        covered = Coverage.of(examples, *wanted)
     return Looked(losses, ratios, known, covered)
 
 

@@ -53,11 +53,10 @@ def select(run: Path, settings: LeadSettings, pool: Facts, last: Facts) -> Facts
     write_table(run / "visits.parquet", visits, VISITS)
     write_table(run / "steps.parquet", all_rows(run, last["number"], "steps"), STEPS)
     write_table(run / "arms.parquet", all_rows(run, last["number"], "arms"), ARMS)
-    rounds = covered(run, settings, visits)
     return {
         "files": ["selected.parquet", "visits.parquet", "steps.parquet", "arms.parquet"],
         "examples": len(rows),
-        "covered": rounds[-1] if rounds else None,
+        "covered": covered(run, settings, visits),
     }
 
 
@@ -71,24 +70,26 @@ def covered(run: Path, settings: LeadSettings, visits: Sequence[Facts]) -> list[
     coverage = coverage_of(run, settings)
     if coverage is None:
         return []
-    orders = [
-        generator(settings.seed, "by chance", number).permutation(len(coverage.tokens))
-        for number in range(_ORDERS)
-    ]
-    found = []
-    for number in sorted({visit["round"] for visit in visits}):
-        rows = np.unique([visit["row"] for visit in visits if visit["round"] <= number])
-        tokens = int(coverage.tokens[rows].sum())
-        others = [order[np.cumsum(coverage.tokens[order]) <= tokens] for order in orders]
-        found.append(
-            {
-                "round": number,
-                "tokens": tokens,
-                "cross_entropy": coverage.cross_entropy(rows),
-                "by_chance": float(np.mean([coverage.cross_entropy(other) for other in others])),
-            }
+    rounds: dict[int, dict[int, None]] = {}
+    seen: set[int] = set()
+    for visit in visits:
+        own = rounds.setdefault(visit["round"], {})
+        if visit["row"] not in seen:
+            own[visit["row"]] = None
+            seen.add(visit["row"])
+    parts = [np.array(list(own), dtype=np.int64) for own in rounds.values()]
+    tokens = np.cumsum([coverage.tokens[part].sum() for part in parts])
+    chances = []
+    for number in range(_ORDERS):
+        order = generator(settings.seed, "by chance", number).permutation(len(coverage.tokens))
+        ends = np.searchsorted(np.cumsum(coverage.tokens[order]), tokens, side="right")
+        chances.append(list(coverage.cross_entropies(np.split(order, ends)[:-1])))
+    return [
+        {"round": number, "tokens": int(used), "cross_entropy": own, "by_chance": float(by_chance)}
+        for number, used, own, by_chance in zip(
+            rounds, tokens, coverage.cross_entropies(parts), np.mean(chances, axis=0), strict=True
         )
-    return found
+    ]
 
 
 def judge(run: Path, settings: LeadSettings, pool: Facts, last: Facts) -> Facts:

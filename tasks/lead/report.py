@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lead.difficulty import CLUSTERS
-from tasks.lead.finish import covered
-from tasks.lead.settings import LeadSettings
 from tasks.page.charts import Series, line_chart
 from tasks.page.templates import settings_of, templates
 from tasks.storage.tables import read_json, read_rows, write_text
@@ -20,26 +18,25 @@ _EXAMPLES = 8
 _CHARACTERS = 600
 
 
-def write_report(run: Path, settings: LeadSettings, summary: Facts) -> Path:
+def write_report(run: Path, summary: Facts) -> Path:
     """Write run/report.html. Examples are a stranger's text: everything is escaped."""
-    page = templates("tasks.lead").get_template("report.html.j2").render(_content(run, settings, summary))
+    page = templates("tasks.lead").get_template("report.html.j2").render(_content(run, summary))
     path = run / "report.html"
     write_text(path, page)
     return path
 
 
-def _content(run: Path, settings: LeadSettings, summary: Facts) -> Facts:
+def _content(run: Path, summary: Facts) -> Facts:
     arms, steps = read_rows(run / "arms.parquet"), read_rows(run / "steps.parquet")
     described = read_json(run / CLUSTERS)
     selected = read_rows(run / "selected.parquet")  # in the order in which they were trained on
     if summary["choice"] != "coverage":
         selected.sort(key=lambda row: -row["idu"])
-    rounds = covered(run, settings, read_rows(run / "visits.parquet"))
     return {
         "name": run.name,
         "summary": summary,
         "loss": _loss(steps),
-        "covered": _covered(rounds) if rounds else None,
+        "covered": _covered(summary["covered"]) if summary["covered"] else None,
         "probabilities": _probabilities(arms, summary["rounds"]),
         "clusters": _clusters(arms, described, summary["rounds"]),
         "rounds": [row for row in arms if row["drawn"]],

@@ -60,8 +60,8 @@ class ChoosingSettings(RunSettings):
     choice: Annotated[Choice | None, Field(json_schema_extra=_ROUNDS)] = None
     """What a round takes of a cluster. coverage: the examples whose answers' pairs of tokens foretell most of those of all others beside
     what was trained on before, for each token of theirs (cynical selection); with a reference, of its own answers and of others by
-    how much they help it. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it, with a
-    reference to how much they help it; random: any. By default coverage where the model is small (below 20 million weights), else
+    how much they help it. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it; with a
+    reference how much an example helps it takes the place of the utility. random: any. By default coverage where the model is small (below 20 million weights), else
     drawn: what a model that knows the language lacks, pairs of tokens do not tell."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
@@ -93,8 +93,9 @@ class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
     reference: Annotated[str, Field(json_schema_extra=_DATA)] = ""
     """Examples of the task that the model is trained for, in any of these forms. How much each example of the data helps them, as its
     gradient before training foretells, is then what it counts for among those that are to be covered, which are mostly the
-    reference's own, and how much a cluster's go on helping is what the bandit is told. From twenty on they are taken apart into kinds by likeness, four at most, each of which has
-    its share. None of them is trained on for it, and what overlaps the test is dropped."""
+    reference's own, or how likely it is to be drawn; and how much a cluster's go on helping is what the bandit is told. From twenty
+    on they are taken apart into kinds by likeness, four at most, each of which has its share of that. None of them is
+    trained on for it, and what overlaps the test is dropped."""
 
     question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
     """Field or column of a question."""

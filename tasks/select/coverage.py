@@ -2,7 +2,7 @@
 
 Cynical selection (Axelrod, 2017, arXiv 1709.02279) takes, one after the other, the sentence that most lowers the cross entropy of a
 text that stands for what is wanted, under a language model of what was taken before. So it wants what is frequent there and
-still rare in what it has. With c(b) the count of a bigram in what was taken, N of them all, V different ones in the pool, one added to
+still rare in what it has. With c(b) the count of a bigram in what was taken, N of them all, V different ones in the pool and what is wanted, one added to
 each count, and P(b) the share of the bigram in what is wanted,
 
     H = -sum_b P(b) log[(c(b) + 1) / (N + V)],
@@ -16,12 +16,12 @@ What differs from the paper, whose model is of single words and whose text is an
 - Bigrams: an answer's token that is trained on with the one before it, as a language model meets them.
 - What is wanted is the pool itself, or by weights of its examples, beside a reference if there is one; and always without the example
   that is looked at: a bigram that no other example has speaks for nothing.
-- The gain is taken for each token of the example, question included, for that is what training on it costs. What makes H rise is
-  taken last, what does so least first.
+- The gain is taken for each token of the example, question included, for that is what training on it costs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from tasks.storage.tables import atomic_path
 from tasks.train.format import Examples, concatenated
 
 _REFERENCE = 0.75  # of what is wanted, where there is one: see tests/bench/lead.md
+_NOTHING = -1e9  # what an example is worth that has no bigram to train on
 _BLOCK = 32  # rows whose gains are brought up to date together at first; then twice as many each time
 
 
@@ -76,8 +77,8 @@ class Coverage:
         own = counts.astype(np.float64)
         if weights is not None:
             own[:end] *= np.asarray(weights)[rows[:end]]
-        if end < len(own):
-            own[end:] *= own[:end].sum() / own[end:].sum() * _REFERENCE / (1 - _REFERENCE)
+        if end < len(own) and (of_pool := own[:end].sum()) > 0:
+            own[end:] *= of_pool / own[end:].sum() * _REFERENCE / (1 - _REFERENCE)
         total = np.bincount(columns, own, len(kinds)).astype(np.float64)
         all_wanted = total.sum() or 1.0
         return cls(
@@ -107,16 +108,20 @@ class Coverage:
         """When each example was trained on so many times, (n,)."""
         return Covering(self, visits)
 
-    def cross_entropy(self, rows: np.ndarray) -> float:
-        """H of what is wanted, nats a bigram, when these rows were taken, each once."""
-        of_rows = np.isin(self._owners, rows)
-        counts = np.bincount(self.bigrams[of_rows], self.counts[of_rows], len(self.shares)) + 1.0
-        return float(-self.shares @ np.log(counts / max(1.0, counts.sum())))
+    def cross_entropies(self, parts: Iterable[np.ndarray]) -> Iterator[float]:
+        """H of what is wanted, nats a bigram, after each of these lists of rows, taken one after the other."""
+        counts = np.ones(len(self.shares))
+        for rows in parts:
+            at, _ = self.entries(rows)
+            np.add.at(counts, self.bigrams[at], self.counts[at])
+            yield float(-self.shares @ np.log(counts / max(1.0, counts.sum())))
 
-    @property
-    def _owners(self) -> np.ndarray:
-        """Row that each entry is of, (e,)."""
-        return np.repeat(np.arange(len(self.tokens)), np.diff(self.starts))
+    def entries(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the bigrams of r rows, and which of the rows, from 0, each is of; all (e',)."""
+        sizes = self.starts[rows + 1] - self.starts[rows]
+        ends = np.cumsum(sizes)
+        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.starts[rows] - (ends - sizes), sizes)
+        return at, np.repeat(np.arange(len(rows)), sizes)
 
 
 class Covering:
@@ -124,9 +129,14 @@ class Covering:
 
     def __init__(self, coverage: Coverage, visits: np.ndarray) -> None:
         self._of = coverage
-        rows, size = coverage._owners, len(coverage.shares)
-        self._counts = np.bincount(coverage.bigrams, coverage.counts * visits[rows], size).astype(np.float64)
-        self._sizes = np.bincount(rows, coverage.counts, len(visits))
+        taken = np.flatnonzero(visits)
+        at, owners = coverage.entries(taken)
+        size = len(coverage.shares)
+        self._counts = np.bincount(
+            coverage.bigrams[at], coverage.counts[at] * visits[taken][owners], size
+        ).astype(np.float64)
+        ends = np.concatenate([[0.0], np.cumsum(coverage.counts, dtype=np.float64)])
+        self._sizes = ends[coverage.starts[1:]] - ends[coverage.starts[:-1]]  # bigrams of each row
         self._all = max(1.0, size + float(self._counts.sum()))
 
     def choose(self, may: np.ndarray, is_new: np.ndarray, count: int, new: int) -> np.ndarray:
@@ -158,15 +168,17 @@ class Covering:
 
     def _best(self, rows: np.ndarray, lowered: np.ndarray, is_open: np.ndarray) -> int:
         """Place of the row with the highest gain; `lowered` is brought up to date as far as that takes."""
-        rise, tokens = np.log1p(self._sizes[rows] / self._all), self._of.tokens[rows]
-        gains = np.where(is_open, _a_token(lowered - rise, tokens), -np.inf)
+        rise, tokens = np.log1p(self._sizes[rows] / self._all), np.maximum(1, self._of.tokens[rows])
+        # One that has none would be worth more than one that makes H rise.
+        least = np.where(self._sizes[rows] > 0, 0.0, _NOTHING)
+        gains = np.where(is_open, (lowered - rise) / tokens + least, -np.inf)
         is_known, block = np.zeros(len(rows), dtype=bool), _BLOCK
         while not is_known[best := int(gains.argmax())]:
             bounds = np.where(is_known, -np.inf, gains)
             some = np.argpartition(-bounds, min(block, len(rows)) - 1)[:block]
             some = np.append(some[is_open[some] & ~is_known[some]], best)
             lowered[some] = self._lowered(rows[some])
-            gains[some] = _a_token(lowered[some] - rise[some], tokens[some])
+            gains[some] = (lowered[some] - rise[some]) / tokens[some] + least[some]
             is_known[some] = True
             block *= 2
         return best
@@ -174,14 +186,7 @@ class Covering:
     def _lowered(self, rows: np.ndarray) -> np.ndarray:
         """By how much more examples' bigrams are foretold, the first of the two sums, (r,)."""
         of = self._of
-        sizes = of.starts[rows + 1] - of.starts[rows]
-        ends = np.cumsum(sizes)
-        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(of.starts[rows] - (ends - sizes), sizes)
+        at, owners = of.entries(rows)
         each = of.wanted[at] * np.log1p(of.counts[at] / (self._counts[of.bigrams[at]] + 1.0))
-        found: np.ndarray = np.bincount(np.repeat(np.arange(len(rows)), sizes), each, len(rows))
+        found: np.ndarray = np.bincount(owners, each, len(rows))
         return found
-
-
-def _a_token(gains: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Gains for each token, (r,); a loss is as it was, for a longer example makes it no smaller."""
-    return np.where(gains > 0, gains / np.maximum(1, tokens), gains)

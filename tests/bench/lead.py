@@ -16,7 +16,7 @@ oracle             every example is another one, drawn with weights that know th
 influence          the same with weights that know the reference
 dsir               the same with the importance weights of DSIR (arXiv 2302.03169), of words and pairs of words of the reference
 coverage           examples that cover the pool, or with the reference what it wants of it, without clusters and bandit
-re-scored          drawn in proportion to losses by a pass over the whole pool in every round
+re-scored          in the flow's clusters, drawn in proportion to losses by a pass over the whole pool in every round
 lead               the flow's default, with the reference if --reference gives one
 paper              the settings of the paper, which have no reference
 
@@ -48,6 +48,7 @@ from tasks.lead.steps import PassCounter
 from tasks.prepare.documents import CORPUS
 from tasks.prepare.vectors import pair_text
 from tasks.run.seeds import generator
+from tasks.select.coverage import Coverage
 from tasks.select.dsir import importance
 from tasks.storage.arrays import load_array
 from tasks.train.format import Examples, encode_pairs
@@ -159,12 +160,12 @@ def _once_each(
     count = len(found.utilities.visits)
     if strategy == "all one pass":
         return random.permutation(count)
-    if strategy == "coverage":
-        if found.coverage is None:
-            raise ValueError("a learner without coverage")
-        every = np.ones(count, dtype=bool)
-        return found.coverage.after(found.utilities.visits).choose(every, every, count, count)
     known = Target.load(made / "target")
+    if strategy == "coverage":
+        every, helped = np.ones(count, dtype=bool), [(one.question, one.answer) for one in known.reference]
+        wanted = (found.weights, encode_pairs(found.tokenizer, helped, own.sequence_tokens)) if helped else ()
+        coverage = Coverage.of(_examples(made, own, found), *wanted)
+        return coverage.after(found.utilities.visits).choose(every, every, count, count)
     if strategy == "dsir":
         texts = [pair_text(example.question, example.answer) for example in known.reference]
         return np.argsort(-importance(made / CORPUS, texts) - random.gumbel(size=count), kind="stable")
@@ -225,6 +226,7 @@ def measure(given: argparse.Namespace) -> None:
                 changes["choice"] = "drawn"
             if changes.get("reward", "gain") != "gain":
                 changes.pop("reference", None)
+                changes.setdefault("choice", "drawn")  # the coverage that was prepared knows the reference
             own = lead_pool.settings_of(given, seed, budget, **changes)
             with threads_for(given.model):
                 at, facts = lead_pool.prepared(given, seed)
@@ -276,7 +278,10 @@ def markdown(given: argparse.Namespace) -> str:
             [
                 f"{budget:.1%}",
                 strategy,
-                *(f"{mean(values(budget, strategy, name).values()):,.0f}" for name in counts),
+                *(
+                    f"{mean(found.values()):,.0f}" if (found := values(budget, strategy, name)) else ""
+                    for name in counts
+                ),
                 *(
                     spread(found) if (found := values(budget, strategy, name)) else ""
                     for name in ("nll_before", "nll", "nll_gsm8k", "nll_extracted")

@@ -62,8 +62,11 @@ def test_a_run_selects_trains_judges_and_shows(prefect_server, make, tmp_path):
     assert f"{len(rows)} of 60 examples selected" in page
     assert "Taken first" in page
     assert page.count("<svg") == 3
-    assert 0 < summary["covered"]["cross_entropy"] < summary["covered"]["by_chance"]
-    assert f"{summary['covered']['cross_entropy']:.3f}" in page
+    covered = summary["covered"]
+    assert [row["round"] for row in covered] == list(range(1, summary["rounds"] + 1))
+    assert 0 < covered[-1]["cross_entropy"] < covered[0]["cross_entropy"]
+    assert covered[-1]["cross_entropy"] < covered[-1]["by_chance"]
+    assert f"{covered[-1]['cross_entropy']:.3f}" in page
     assert (
         '<div class="figure">60</div><div class="note">examples passed forward for their losses</div>' in page
     )
