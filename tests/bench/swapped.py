@@ -29,7 +29,7 @@ from tasks.train.checkpoint import load_student
 from tasks.train.threads import one_thread
 from tasks.train.train import count_tokens, train_student
 from tasks.train.training import Training
-from tasks.wrong_event.pair_stages import EPOCHS
+from tasks.wrong_event.settings import PAIR_EPOCHS
 from tasks.wrong_event.pairs import Peers, count_events
 from tests.bench.markdown import table
 
@@ -98,7 +98,7 @@ def swapped(run: Path, count: int, seed: int) -> tuple[QA, np.ndarray]:
 def scores(run: Path, pairs: QA, peers: Peers, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """P(clean) and wrong events of each pair, by the run's base student."""
     model, tokenizer = load_student(run / BASE)
-    found = count_events(model, tokenizer, pairs, Training(seed=seed), epochs=EPOCHS, peers=peers)
+    found = count_events(model, tokenizer, pairs, Training(seed=seed), epochs=PAIR_EPOCHS, peers=peers)
     return found.model().clean(found.counts), found.counts
 
 
