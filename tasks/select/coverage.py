@@ -2,8 +2,8 @@
 
 Cynical selection (Axelrod, 2017, arXiv 1709.02279) takes, one after the other, the sentence that most lowers the cross entropy of a
 text that stands for what is wanted, under a language model of what was taken before. So it wants what is frequent there and
-still rare in what it has. With c(b) the count of a bigram in what was taken, N of them all, V different ones in the pool and what is wanted, one added to
-each count, and P(b) the share of the bigram in what is wanted,
+still rare in what it has. With c(b) the count of a bigram in what was taken, N of them all, V different ones in the pool and in what
+is wanted, one added to each count, and P(b) the share of the bigram in what is wanted,
 
     H = -sum_b P(b) log[(c(b) + 1) / (N + V)],
 

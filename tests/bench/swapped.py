@@ -29,8 +29,8 @@ from tasks.train.checkpoint import load_student
 from tasks.train.threads import one_thread
 from tasks.train.train import count_tokens, train_student
 from tasks.train.training import Training
-from tasks.wrong_event.settings import PAIR_EPOCHS
 from tasks.wrong_event.pairs import Peers, count_events
+from tasks.wrong_event.settings import PAIR_EPOCHS
 from tests.bench.markdown import table
 
 SHARE = 0.2
