@@ -25,6 +25,7 @@ from tasks.train.threads import threads_for
 
 if TYPE_CHECKING:
     from tasks.lead.reference import Reference
+    from tasks.train.format import Examples
 
 Facts = dict[str, Any]
 
@@ -108,9 +109,23 @@ def look_at_all(
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
         known = look(model, tokenizer, reference, kinds, examples, sketch_of(model, settings), *how)
     if by_coverage:
-        wanted = (known.weights, encode_pairs(tokenizer, reference, sequence_tokens)) if known else ()
-        covered = Coverage.of(examples, *wanted)
+        weights = None if known is None else known.weights
+        covered = make_coverage(tokenizer, examples, weights, reference, sequence_tokens)
     return Looked(losses, ratios, known, covered)
+
+
+def make_coverage(
+    tokenizer: Any,
+    examples: Examples,
+    weights: np.ndarray | None,
+    reference: Sequence[tuple[str, str]],
+    sequence_tokens: int,
+) -> Coverage:
+    """Coverage of a pool, by what a reference wants if there is one; a reference of none is no reference."""
+    from tasks.train.format import encode_pairs
+
+    wanted = encode_pairs(tokenizer, reference, sequence_tokens) if reference else None
+    return Coverage.of(examples, weights, wanted)
 
 
 def coverage_of(run: Path, settings: ChoosingSettings) -> Coverage | None:
@@ -126,10 +141,9 @@ def coverage_of(run: Path, settings: ChoosingSettings) -> Coverage | None:
 
 def default_choice(model: Any) -> Choice:
     """Coverage by counts of pairs of tokens is what a small model learns; one that knows the language lacks something else."""
-    from tasks.train.training import SMALL
+    from tasks.train.training import is_small
 
-    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL
-    return "coverage" if small else "drawn"
+    return "coverage" if is_small(model) else "drawn"
 
 
 def mean_losses(

@@ -56,12 +56,15 @@ def select(run: Path, settings: LeadSettings, pool: Facts, last: Facts) -> Facts
     return {
         "files": ["selected.parquet", "visits.parquet", "steps.parquet", "arms.parquet"],
         "examples": len(rows),
-        "covered": covered(run, settings, visits),
+        "covered": covered(run, settings, list(first.values()), last["number"]),
     }
 
 
-def covered(run: Path, settings: LeadSettings, visits: Sequence[Facts]) -> list[Facts]:
+def covered(run: Path, settings: LeadSettings, selected: Sequence[Facts], rounds: int) -> list[Facts]:
     """How well the answers wanted are foretold by the pairs of tokens of those trained on; none where they are not chosen by it.
+
+    Args:
+        selected: row, and round that trained on it first, of every example.
 
     Returns:
         Of each round its number, tokens of the examples until then, the cross entropy, nats a pair of tokens, and by_chance the mean
@@ -70,14 +73,8 @@ def covered(run: Path, settings: LeadSettings, visits: Sequence[Facts]) -> list[
     coverage = coverage_of(run, settings)
     if coverage is None:
         return []
-    rounds: dict[int, dict[int, None]] = {}
-    seen: set[int] = set()
-    for visit in visits:
-        own = rounds.setdefault(visit["round"], {})
-        if visit["row"] not in seen:
-            own[visit["row"]] = None
-            seen.add(visit["row"])
-    parts = [np.array(list(own), dtype=np.int64) for own in rounds.values()]
+    rows, first = (np.array([one[name] for one in selected], dtype=np.int64) for name in ("row", "round"))
+    parts = [rows[first == number] for number in range(1, rounds + 1)]
     tokens = np.cumsum([coverage.tokens[part].sum() for part in parts])
     chances = []
     for number in range(_ORDERS):
@@ -87,7 +84,11 @@ def covered(run: Path, settings: LeadSettings, visits: Sequence[Facts]) -> list[
     return [
         {"round": number, "tokens": int(used), "cross_entropy": own, "by_chance": float(by_chance)}
         for number, used, own, by_chance in zip(
-            rounds, tokens, coverage.cross_entropies(parts), np.mean(chances, axis=0), strict=True
+            range(1, rounds + 1),
+            tokens,
+            coverage.cross_entropies(parts),
+            np.mean(chances, axis=0),
+            strict=True,
         )
     ]
 

@@ -43,6 +43,11 @@ class Training:
         GSM8K brought one of 0.7 M parameters to 5.31 nats per held-out answer token in batches of 4,096, to 4.79 in
         batches of 1,024, at no cost in speed.
         """
-        small = sum(parameter.numel() for parameter in model.parameters()) < SMALL
+        small = is_small(model)
         default = 1e-4 if self.lora else 1e-3 if small else 1e-5
         return self.learning_rate or default, self.batch_tokens or (1024 if small else 4096)
+
+
+def is_small(model: Any) -> bool:
+    """Whether a model is of the size of those that are made here."""
+    return bool(sum(parameter.numel() for parameter in model.parameters()) < SMALL)

@@ -48,7 +48,6 @@ from tasks.lead.steps import PassCounter
 from tasks.prepare.documents import CORPUS
 from tasks.prepare.vectors import pair_text
 from tasks.run.seeds import generator
-from tasks.select.coverage import Coverage
 from tasks.select.dsir import importance
 from tasks.storage.arrays import load_array
 from tasks.train.format import Examples, encode_pairs
@@ -163,8 +162,9 @@ def _once_each(
     known = Target.load(made / "target")
     if strategy == "coverage":
         every, helped = np.ones(count, dtype=bool), [(one.question, one.answer) for one in known.reference]
-        wanted = (found.weights, encode_pairs(found.tokenizer, helped, own.sequence_tokens)) if helped else ()
-        coverage = Coverage.of(_examples(made, own, found), *wanted)
+        coverage = difficulty.make_coverage(
+            found.tokenizer, _examples(made, own, found), found.weights, helped, own.sequence_tokens
+        )
         return coverage.after(found.utilities.visits).choose(every, every, count, count)
     if strategy == "dsir":
         texts = [pair_text(example.question, example.answer) for example in known.reference]
