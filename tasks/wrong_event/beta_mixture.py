@@ -11,6 +11,7 @@ FIRST_ITERATIONS = 20
 SETTLED_ITERATIONS = (
     400  # by then EM has come to rest on every mixture that was simulated; after twenty it had not
 )
+_REST = 1e-12  # the most that P(clean) of a row still moves
 _EDGE = 1e-6  # of x: a Beta density may be infinite at 0 and 1
 _FEWEST = 10  # rows of a class that has a mixture of its own
 # The paper's guards: without them a component can be U-shaped, and then has mass at the other one's end.
@@ -83,11 +84,7 @@ class BetaMixture:
 
     def log_densities(self, x: np.ndarray) -> np.ndarray:
         """Of both components, weighted, (2, n)."""
-        a, b = self.alpha[:, None], self.beta[:, None]
-        logs: np.ndarray = (
-            (a - 1) * np.log(x) + (b - 1) * np.log1p(-x) - betaln(a, b) + np.log(self.weights)[:, None]
-        )
-        return logs
+        return self._log_densities(_logs(x))
 
     def log_likelihood(self, x: np.ndarray) -> float:
         """Mean over x (n,)."""
@@ -102,9 +99,13 @@ class BetaMixture:
         """
         mixture = self
         values, times = np.unique(x, return_counts=True)  # counts are few different numbers
+        logs, before = _logs(values), np.inf
         for _ in range(iterations):
-            clean = mixture._raw(values)
-            mixture = _matched(values, np.stack([clean, 1 - clean]) * times, step**2 / 12)
+            clean = mixture._posterior(logs)
+            if np.abs(clean - before).max() <= _REST:
+                break
+            before = clean
+            mixture = _matched(values, np.array([clean, 1 - clean]) * times, step**2 / 12)
         return mixture._ordered()
 
     def clean(self, x: np.ndarray) -> np.ndarray:
@@ -123,7 +124,7 @@ class BetaMixture:
             x = np.maximum(x, over_alpha / (over_alpha + over_beta))
         elif over_alpha < 0 and over_beta < 0:
             x = np.minimum(x, over_alpha / (over_alpha + over_beta))
-        return self._raw(x)
+        return self._posterior(_logs(x))
 
     def cumulative(self, x: np.ndarray) -> np.ndarray:
         """Distribution functions of both components at x, (2, n)."""
@@ -135,8 +136,15 @@ class BetaMixture:
         means: np.ndarray = self.alpha / (self.alpha + self.beta)
         return means
 
-    def _raw(self, x: np.ndarray) -> np.ndarray:
-        clean, noisy = self.log_densities(x)
+    def _log_densities(self, logs: np.ndarray) -> np.ndarray:
+        """As `log_densities`, of `_logs(x)`."""
+        constants = np.log(self.weights) - betaln(self.alpha, self.beta)
+        found: np.ndarray = np.array([self.alpha - 1, self.beta - 1]).T @ logs + constants[:, None]
+        return found
+
+    def _posterior(self, logs: np.ndarray) -> np.ndarray:
+        """P(clean) by the ratio of the densities, (n,), of `_logs(x)`."""
+        clean, noisy = self._log_densities(logs)
         found: np.ndarray = expit(clean - noisy)
         return found
 
@@ -147,11 +155,16 @@ class BetaMixture:
         return BetaMixture(self.alpha[::-1], self.beta[::-1], self.weights[::-1])
 
 
+def _logs(x: np.ndarray) -> np.ndarray:
+    """log x and log(1 - x), (2, n)."""
+    return np.stack([np.log(x), np.log1p(-x)])
+
+
 def _matched(x: np.ndarray, shares: np.ndarray, least: float) -> BetaMixture:
     """The mixture whose components have the means and variances (`least` at least) of x under `shares` (2, n)."""
     totals = np.maximum(shares.sum(axis=1), 1e-12)
-    means = np.clip(shares @ x / totals, _EDGE, 1 - _EDGE)
-    spreads = np.array([own @ (x - mean) ** 2 for own, mean in zip(shares, means, strict=True)])
+    means = np.minimum(np.maximum(shares @ x / totals, _EDGE), 1 - _EDGE)
+    spreads = (shares * (x - means[:, None]) ** 2).sum(axis=1)
     variances = np.maximum(spreads / totals, max(least, _LEAST_VARIANCE))
     sizes = np.maximum(means * (1 - means) / variances - 1, 1e-3)
     alpha, beta = means * sizes, (1 - means) * sizes

@@ -1,10 +1,11 @@
 """What a student learns from examples that LEAD chooses while it trains, beside as many that are chosen otherwise.
 
     python -m tests.bench.lead [--seeds 0,1,2] [--budgets 0.025,0.1] [--strategies A,B] [--student 128x3x200000] [--choosing] [--garbled 0.3]
-                               [--reference 50] [--task gsm8k] [--out runs/bench-lead] [--table]
+                               [--reference 50] [--task gsm8k] [--run RUN] [--out runs/bench-lead] [--table]
 
 Pool: 2,600 problems of GSM8K's training part and 2,600 pairs that the rules extract from pages of the shared mixture. Judged on 300
-problems of GSM8K's test part and 300 pairs of other pages, none of which any strategy sees. All train a copy of the same model (one
+problems of GSM8K's test part and 300 pairs of other pages, none of which any strategy sees. With --run the pairs are those of an EQUAL
+run's folder, but for the documents that the judging ones are of, and problems make them at least 5,200. All train a copy of the same model (one
 a seed) with LEAD's optimiser and decay, and but for "all one pass" on as many tokens as the flow's default:
 
 random             as many examples as the budget has, again and again
@@ -321,6 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="examples of each kind that judges to choose for; own --out",
     )
     own.add_argument("--task", choices=lead_pool.TASKS, default="both", help="what judges; own --out")
+    own.add_argument("--run", type=Path, help="an EQUAL run, whose pairs the pool has; own --out")
     own.add_argument(
         "--garbled",
         type=float,

@@ -19,7 +19,7 @@ from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.records import Document
 from tasks.run.seeds import generator
-from tasks.storage.tables import read_json, write_json, write_text
+from tasks.storage.tables import read_json, read_rows, write_json, write_text
 from tests.bench import targets
 from tests.bench.prepared import model_of, student_settings
 
@@ -34,22 +34,52 @@ def write_inputs(given: argparse.Namespace) -> None:
     """The pool, what judges, and what is like that: the reference, of neither of the two."""
     if (given.out / "test.jsonl").exists():
         return
-    inside, outside = targets.mixed()
-    own = targets.problems("train", EACH + TEST + given.reference)
-    other = list(_extracted(outside, 2 * TEST + given.reference))
+    other = _of_run(given.run, given.reference) if given.run else _of_rules(given.reference)
+    each = max(
+        EACH, 2 * EACH - len(other["pool"])
+    )  # where a run has fewer pairs more of the pool are problems
+    own = targets.problems("train", each + TEST + given.reference)
     judges = {
-        "gsm8k": own[EACH:][:TEST] if given.choosing else targets.problems("test", TEST),
-        "extracted": other[TEST:][:TEST] if given.choosing else other[:TEST],
+        "gsm8k": own[each:][:TEST] if given.choosing else targets.problems("test", TEST),
+        "extracted": other["choosing" if given.choosing else "test"],
     }
-    like = {"gsm8k": own[EACH + TEST :], "extracted": other[2 * TEST :]}
+    like = {"gsm8k": own[each + TEST :], "extracted": other["reference"]}
     rows = {
         "reference": [one for kind in _JUDGES[given.task] for one in like[kind]],
-        "pool": _garbled(own[:EACH] + list(_extracted(inside, EACH)), given.garbled),
+        "pool": _garbled(own[:each] + other["pool"], given.garbled),
         "test": [one for kind in _JUDGES[given.task] for one in judges[kind]],
     }
     for name, examples in rows.items():
         lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in examples]
         write_text(given.out / f"{name}.jsonl", "".join(lines))
+
+
+def _of_rules(reference: int) -> dict[str, list[Facts]]:
+    """What the rules extract from pages of the shared mixture; the pool's pages are not the others'."""
+    inside, outside = targets.mixed()
+    other = list(_extracted(outside, 2 * TEST + reference))
+    return {
+        "pool": list(_extracted(inside, EACH)),
+        "test": other[:TEST],
+        "choosing": other[TEST : 2 * TEST],
+        "reference": other[2 * TEST :],
+    }
+
+
+def _of_run(run: Path, reference: int) -> dict[str, list[Facts]]:
+    """An EQUAL run's pairs in parts that share no document: those of documents drawn at random, and the pool the rest."""
+    documents: dict[str, list[Facts]] = {}
+    for pair in read_rows(run / "pairs.parquet", ["document_id", "question", "answer"]):
+        documents.setdefault(pair.pop("document_id"), []).append(pair)
+    own = list(documents.values())
+    order = iter(generator(0, "bench", "lead", "run").permutation(len(own)))
+    parts: dict[str, list[Facts]] = {}
+    for name, size in {"test": TEST, "choosing": TEST, "reference": reference}.items():
+        pairs: list[Facts] = []
+        while len(pairs) < size:
+            pairs += own[next(order)]
+        parts[name] = pairs[:size]
+    return parts | {"pool": [pair for row in order for pair in own[row]]}
 
 
 def _garbled(pool: list[Facts], share: float) -> list[Facts]:
