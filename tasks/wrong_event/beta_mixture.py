@@ -99,7 +99,7 @@ class BetaMixture:
         """
         mixture = self
         values, times = np.unique(x, return_counts=True)  # counts are few different numbers
-        logs, before = _logs(values), np.inf
+        logs, before = _logs(values), np.full(len(values), np.inf)
         for _ in range(iterations):
             clean = mixture._posterior(logs)
             if np.abs(clean - before).max() <= _REST:
