@@ -160,7 +160,7 @@ def figures(info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def comparison(summary: Mapping[str, Any]) -> list[list[str]]:
-    """The run beside the strategies it was compared with: a heading and a row each; columns without values left out."""
+    """The run beside the strategies it was compared with and the student as it was: a heading and a row each; columns without values left out."""
     mine = {**summary, "documents": summary.get("extracted_documents"), "tokens": summary.get("tokens_read")}
     mine["nll"] = summary.get("nll_after")
     columns: list[tuple[str, str, Callable[[Any], str]]] = [
@@ -173,6 +173,8 @@ def comparison(summary: Mapping[str, Any]) -> list[list[str]]:
         ("student NLL", "nll", "{:.3f}".format),
     ]
     runs = [mine, *(summary.get("comparison") or [])]
+    if mine["nll"] is not None and summary.get("nll_before") is not None:
+        runs.append({"strategy": "before training", "nll": summary["nll_before"]})
     columns = [column for column in columns if any(run.get(column[1]) is not None for run in runs)]
     rows = [[title for title, _, _ in columns]]
     rows += [[text(run[key]) if run.get(key) is not None else "" for _, key, text in columns] for run in runs]

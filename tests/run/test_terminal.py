@@ -35,6 +35,7 @@ SUMMARY = {
     "cost": 0.25,
     "pairs": 801,
     "transport_heldout": 0.5,
+    "nll_before": 4.8,
     "nll_after": 4.5,
     "comparison": [
         {
@@ -76,8 +77,9 @@ def test_plain_lines_without_control_codes_when_not_a_terminal():
         in lines
     )
     assert lines[-1] == "report: runs/equal/first/report.html"
-    table = lines[-4:-1]
-    assert [line.split()[0] for line in table] == ["strategy", "ucb-prior", "random"]
+    table = lines[-5:-1]
+    assert [line.split()[0] for line in table] == ["strategy", "ucb-prior", "random", "before"]
+    assert table[3].split() == ["before", "training", "4.800"]
     assert table[1].split()[1:] == ["300", "123,456", "$0.250", "801", "0.500", "4.500"]
     assert len({len(line) for line in table}) == 1
 

@@ -112,6 +112,14 @@ def test_a_selection_that_another_strategy_beats_is_called_so(tmp_path):
     assert "nearer to the held-out target than" not in text
 
 
+def test_pairs_that_do_the_student_harm_are_called_so(tmp_path, page):
+    text = changed(tmp_path / "harm", nll_before=4.5)
+    assert "raised the student's loss on the target: before, it was 4.500." in text
+    alone = changed(tmp_path / "alone", nll_before=4.5, nll_after=4.6, comparison=[])
+    assert "raised the student's loss on the target: before, it was 4.500, now it is 4.600." in alone
+    assert "raised the student's loss" not in page.text
+
+
 def test_figures_that_are_written_alike_are_called_the_same(tmp_path):
     text = changed(tmp_path / "equal", transport_heldout=0.49204)
     assert "as near to the held-out target as those of nearest-cluster" in text
