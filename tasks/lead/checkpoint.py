@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import LABELS, LOSSES, REFERENCE, WEIGHTS, Looked, coverage_of
+from tasks.lead.difficulty import SHARES, by_older, looked
 from tasks.lead.play import Learner
-from tasks.lead.reference import Reference
 from tasks.lead.settings import LeadSettings
 from tasks.prepare.student import model_path
 from tasks.records import BadInput
@@ -57,12 +56,16 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
     training = Training(
         learning_rate=settings.learning_rate, batch_tokens=settings.batch_tokens, lora=settings.lora
     )
+    try:
+        shares = load_array(run / SHARES)
+    except FileNotFoundError:
+        raise by_older(settings) from None
     learner = Learner.begin(
         *load_model(run, settings, number),
         training,
         settings,
-        _looked(run, settings),
-        load_array(run / LABELS),
+        looked(run, settings),
+        shares,
         settings.rounds,
     )
     if number:
@@ -72,18 +75,6 @@ def load_checkpoint(run: Path, settings: LeadSettings, number: int) -> Learner:
         learner.bandit.restore(state["arms"])
         learner.trainer.steps = state["steps"]
     return learner
-
-
-def _looked(run: Path, settings: LeadSettings) -> Looked:
-    """What is known of the pool's examples."""
-    reference = None
-    try:
-        if settings.reference:
-            reference = Reference(load_array(run / REFERENCE), load_array(run / WEIGHTS))
-        coverage = coverage_of(run, settings)
-    except FileNotFoundError:
-        raise BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run") from None
-    return Looked(load_array(run / LOSSES), None, reference, coverage)
 
 
 def load_model(run: Path, settings: LeadSettings, number: int) -> tuple[Any, Any]:

@@ -14,7 +14,8 @@ from tasks.lead.pool import pairs_of
 from tasks.lead.settings import ChoosingSettings, LeadSettings
 from tasks.prepare.documents import CORPUS
 from tasks.prepare.student import model_path
-from tasks.run.seeds import integer
+from tasks.records import BadInput
+from tasks.run.seeds import generator, integer
 from tasks.select.cluster import top_terms
 from tasks.select.coverage import Coverage
 from tasks.select.idu import Choice
@@ -32,11 +33,13 @@ Facts = dict[str, Any]
 LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
 REFERENCE, WEIGHTS = "stages/reference.npy", "stages/weights.npy"
 COVERAGE = "stages/coverage.safetensors"
-LABELS, CLUSTERS = "stages/labels.npy", "stages/clusters.json"
+_SAMPLE = 10_000  # examples that coverage chooses among to tell clusters' shares
+LABELS, SHARES, CLUSTERS = "stages/labels.npy", "stages/shares.npy", "stages/clusters.json"
 
 
 def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> Facts:
-    """The loss of each answer; if clusters are made by it, its ratio to that of the answer alone; how much it helps the reference.
+    """The loss of each answer; if clusters are made by it, its ratio to that of the answer alone; if examples are drawn for a reference, how
+    much each helps it.
 
     A forward pass over each example for each of these, the third with a backward one, as over the reference: the last before training.
     """
@@ -55,7 +58,9 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
     if seen.ratios is not None:
         found[RATIOS] = seen.ratios
     if seen.reference is not None:
-        found |= {REFERENCE: seen.reference.sketch, WEIGHTS: seen.reference.weights}
+        found[REFERENCE] = seen.reference.sketch
+        if seen.reference.weights is not None:
+            found[WEIGHTS] = seen.reference.weights
     for name, array in found.items():
         save_array(run / name, array)
     if seen.coverage is not None:
@@ -75,7 +80,7 @@ class Looked:
     Args:
         losses: of their answers, nats per token, (n,); ratios: IFD, (n,), if clusters are made by it.
         reference: what they are chosen for, if anything.
-        coverage: of their answers, by what the reference wants of them, if they are chosen by it.
+        coverage: of their answers, and what is wanted of them, if they are chosen by it.
     """
 
     losses: np.ndarray
@@ -107,25 +112,24 @@ def look_at_all(
         examples = encode_pairs(tokenizer, pairs, sequence_tokens)
     if reference:
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
-        known = look(model, tokenizer, reference, kinds, examples, sketch_of(model, settings), *how)
+        weighed = None if by_coverage else examples
+        known = look(model, tokenizer, reference, kinds, weighed, sketch_of(model, settings), *how)
     if by_coverage:
-        weights = None if known is None else known.weights
-        covered = make_coverage(tokenizer, examples, weights, reference, sequence_tokens)
+        covered = make_coverage(tokenizer, examples, reference, sequence_tokens)
     return Looked(losses, ratios, known, covered)
 
 
 def make_coverage(
     tokenizer: Any,
     examples: Examples,
-    weights: np.ndarray | None,
     reference: Sequence[tuple[str, str]],
     sequence_tokens: int,
 ) -> Coverage:
-    """Coverage of a pool, by what a reference wants if there is one; a reference of none is no reference."""
+    """Coverage of a pool, and of a reference if there is one; a reference of none is no reference."""
     from tasks.train.format import encode_pairs
 
     wanted = encode_pairs(tokenizer, reference, sequence_tokens) if reference else None
-    return Coverage.of(examples, weights, wanted)
+    return Coverage.of(examples, wanted)
 
 
 def coverage_of(run: Path, settings: ChoosingSettings) -> Coverage | None:
@@ -139,11 +143,36 @@ def coverage_of(run: Path, settings: ChoosingSettings) -> Coverage | None:
     return None
 
 
+def looked(run: Path, settings: LeadSettings) -> Looked:
+    """What is known of a run's pool.
+
+    Raises:
+        BadInput: what is needed is not there.
+    """
+    from tasks.lead.reference import Reference
+
+    reference = None
+    try:
+        coverage = coverage_of(run, settings)
+        if settings.reference:
+            weights = load_array(run / WEIGHTS) if coverage is None else None
+            reference = Reference(load_array(run / REFERENCE), weights)
+    except FileNotFoundError:
+        raise by_older(settings) from None
+    ratios = load_array(run / RATIOS) if settings.arms == "difficulty" else None
+    return Looked(load_array(run / LOSSES), ratios, reference, coverage)
+
+
 def default_choice(model: Any) -> Choice:
     """Coverage by counts of pairs of tokens is what a small model learns; one that knows the language lacks something else."""
     from tasks.train.training import is_small
 
     return "coverage" if is_small(model) else "drawn"
+
+
+def by_older(settings: LeadSettings) -> BadInput:
+    """What is said of a run that lacks what one of this version has."""
+    return BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run")
 
 
 def mean_losses(
@@ -192,13 +221,38 @@ def make_arms(
     return task_clusters(vectors, levels, settings.tasks or 3, integer(settings.seed, "tasks"))
 
 
+def first_shares(
+    labels: np.ndarray, clusters: int, seen: Looked, share: float, settings: ChoosingSettings
+) -> np.ndarray:
+    """What the draws of K clusters begin at, (K,), above 0; see the setting `start`.
+
+    Args:
+        labels: cluster of each example, (n,).
+        share: of the examples that will be chosen.
+    """
+    sizes = np.bincount(labels, minlength=clusters)
+    if settings.start != "chosen":
+        return sizes if settings.start == "sizes" else np.ones(clusters)
+    if seen.coverage is None:
+        weights = None if seen.reference is None else seen.reference.weights
+        return np.bincount(labels, weights, clusters)
+    some = generator(settings.seed, "shares").permutation(len(labels))[:_SAMPLE]
+    is_some = np.zeros(len(labels), dtype=bool)
+    is_some[some] = True
+    count = max(1, round(share * len(some)))
+    taken = seen.coverage.after(np.zeros(len(labels), dtype=np.int64)).choose(is_some, is_some, count, count)
+    # None at all would close a cluster for good: one more is shared by their sizes.
+    return np.bincount(labels[taken], minlength=clusters) + sizes / len(labels)
+
+
 def clusters(run: Path, settings: LeadSettings, vectors: Facts, difficulty: Facts) -> Facts:
     """The arms: clusters of like examples of like difficulty."""
-    losses = load_array(run / LOSSES)
-    ratios = load_array(run / RATIOS) if settings.arms == "difficulty" else None
+    seen = looked(run, settings)
+    losses, ratios = seen.losses, seen.ratios
     labels, owners = make_arms(load_array(run / "vectors.npy"), losses, ratios, settings)
     terms = top_terms(run / CORPUS, labels, len(owners))
     save_array(run / LABELS, labels)
+    save_array(run / SHARES, first_shares(labels, len(owners), seen, settings.budget, settings))
     described = [
         {
             "cluster": cluster,
@@ -211,4 +265,4 @@ def clusters(run: Path, settings: LeadSettings, vectors: Facts, difficulty: Fact
         for cluster, level in enumerate(owners)
     ]
     write_json(run / CLUSTERS, described)
-    return {"files": [LABELS, CLUSTERS], "levels": int(owners.max()) + 1, "clusters": len(owners)}
+    return {"files": [LABELS, SHARES, CLUSTERS], "levels": int(owners.max()) + 1, "clusters": len(owners)}

@@ -36,7 +36,7 @@ class Learner:
     batch_tokens: int
     bandit: Exp3
     utilities: Utilities
-    weights: np.ndarray | None  # of every example of the pool, if there is a reference, (n,)
+    weights: np.ndarray | None  # of every example of the pool, if they are drawn for a reference, (n,)
     coverage: Coverage | None  # of the pool, if examples are chosen by it
 
     @classmethod
@@ -47,26 +47,24 @@ class Learner:
         training: Training,
         settings: ChoosingSettings,
         seen: Looked,
-        labels: np.ndarray,
+        shares: np.ndarray,
         rounds: int,
     ) -> Learner:
         """Before the first round.
 
         Args:
             seen: what is known of every example of the pool.
-            labels: cluster of each, (n,).
+            shares: that the clusters' draws begin at, (K,).
             rounds: that there will be, at most.
         """
         learning_rate, batch_tokens = training.rates(model)
         reference = seen.reference
-        weights = None if reference is None else reference.weights
-        shares = np.bincount(labels, weights)
         gamma = settings.gamma or best_gamma(len(shares), rounds * settings.draws)
         return cls(
             Trainer(model, learning_rate, sketch_of(model, settings)),
             tokenizer,
             batch_tokens,
-            Exp3(len(shares), gamma, shares if settings.start == "sizes" else None, settings.tilt),
+            Exp3(len(shares), gamma, shares, settings.tilt),
             Utilities(
                 seen.losses,
                 settings.sketch**2,
@@ -74,7 +72,7 @@ class Learner:
                 settings.change,
                 None if reference is None else reference.sketch,
             ),
-            weights,
+            None if reference is None else reference.weights,
             seen.coverage,
         )
 

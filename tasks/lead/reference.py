@@ -1,8 +1,8 @@
-"""What the data is chosen for: how much each example helps a reference, by their gradients before training."""
+"""What the data is chosen for: a reference's gradient before training, and how much each example helps along it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,12 @@ class Reference:
 
     Args:
         sketch: of the gradient that the bandit is told gains along, (m,): the mean of those of its kinds' losses before training, by their
-            shares, each in units of how much examples of the pool differ along it.
-        weights: of each example of the pool in what is to be covered, or how likely it is to be drawn, (n,), 1 in the mean; see
-            `weights_of`.
+            shares, each in units of how much examples of the pool differ along it, or of its own length where nobody looked at them.
+        weights: how likely each example of the pool is to be drawn, (n,), 1 in the mean, where examples are; see `weights_of`.
     """
 
     sketch: np.ndarray
-    weights: np.ndarray
+    weights: np.ndarray | None
 
 
 def kinds_of(pairs: Sequence[tuple[str, str]], pool: Sequence[tuple[str, str]], seed: int) -> np.ndarray:
@@ -56,18 +55,19 @@ def look(
     tokenizer: Any,
     pairs: Sequence[tuple[str, str]],
     kinds: np.ndarray,
-    pool: Examples,
+    pool: Examples | None,
     sketch: GradientSketch,
     batch_tokens: int,
     sequence_tokens: int,
 ) -> Reference:
-    """One forward and backward pass over the reference's pairs, and one, without weights' gradients, over the n examples of the pool.
+    """One forward and backward pass over the reference's pairs, and one, without weights' gradients, over n examples of the pool.
 
     Holds a float32 copy of the trained layers for each kind of the reference.
 
     Args:
         pairs: r of them; kinds: of each, (r,). A reference may be of several, and its mean gradient is mostly that of the kind whose loss
             falls most easily, so every kind has its own.
+        pool: what gets weights; None of it, and no pass over it.
 
     Raises:
         BadInput: no pair has a token of its answer in so many tokens, or the gradient is not finite.
@@ -83,17 +83,26 @@ def look(
         counts.append(len(own))
     if not gradients:
         raise BadInput("--reference: no example has a token of its answer left; raise --sequence-tokens")
-    products, _ = stream_products(model, list(map(Direction, gradients)), pool, batch_tokens, lengths=False)
-    if not np.isfinite(products).all():
+    shares, weights = np.array(counts) / sum(counts), None
+    if pool is None:
+        units = np.array([length_of(gradient) for gradient in gradients])
+    else:
+        units, _ = stream_products(model, list(map(Direction, gradients)), pool, batch_tokens, lengths=False)
+    if not np.isfinite(units).all():
         raise BadInput(
             "--reference: the model's gradients are not finite; the model's weights may be damaged"
         )
-    gains = without_extremes(products / np.asarray(pool.lengths))
-    shares = np.array(counts) / sum(counts)
-    spread = gains.std(axis=1)
-    units = np.divide(shares, spread, out=np.zeros_like(spread), where=spread > 0)
+    if pool is not None:
+        gains = without_extremes(units / np.asarray(pool.lengths))
+        units, weights = gains.std(axis=1), weights_of(gains, shares)
+    each = np.divide(shares, units, out=np.zeros_like(units), where=units > 0)
     sketches = [sketch.of(gradient).double().cpu().numpy() for gradient in gradients]
-    return Reference(units @ np.stack(sketches), weights_of(gains, shares))
+    return Reference(each @ np.stack(sketches), weights)
+
+
+def length_of(gradient: Mapping[str, torch.Tensor]) -> float:
+    """Of a gradient in parts."""
+    return float(torch.stack([part.double().norm() for part in gradient.values()]).norm())
 
 
 def without_extremes(gains: np.ndarray) -> np.ndarray:

@@ -40,9 +40,9 @@ class ChoosingSettings(RunSettings):
     """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed as the clusters are, and
     the bandit is told more."""
 
-    start: Annotated[Literal["sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "sizes"
-    """How likely clusters are before rewards tell them apart: in proportion to their sizes, so that examples are alike; or, as in
-    the paper, clusters alike."""
+    start: Annotated[Literal["chosen", "sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "chosen"
+    """How likely clusters are before rewards tell them apart. chosen: in proportion to what would be chosen of each if there were none;
+    sizes: to their sizes; even, as in the paper: clusters alike."""
 
     reward: Annotated[Literal["gain", "fall"], Field(json_schema_extra=_ROUNDS)] = "gain"
     """What the bandit is told of a cluster. fall, as in the paper: how much utility its examples lost when they were trained on.
@@ -59,8 +59,7 @@ class ChoosingSettings(RunSettings):
 
     choice: Annotated[Choice | None, Field(json_schema_extra=_ROUNDS)] = None
     """What a round takes of a cluster. coverage: the examples whose answers' pairs of tokens foretell most of those of all others beside
-    what was trained on before, for each token of theirs (cynical selection); with a reference, of its own answers and of others by
-    how much they help it. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it; with a
+    what was trained on before, for each token of theirs (cynical selection); with a reference, mostly of its answers. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it; with a
     reference how much an example helps it takes the place of the utility. random: any. By default coverage where the model is small (below 20 million weights), else
     drawn: what a model that knows the language lacks, pairs of tokens do not tell."""
 
@@ -91,11 +90,10 @@ class LeadSettings(ChoosingSettings, EncoderSettings, TinyStudentSettings):
     """Share of the data that judges when no test file is given."""
 
     reference: Annotated[str, Field(json_schema_extra=_DATA)] = ""
-    """Examples of the task that the model is trained for, in any of these forms. How much each example of the data helps them, as its
-    gradient before training foretells, is then what it counts for among those that are to be covered, which are mostly the
-    reference's own, or how likely it is to be drawn; and how much a cluster's go on helping is what the bandit is told. From twenty
-    on they are taken apart into kinds by likeness, four at most, each of which has its share of that. None of them is
-    trained on for it, and what overlaps the test is dropped."""
+    """Examples of the task that the model is trained for, in any of these forms. What is to be covered is then mostly their answers; or
+    examples are drawn by how much each helps them, as its gradient before training foretells. How much a cluster's go on helping is
+    what the bandit is told. From twenty on they are taken apart into kinds by likeness, four at most, each of which has its share of
+    that. None of them is trained on for it, and what overlaps the test is dropped."""
 
     question_field: Annotated[str, Field(min_length=1, json_schema_extra=_DATA)] = "question"
     """Field or column of a question."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.lead.difficulty import Looked, look_at_all, make_arms
+from tasks.lead.difficulty import Looked, first_shares, look_at_all, make_arms
 from tasks.lead.play import Learner, play
 from tasks.lead.settings import ChoosingSettings
 from tasks.prepare.vectors import pair_text
@@ -42,8 +42,8 @@ def finetune_by_choice(
 
     Args:
         settings: how to choose; the seed is the training's.
-        reference: (question, answer) that the training is for: pairs are chosen for these, by how much they help them, which takes a forward
-            and a backward pass over each, and by their answers; none of the reference is trained on.
+        reference: (question, answer) that the training is for: pairs are chosen for their answers, or are drawn by how much they help them,
+            which takes a forward and a backward pass over each pair; none of the reference is trained on.
 
     Returns:
         The log; its losses are of the steps' batches.
@@ -63,8 +63,9 @@ def finetune_by_choice(
     peak, batch_tokens = training.rates(model)
     model.eval()
     seen = look_at_all(model, tokenizer, pairs, reference, settings, batch_tokens, training.sequence_tokens)
-    labels = _clusters(pairs, seen, settings)
-    learner = Learner.begin(model, tokenizer, training, settings, seen, labels, ROUNDS)
+    labels, owners = _clusters(pairs, seen, settings)
+    shares = first_shares(labels, len(owners), seen, planned / float(lengths.sum()), settings)
+    learner = Learner.begin(model, tokenizer, training, settings, seen, shares, ROUNDS)
     count = max(1, round(planned / ROUNDS / float(lengths.mean())))
     used, number = 0, 0
     losses_of_steps: list[float] = []
@@ -93,12 +94,14 @@ def finetune_by_choice(
     return TrainingLog(used, losses_of_steps, rates)
 
 
-def _clusters(pairs: Sequence[tuple[str, str]], seen: Looked, settings: ChoosingSettings) -> np.ndarray:
-    """Cluster of each pair, int32 (n,)."""
+def _clusters(
+    pairs: Sequence[tuple[str, str]], seen: Looked, settings: ChoosingSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the pairs; see `make_arms`."""
     texts = [pair_text(question, answer) for question, answer in pairs]
     try:
         vectors = LSAEncoder.fit(texts, _DIMENSIONS, settings.seed).encode(texts)
     except BadInput:  # not a word in them
         vectors = np.ones((len(pairs), 1), dtype=np.float32)
         settings = settings.model_copy(update={"tasks": 1})
-    return make_arms(vectors, seen.losses, seen.ratios, settings)[0]
+    return make_arms(vectors, seen.losses, seen.ratios, settings)

@@ -14,8 +14,8 @@ and an example that has x(b) of it, n of them all, lowers H by
 What differs from the paper, whose model is of single words and whose text is another than the pool:
 
 - Bigrams: an answer's token that is trained on with the one before it, as a language model meets them.
-- What is wanted is the pool itself, or by weights of its examples, beside a reference if there is one; and always without the example
-  that is looked at: a bigram that no other example has speaks for nothing.
+- What is wanted is the pool itself, beside a reference if there is one; and always without the example that is looked at: a bigram that
+  no other example has speaks for nothing.
 - The gain is taken for each token of the example, question included, for that is what training on it costs.
 """
 
@@ -55,13 +55,10 @@ class Coverage:
     tokens: np.ndarray
 
     @classmethod
-    def of(
-        cls, examples: Examples, weights: np.ndarray | None = None, reference: Examples | None = None
-    ) -> Coverage:
+    def of(cls, examples: Examples, reference: Examples | None = None) -> Coverage:
         """Of tokenised examples.
 
         Args:
-            weights: of each example in what is wanted, (n,), none below 0; alike if None.
             reference: examples that are wanted and not to be chosen: three quarters of what is wanted, however many they are.
         """
         count = len(examples)
@@ -75,8 +72,6 @@ class Coverage:
         rows, columns = np.divmod(cells, max(1, len(kinds)))
         end = int(np.searchsorted(rows, count))  # the reference's own begin there
         own = counts.astype(np.float64)
-        if weights is not None:
-            own[:end] *= np.asarray(weights)[rows[:end]]
         if end < len(own) and (of_pool := own[:end].sum()) > 0:
             own[end:] *= of_pool / own[end:].sum() * _REFERENCE / (1 - _REFERENCE)
         total = np.bincount(columns, own, len(kinds)).astype(np.float64)

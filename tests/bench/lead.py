@@ -164,7 +164,7 @@ def _once_each(
     if strategy == "coverage":
         every, helped = np.ones(count, dtype=bool), [(one.question, one.answer) for one in known.reference]
         coverage = difficulty.make_coverage(
-            found.tokenizer, _examples(made, own, found), found.weights, helped, own.sequence_tokens
+            found.tokenizer, _examples(made, own, found), helped, own.sequence_tokens
         )
         return coverage.after(found.utilities.visits).choose(every, every, count, count)
     if strategy == "dsir":

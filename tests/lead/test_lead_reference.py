@@ -71,6 +71,15 @@ def test_what_it_sees_is_what_autograd_gives(gpt2: Path, kinds: int) -> None:
         for share, own, matrices in zip(shares, gains, gradients, strict=True)
     )
     assert seen.sketch == pytest.approx(wanted, rel=1e-2, abs=1e-4 * float(np.abs(wanted).max()))
+    alone = look(model, tokenizer, reference, owners, None, sketch, 128, 96)
+    assert alone.weights is None
+    wanted = sum(
+        share
+        * sketch.of(matrices).double().numpy()
+        / sum(float((m**2).sum()) for m in matrices.values()) ** 0.5
+        for share, matrices in zip(shares, gradients, strict=True)
+    )
+    assert alone.sketch == pytest.approx(wanted, rel=1e-2, abs=1e-4 * float(np.abs(wanted).max()))
     # A kind without an example is none.
     again = look(model, tokenizer, reference, 2 * owners, pool, sketch, 128, 96)
     assert again.weights.tolist() == seen.weights.tolist()
@@ -114,7 +123,7 @@ def test_a_reference_without_a_token_or_a_damaged_model_is_one_line(gpt2: Path) 
 def with_reference(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """A prepared run whose reference is of one kind."""
 
-    def make(kind: str) -> Any:
+    def make(kind: str, choice: str = "coverage") -> Any:
         folder = tmp_path_factory.mktemp(kind)
         path = folder / "reference.csv"
         pairs = [(q.replace("?", " now?"), a) for q, a in (SUMS if kind == "sums" else COOKING)]
@@ -127,20 +136,22 @@ def with_reference(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
             budget=0.8,
             round_share=0.2,
             levels=1,
+            choice=choice,
         )
 
     return make
 
 
+@pytest.mark.parametrize("choice", ["coverage", "drawn"])
 @pytest.mark.parametrize("kind", ["sums", "cooking"])
 def test_clusters_of_its_kind_are_rewarded_most_without_a_pass_in_the_rounds(
-    with_reference: Callable[[str], Any], kind: str
+    with_reference: Callable[..., Any], kind: str, choice: str
 ) -> None:
-    one = with_reference(kind)
+    one = with_reference(kind, choice)
     assert one.facts["pool"]["reference"] == len(Target.load(one.run / "target").reference) > 20
     assert (
         one.facts["difficulty"]["forward_passes"]
-        == 2 * one.facts["pool"]["examples"] + one.facts["pool"]["reference"]
+        == (2 if choice == "drawn" else 1) * one.facts["pool"]["examples"] + one.facts["pool"]["reference"]
     )
     assert load_array(one.run / REFERENCE).shape == (64,)
     last = one.all_rounds()

@@ -35,18 +35,18 @@ def cross_entropy(wanted: dict[tuple[int, int], float], taken: Counter[tuple[int
     return -sum(share * math.log((taken[one] + 1) / total) for one, share in wanted.items())
 
 
-def gains(examples: Examples, taken: list[int], weights: np.ndarray) -> list[float]:
+def gains(examples: Examples, taken: list[int]) -> list[float]:
     """By how much each row lowers the cross entropy of what others have, for each of its tokens."""
     own = [bigrams(examples, row) for row in range(len(examples))]
     kinds = len(set().union(*own))
     before: Counter[tuple[int, int]] = sum((own[row] for row in taken), Counter())
-    every = sum(weights[row] * sum(own[row].values()) for row in range(len(own)))
+    every = sum(sum(one.values()) for one in own)
     found = []
     for row, mine in enumerate(own):
         wanted: Counter[tuple[int, int]] = Counter()
         for other, theirs in enumerate(own):
             if other != row:
-                wanted.update({one: weights[other] * count / every for one, count in theirs.items()})
+                wanted.update({one: count / every for one, count in theirs.items()})
         # What the row itself wants has no say, but a share of all it is.
         lowered = cross_entropy(wanted, before, kinds) - cross_entropy(wanted, before + mine, kinds)
         missing = 1 - sum(wanted.values())
@@ -59,12 +59,11 @@ def gains(examples: Examples, taken: list[int], weights: np.ndarray) -> list[flo
 @pytest.mark.parametrize("seed", range(4))
 def test_each_row_taken_lowers_the_cross_entropy_most(seed: int) -> None:
     examples = sequences(40, seed)
-    weights = np.random.default_rng(seed).random(40) if seed % 2 else np.ones(40)
-    covering = Coverage.of(examples, weights if seed % 2 else None).after(np.zeros(40, int))
+    covering = Coverage.of(examples).after(np.zeros(40, int))
     every = np.ones(40, bool)
     rows = covering.choose(every, every, 15, 40).tolist()
     for at, row in enumerate(rows):
-        left = np.array(gains(examples, rows[:at], weights))
+        left = np.array(gains(examples, rows[:at]))
         left[rows[:at]] = -np.inf
         assert left[row] == pytest.approx(left.max(), rel=1e-5)
     assert len(set(rows)) == 15
@@ -77,7 +76,7 @@ def test_a_reference_is_wanted_and_never_chosen() -> None:
     )
     examples, every = from_sequences([*ones, *others], [0] * 60), np.ones(60, bool)
     for begin, wanted in ((0, ones), (30, others)):
-        coverage = Coverage.of(examples, np.ones(60), from_sequences(wanted[:10], [0] * 10))
+        coverage = Coverage.of(examples, from_sequences(wanted[:10], [0] * 10))
         plain = Coverage.of(examples)
         assert coverage.starts.tolist() == plain.starts.tolist()
         assert coverage.shares.sum() == pytest.approx(1)
@@ -183,7 +182,7 @@ def test_the_cross_entropy_is_that_written_out_and_lower_than_by_chance() -> Non
 
 
 def test_what_is_saved_chooses_the_same(tmp_path: Path) -> None:
-    coverage, every = Coverage.of(sequences(80), np.arange(80.0)), np.ones(80, bool)
+    coverage, every = Coverage.of(sequences(80)), np.ones(80, bool)
     coverage.save(tmp_path / "coverage.safetensors")
     again = Coverage.load(tmp_path / "coverage.safetensors")
     chosen = [one.after(np.zeros(80, int)).choose(every, every, 30, 80).tolist() for one in (coverage, again)]
