@@ -231,11 +231,12 @@ def first_shares(
         share: of the examples that will be chosen.
     """
     sizes = np.bincount(labels, minlength=clusters)
-    if settings.start != "chosen":
-        return sizes if settings.start == "sizes" else np.ones(clusters)
+    if settings.start == "even":
+        return np.ones(clusters)
+    if seen.reference is None:
+        return sizes
     if seen.coverage is None:
-        weights = None if seen.reference is None else seen.reference.weights
-        return np.bincount(labels, weights, clusters)
+        return np.bincount(labels, seen.reference.weights, clusters)
     some = generator(settings.seed, "shares").permutation(len(labels))[:_SAMPLE]
     is_some = np.zeros(len(labels), dtype=bool)
     is_some[some] = True

@@ -40,9 +40,9 @@ class ChoosingSettings(RunSettings):
     """Draws of a cluster in a round, which share its examples; the paper has 1. With more, batches are mixed as the clusters are, and
     the bandit is told more."""
 
-    start: Annotated[Literal["chosen", "sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "chosen"
-    """How likely clusters are before rewards tell them apart. chosen: in proportion to what would be chosen of each if there were none;
-    sizes: to their sizes; even, as in the paper: clusters alike."""
+    start: Annotated[Literal["sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "sizes"
+    """How likely clusters are before rewards tell them apart: in proportion to their sizes, or with a reference to what would be chosen
+    of each if there were no clusters; or, as in the paper, clusters alike."""
 
     reward: Annotated[Literal["gain", "fall"], Field(json_schema_extra=_ROUNDS)] = "gain"
     """What the bandit is told of a cluster. fall, as in the paper: how much utility its examples lost when they were trained on.

@@ -34,21 +34,24 @@ def shares(known: Looked, share: float = 0.2, **settings: Any) -> np.ndarray:
     return first_shares(LABELS, 3, known, share, ChoosingSettings(**settings))
 
 
-def test_a_cluster_begins_with_what_coverage_would_take_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = shares(seen())
+def test_with_a_reference_it_is_what_coverage_would_take_of_a_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = seen(Reference(np.zeros(4), None))
+    found = shares(known)
     assert found[2] == pytest.approx(0.2)  # nothing of it, and its part of the one that all share
     assert found.sum() == pytest.approx(21)
     assert found[0] > found[1] > 1
     monkeypatch.setattr(difficulty, "_SAMPLE", 50)  # of a large pool among some of the examples
-    assert shares(seen()).sum() == pytest.approx(11)
+    assert shares(known).sum() == pytest.approx(11)
 
 
-def test_a_cluster_begins_with_what_would_be_drawn_of_it_or_as_the_settings_say() -> None:
+def test_or_what_would_be_drawn_of_it_and_without_one_its_size() -> None:
     weights = np.where(LABELS == 1, 4.0, 0.25)
     drawn = Reference(np.zeros(4), weights)
     assert shares(seen(drawn, covered=False)).tolist() == [15, 80, 5]
     assert shares(seen(covered=False)).tolist() == [60, 20, 20]
-    assert shares(seen(), start="sizes").tolist() == [60, 20, 20]
+    assert shares(seen()).tolist() == [60, 20, 20]
     assert shares(seen(drawn, covered=False), start="even").tolist() == [1, 1, 1]
 
 
