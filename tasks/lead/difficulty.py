@@ -44,6 +44,7 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
     A forward pass over each example for each of these, the third with a backward one, as over the reference: the last before training.
     """
     from tasks.train.checkpoint import load_student
+    from tasks.train.format import encode_pairs
     from tasks.train.training import Training
 
     pairs = pairs_of(run, range(pool["examples"]))
@@ -53,7 +54,10 @@ def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> 
             model_path(run, settings.model), lora=settings.lora, seed=settings.seed, flag="--model"
         )
         batch = Training(batch_tokens=settings.batch_tokens).rates(own)[1]
-        seen = look_at_all(own, tokenizer, pairs, reference, settings, batch, settings.sequence_tokens)
+        examples = encode_pairs(tokenizer, pairs, settings.sequence_tokens)
+        seen = look_at_all(
+            own, tokenizer, pairs, examples, reference, settings, batch, settings.sequence_tokens
+        )
     found = {LOSSES: seen.losses}
     if seen.ratios is not None:
         found[RATIOS] = seen.ratios
@@ -93,23 +97,21 @@ def look_at_all(
     model: Any,
     tokenizer: Any,
     pairs: Sequence[tuple[str, str]],
+    examples: Examples,
     reference: Sequence[tuple[str, str]],
     settings: ChoosingSettings,
     batch_tokens: int,
     sequence_tokens: int,
 ) -> Looked:
-    """Everything that the settings want to know of the pairs; a reference of none is no reference."""
+    """Everything that the settings want to know of the pairs, `examples` when tokenised; a reference of none is no reference."""
     from tasks.lead.play import sketch_of
     from tasks.lead.reference import kinds_of, look
-    from tasks.train.format import encode_pairs
 
     how = (batch_tokens, sequence_tokens)
-    losses = mean_losses(model, tokenizer, pairs, *how)
+    losses = mean_losses(model, examples, batch_tokens)
     ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
     by_coverage = (settings.choice or default_choice(model)) == "coverage"
     known = covered = None
-    if reference or by_coverage:
-        examples = encode_pairs(tokenizer, pairs, sequence_tokens)
     if reference:
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
         weighed = None if by_coverage else examples
@@ -175,13 +177,11 @@ def by_older(settings: LeadSettings) -> BadInput:
     return BadInput(f"--resume {settings.run}: begun by an older Sluice; start a new run")
 
 
-def mean_losses(
-    model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], batch_tokens: int, sequence_tokens: int
-) -> np.ndarray:
+def mean_losses(model: Any, examples: Examples, batch_tokens: int) -> np.ndarray:
     """Mean loss of each answer's tokens after its question, nats, (n,)."""
-    from tasks.train.evaluate import pair_losses
+    from tasks.train.evaluate import example_losses
 
-    each = pair_losses(model, tokenizer, pairs, batch_tokens=batch_tokens, sequence_tokens=sequence_tokens)
+    each = example_losses(model, examples, batch_tokens)
     return np.asarray(each.loss / each.answered)
 
 
@@ -197,8 +197,10 @@ def ifd_ratios(
 
     The answer alone is the pair with an empty question in the same template, so that both are means over the same tokens.
     """
-    answers = [("", answer) for _, answer in pairs]
-    alone = mean_losses(model, tokenizer, answers, batch_tokens, sequence_tokens)
+    from tasks.train.format import encode_pairs
+
+    answers = encode_pairs(tokenizer, [("", answer) for _, answer in pairs], sequence_tokens)
+    alone = mean_losses(model, answers, batch_tokens)
     found: np.ndarray = losses / np.maximum(alone, 1e-6)
     return found
 

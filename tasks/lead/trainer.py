@@ -62,7 +62,9 @@ def finetune_by_choice(
         return fit(model, examples, training, progress)
     peak, batch_tokens = training.rates(model)
     model.eval()
-    seen = look_at_all(model, tokenizer, pairs, reference, settings, batch_tokens, training.sequence_tokens)
+    seen = look_at_all(
+        model, tokenizer, pairs, examples, reference, settings, batch_tokens, training.sequence_tokens
+    )
     labels, owners = _clusters(pairs, seen, settings)
     shares = first_shares(labels, len(owners), seen, planned / float(lengths.sum()), settings)
     learner = Learner.begin(model, tokenizer, training, settings, seen, shares, ROUNDS)
