@@ -85,7 +85,7 @@ def test_a_reference_is_wanted_and_never_chosen() -> None:
         entries = np.repeat(of_kind, np.diff(coverage.starts))
         theirs = np.unique(coverage.bigrams[entries])
         # All of the reference, and the half of the pool that is of its kind.
-        assert coverage.shares[theirs].sum() == pytest.approx(0.75 + 0.25 / 2)
+        assert coverage.shares[theirs].sum() == pytest.approx(0.9 + 0.1 / 2)
         rows = coverage.after(np.zeros(60, int)).choose(every, every, 6, 60)
         assert of_kind[rows].sum() > 3
 
