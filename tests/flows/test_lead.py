@@ -82,11 +82,17 @@ def test_what_a_reference_asks_for_is_said_and_what_the_paper_does_is_another_lo
     random = np.random.default_rng(8)
     like = [dict(zip(("question", "answer"), sums(random), strict=True)) for _ in range(9)]
     reference = write_lines(tmp_path / "like.jsonl", like)
-    summary = lead(make("r", reference=str(reference), arms="difficulty"))
+    summary = lead(make("r", reference=str(reference)))
     assert summary["reference_examples"] == 9
     assert summary["extra_forward_passes"] == 0
-    assert summary["forward_passes_before"] == 3 * 60 + 9
+    assert summary["forward_passes_before"] == 60 + 9
     page = (tmp_path / "lead/r/report.html").read_text()
+    assert "examples passed forward for their losses<" in page
+    assert "in units of the length of its own gradient" in page
+    summary = lead(make("drawn", reference=str(reference), arms="difficulty", choice="drawn"))
+    assert summary["extra_forward_passes"] == 0
+    assert summary["forward_passes_before"] == 3 * 60 + 9
+    page = (tmp_path / "lead/drawn/report.html").read_text()
     assert "chosen for what helps 9 examples of a reference" in page
     assert "for their losses, again without their questions, and forward and back" in page
     assert "lowers the loss of the reference" in page
