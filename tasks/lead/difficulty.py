@@ -33,8 +33,8 @@ Facts = dict[str, Any]
 LOSSES, RATIOS = "stages/losses.npy", "stages/ratios.npy"
 REFERENCE, WEIGHTS = "stages/reference.npy", "stages/weights.npy"
 COVERAGE = "stages/coverage.safetensors"
-_SAMPLE = 10_000  # examples that coverage chooses among to tell clusters' shares
 LABELS, SHARES, CLUSTERS = "stages/labels.npy", "stages/shares.npy", "stages/clusters.json"
+_SAMPLE = 10_000  # examples that coverage chooses among to tell clusters' shares
 
 
 def difficulty(run: Path, settings: LeadSettings, pool: Facts, model: Facts) -> Facts:
@@ -114,7 +114,7 @@ def look_at_all(
     known = covered = None
     if reference:
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
-        weighed = None if by_coverage else examples
+        weighed = examples if asks_for_help(settings, by_coverage) else None
         known = look(model, tokenizer, reference, kinds, weighed, sketch_of(model, settings), *how)
     if by_coverage:
         covered = make_coverage(tokenizer, examples, reference, sequence_tokens)
@@ -157,12 +157,19 @@ def looked(run: Path, settings: LeadSettings) -> Looked:
     try:
         coverage = coverage_of(run, settings)
         if settings.reference:
-            weights = load_array(run / WEIGHTS) if coverage is None else None
+            if coverage is not None and (run / WEIGHTS).exists():  # their coverage is of an older kind
+                raise by_older(settings)
+            weights = load_array(run / WEIGHTS) if asks_for_help(settings, coverage is not None) else None
             reference = Reference(load_array(run / REFERENCE), weights)
     except FileNotFoundError:
         raise by_older(settings) from None
     ratios = load_array(run / RATIOS) if settings.arms == "difficulty" else None
     return Looked(load_array(run / LOSSES), ratios, reference, coverage)
+
+
+def asks_for_help(settings: ChoosingSettings, by_coverage: bool) -> bool:
+    """Whether examples are chosen by how much each helps a reference, if there is one."""
+    return not by_coverage and settings.choice != "random"
 
 
 def default_choice(model: Any) -> Choice:
@@ -230,7 +237,7 @@ def first_shares(
 
     Args:
         labels: cluster of each example, (n,).
-        share: of the examples that will be chosen.
+        share: of the pool that will be chosen, at most.
     """
     sizes = np.bincount(labels, minlength=clusters)
     if settings.start == "even":
@@ -243,8 +250,9 @@ def first_shares(
     is_some = np.zeros(len(labels), dtype=bool)
     is_some[some] = True
     count = max(1, round(share * len(some)))
-    taken = seen.coverage.after(np.zeros(len(labels), dtype=np.int64)).choose(is_some, is_some, count, count)
-    # None at all would close a cluster for good: one more is shared by their sizes.
+    covering = seen.coverage.after(np.zeros(len(labels), dtype=np.int64), times=len(labels) / len(some))
+    taken = covering.choose(is_some, is_some, count, count)
+    # Where clusters without a share are the last ones open there would be nothing to draw by: one more is shared by their sizes.
     return np.bincount(labels[taken], minlength=clusters) + sizes / len(labels)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.corpus.target import Target
-from tasks.lead.difficulty import CLUSTERS, coverage_of
+from tasks.lead.difficulty import CLUSTERS, WEIGHTS, coverage_of
 from tasks.lead.pool import pairs_of
 from tasks.lead.rounds import ARMS, STEPS, VISITS, all_rows, arms_of_round
 from tasks.lead.settings import LeadSettings
@@ -144,6 +144,7 @@ def summarise(
         "rejected": pool["rejected"],
         "test_examples": pool["test"],
         "reference_examples": pool["reference"],
+        "weighed": WEIGHTS in difficulty["files"],
         "budget": pool["budget"],
         "selected": selected["examples"],
         "covered": selected["covered"],

@@ -41,8 +41,8 @@ class ChoosingSettings(RunSettings):
     the bandit is told more."""
 
     start: Annotated[Literal["sizes", "even"], Field(json_schema_extra=_ROUNDS)] = "sizes"
-    """How likely clusters are before rewards tell them apart: in proportion to their sizes, or with a reference to what would be chosen
-    of each if there were no clusters; or, as in the paper, clusters alike."""
+    """How likely clusters are before rewards tell them apart: in proportion to their sizes, or with a reference to what coverage would
+    choose of each if there were no clusters, or to how likely its examples are to be drawn; or, as in the paper, clusters alike."""
 
     reward: Annotated[Literal["gain", "fall"], Field(json_schema_extra=_ROUNDS)] = "gain"
     """What the bandit is told of a cluster. fall, as in the paper: how much utility its examples lost when they were trained on.
@@ -50,7 +50,7 @@ class ChoosingSettings(RunSettings):
     other examples visited so far, as their gradients foretell."""
 
     gamma: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = None
-    """Share of the draws of a cluster that is even, whatever the rewards were, and the rate at which they are learnt from; by default
+    """Share of the draws of a cluster that is as in the beginning, whatever the rewards were, and the rate at which they are learnt from; by default
     the one with the best bound for the clusters and rounds there are. The paper has 0.1."""
 
     tilt: Annotated[float, Field(gt=0, le=100, json_schema_extra=_ROUNDS)] = 1.0

@@ -42,8 +42,8 @@ def finetune_by_choice(
 
     Args:
         settings: how to choose; the seed is the training's.
-        reference: (question, answer) that the training is for: pairs are chosen for their answers, or are drawn by how much they help them,
-            which takes a forward and a backward pass over each pair; none of the reference is trained on.
+        reference: (question, answer) that the training is for: pairs are chosen for their answers, or are drawn by how much they help them;
+            the latter takes a forward and a backward pass over each pair. None of the reference is trained on.
 
     Returns:
         The log; its losses are of the steps' batches.

@@ -99,9 +99,14 @@ class Coverage:
 
         return cls(**load_file(path))
 
-    def after(self, visits: np.ndarray) -> Covering:
-        """When each example was trained on so many times, (n,)."""
-        return Covering(self, visits)
+    def after(self, visits: np.ndarray, times: float = 1.0) -> Covering:
+        """When each example was trained on so many times, (n,).
+
+        Args:
+            times: that each row counts that is chosen from now on: with more than one it stands for others like it, so that a choice among
+                a part of the pool is like one among all.
+        """
+        return Covering(self, visits, times)
 
     def cross_entropies(self, parts: Iterable[np.ndarray]) -> Iterator[float]:
         """H of what is wanted, nats a bigram, after each of these lists of rows, taken one after the other."""
@@ -122,7 +127,7 @@ class Coverage:
 class Covering:
     """Takes examples that cover the others, one after the other."""
 
-    def __init__(self, coverage: Coverage, visits: np.ndarray) -> None:
+    def __init__(self, coverage: Coverage, visits: np.ndarray, times: float = 1.0) -> None:
         self._of = coverage
         taken = np.flatnonzero(visits)
         at, owners = coverage.entries(taken)
@@ -131,7 +136,8 @@ class Covering:
             coverage.bigrams[at], coverage.counts[at] * visits[taken][owners], size
         ).astype(np.float64)
         ends = np.concatenate([[0.0], np.cumsum(coverage.counts, dtype=np.float64)])
-        self._sizes = ends[coverage.starts[1:]] - ends[coverage.starts[:-1]]  # bigrams of each row
+        self._sizes = times * (ends[coverage.starts[1:]] - ends[coverage.starts[:-1]])  # bigrams of each row
+        self._added = coverage.counts if times == 1 else times * coverage.counts  # by each row that is chosen
         self._all = max(1.0, size + float(self._counts.sum()))
 
     def choose(self, may: np.ndarray, is_new: np.ndarray, count: int, new: int) -> np.ndarray:
@@ -154,7 +160,7 @@ class Covering:
             best = self._best(rows, lowered, is_open)
             row = int(rows[best])
             own = slice(self._of.starts[row], self._of.starts[row + 1])
-            self._counts[self._of.bigrams[own]] += self._of.counts[own]
+            self._counts[self._of.bigrams[own]] += self._added[own]
             self._all += self._sizes[row]
             is_open[best] = False
             new -= int(is_new[row])
@@ -182,6 +188,6 @@ class Covering:
         """By how much more examples' bigrams are foretold, the first of the two sums, (r,)."""
         of = self._of
         at, owners = of.entries(rows)
-        each = of.wanted[at] * np.log1p(of.counts[at] / (self._counts[of.bigrams[at]] + 1.0))
+        each = of.wanted[at] * np.log1p(self._added[at] / (self._counts[of.bigrams[at]] + 1.0))
         found: np.ndarray = np.bincount(owners, each, len(rows))
         return found

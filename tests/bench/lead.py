@@ -16,7 +16,7 @@ all one pass       the whole pool once
 oracle             every example is another one, drawn with weights that know the judges: see lead_oracle
 influence          the same with weights that know the reference
 dsir               the same with the importance weights of DSIR (arXiv 2302.03169), of words and pairs of words of the reference
-coverage           examples that cover the pool, or with the reference what it wants of it, without clusters and bandit
+coverage           examples that cover the pool, or with the reference mostly its answers, without clusters and bandit
 re-scored          in the flow's clusters, drawn in proportion to losses by a pass over the whole pool in every round
 lead               the flow's default, with the reference if --reference gives one
 paper              the settings of the paper, which have no reference
@@ -230,7 +230,7 @@ def measure(given: argparse.Namespace) -> None:
                 changes.setdefault("choice", "drawn")  # the coverage that was prepared knows the reference
             own = lead_pool.settings_of(given, seed, budget, **changes)
             with threads_for(given.model):
-                at, facts = lead_pool.prepared(given, seed)
+                at, facts = lead_pool.prepared(given, seed, own.choice if own.reference else None)
                 made = place_of(at, f"{strategy}-{budget:g}")
                 before = lead_pool.judged(made, own, load_checkpoint(made, own, 0))
                 began = time.process_time()

@@ -19,6 +19,7 @@ from tasks.lead.play import Learner
 from tasks.lead.settings import LeadSettings
 from tasks.records import Document
 from tasks.run.seeds import generator
+from tasks.select.idu import Choice
 from tasks.storage.tables import read_json, read_rows, write_json, write_text
 from tests.bench import targets
 from tests.bench.prepared import model_of, student_settings
@@ -35,9 +36,8 @@ def write_inputs(given: argparse.Namespace) -> None:
     if (given.out / "test.jsonl").exists():
         return
     other = _of_run(given.run, given.reference) if given.run else _of_rules(given.reference)
-    each = max(
-        EACH, 2 * EACH - len(other["pool"])
-    )  # where a run has fewer pairs more of the pool are problems
+    # Where a run has fewer pairs more of the pool are problems.
+    each = max(EACH, 2 * EACH - len(other["pool"]))
     own = targets.problems("train", each + TEST + given.reference)
     judges = {
         "gsm8k": own[each:][:TEST] if given.choosing else targets.problems("test", TEST),
@@ -77,7 +77,9 @@ def _of_run(run: Path, reference: int) -> dict[str, list[Facts]]:
     for name, size in {"test": TEST, "choosing": TEST, "reference": reference}.items():
         pairs: list[Facts] = []
         while len(pairs) < size:
-            pairs += own[next(order)]
+            if (row := next(order, None)) is None:
+                raise ValueError(f"{run} has too few pairs to judge by {TEST}")
+            pairs += own[row]
         parts[name] = pairs[:size]
     return parts | {"pool": [pair for row in order for pair in own[row]]}
 
@@ -116,20 +118,24 @@ def settings_of(given: argparse.Namespace, seed: int, budget: float, **changes: 
     )
 
 
-def prepared(given: argparse.Namespace, seed: int) -> tuple[Path, Facts]:
-    """A folder with everything before the rounds; made once for a seed."""
-    at = given.out / f"{model_of(given)}-seed-{seed}"
+def prepared(given: argparse.Namespace, seed: int, choice: Choice | None = None) -> tuple[Path, Facts]:
+    """A folder with everything before the rounds; made once for a seed, and once more for choices that ask how much each example helps the
+    reference, which the default does not."""
+    changes: Facts = reference_of(given)
+    if changes and choice not in (None, "coverage"):
+        changes["choice"] = "drawn"
+    at = given.out / f"{model_of(given)}-seed-{seed}{'-drawn' if 'choice' in changes else ''}"
     if (at / "facts.json").exists():
         return at, read_json(at / "facts.json")
     # Some strategies want ratios, which the flow's default does not look at.
-    own = settings_of(given, seed, 1.0, arms="difficulty", **reference_of(given))
+    own = settings_of(given, seed, 1.0, arms="difficulty", **changes)
     examples = pool.pool(at, own, {})
     pool.encode(at, own, examples)
     model = pool.model(at, own, examples)
     began = time.process_time()
     looked = difficulty.difficulty(at, own, examples, model)
     facts = {"pool": examples, "difficulty": looked, "model": model, "seconds": time.process_time() - began}
-    facts["clusters"] = difficulty.clusters(at, settings_of(given, seed, 1.0), {}, looked)
+    facts["clusters"] = difficulty.clusters(at, settings_of(given, seed, 1.0, **changes), {}, looked)
     write_json(at / "facts.json", facts)
     return at, facts
 

@@ -87,6 +87,7 @@ def test_what_a_reference_asks_for_is_said_and_what_the_paper_does_is_another_lo
     assert summary["extra_forward_passes"] == 0
     assert summary["forward_passes_before"] == 60 + 9
     page = (tmp_path / "lead/r/report.html").read_text()
+    assert "chosen for the answers of 9 examples of a reference" in page
     assert "examples passed forward for their losses<" in page
     assert "in units of the length of its own gradient" in page
     summary = lead(make("drawn", reference=str(reference), arms="difficulty", choice="drawn"))

@@ -12,7 +12,7 @@ import torch
 
 from tasks.corpus.target import Target
 from tasks.lead import rounds
-from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE
+from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE, SHARES, WEIGHTS
 from tasks.lead.pool import pairs_of
 from tasks.lead.reference import KINDS, kinds_of, look, weights_of, without_extremes
 from tasks.lead.settings import ChoosingSettings
@@ -20,7 +20,7 @@ from tasks.lead.trainer import finetune_by_choice
 from tasks.records import BadInput, Example
 from tasks.select.idu import Choice
 from tasks.select.influence.examples import GradientSketch, gradient_of
-from tasks.storage.arrays import load_array
+from tasks.storage.arrays import load_array, save_array
 from tasks.storage.tables import read_json, read_rows
 from tasks.train.checkpoint import load_student
 from tasks.train.evaluate import pair_losses
@@ -169,6 +169,26 @@ def test_clusters_of_its_kind_are_rewarded_most_without_a_pass_in_the_rounds(
     likely = sum(arm["probability"] for arm in arms if kinds[arm["cluster"]] == (kind == "sums"))
     share = is_sum.mean() if kind == "sums" else 1 - is_sum.mean()
     assert likely > share
+
+
+def test_examples_taken_at_random_are_not_asked_how_much_they_help(
+    with_reference: Callable[..., Any],
+) -> None:
+    one = with_reference("sums", "random")
+    assert not (one.run / WEIGHTS).exists()
+    assert (
+        one.facts["difficulty"]["forward_passes"]
+        == one.facts["pool"]["examples"] + one.facts["pool"]["reference"]
+    )
+    assert load_array(one.run / SHARES).tolist() == np.bincount(load_array(one.run / LABELS)).tolist()
+    assert one.round()["visits"] > 0
+
+
+def test_a_coverage_that_weighs_examples_is_an_older_one(with_reference: Callable[..., Any]) -> None:
+    one = with_reference("sums")
+    save_array(one.run / WEIGHTS, np.ones(one.facts["pool"]["examples"]))
+    with pytest.raises(BadInput, match="begun by an older Sluice; start a new run"):
+        one.round()
 
 
 def test_a_trainer_spends_more_of_its_tokens_on_what_helps_the_reference(

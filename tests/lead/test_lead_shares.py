@@ -46,6 +46,25 @@ def test_with_a_reference_it_is_what_coverage_would_take_of_a_cluster(
     assert shares(known).sum() == pytest.approx(11)
 
 
+def test_among_a_part_of_a_large_pool_they_are_as_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is much alike less and less is wanted, in absolute counts: a part's examples stand for all."""
+    random = np.random.default_rng(1)
+    few, many = (
+        [random.integers(begin, begin + kinds, 12).tolist() for _ in range(1500)]
+        for begin, kinds in ((0, 4), (10, 60))
+    )
+    pool = from_sequences([*few, *many], [0] * 3000)
+    coverage = Coverage.of(pool, from_sequences([*few[:30], *many[:30]], [0] * 60))
+    known = Looked(np.ones(3000), None, Reference(np.zeros(4), None), coverage)
+    labels = np.repeat([0, 1], 1500)
+    found = []
+    for sample in (3000, 300):
+        monkeypatch.setattr(difficulty, "_SAMPLE", sample)
+        own = first_shares(labels, 2, known, 0.2, ChoosingSettings())
+        found.append(own[0] / own.sum())
+    assert found[1] == pytest.approx(found[0], rel=0.15)
+
+
 def test_or_what_would_be_drawn_of_it_and_without_one_its_size() -> None:
     weights = np.where(LABELS == 1, 4.0, 0.25)
     drawn = Reference(np.zeros(4), weights)

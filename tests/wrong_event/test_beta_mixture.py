@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tasks.wrong_event import beta_mixture
 from tasks.wrong_event.beta_mixture import HALF, SETTLED_ITERATIONS, BetaMixture, EventModel, scaled
 from tests.wrong_event.mixtures import SIMULATED, drawn, most_likely
 
@@ -23,6 +24,19 @@ def test_the_mixture_is_near_the_most_likely_one(clean, noisy, share):
     assert np.abs(found.clean(x) - truth.clean(x)).mean() < 0.03
     best_possible = ((truth.clean(x) > 0.5) == is_clean).mean()
     assert ((found.clean(x) > 0.5) == is_clean).mean() > best_possible - 0.01
+
+
+@pytest.mark.parametrize(("clean", "noisy", "share"), SIMULATED)
+def test_it_stops_where_nothing_would_change_any_more(monkeypatch, clean, noisy, share):
+    x, _ = drawn(clean, noisy, share)
+    real, steps = beta_mixture._matched, []
+    monkeypatch.setattr(beta_mixture, "_matched", lambda *given: (steps.append(1), real(*given))[1])
+    found = BetaMixture.start().updated(x, 20_000)
+    assert len(steps) < 20_000
+    further = found
+    for _ in range(5):
+        further = further.updated(x, 1)
+    assert further.clean(x) == pytest.approx(found.clean(x), abs=1e-9)
 
 
 def test_densities_and_distributions_are_those_of_scipy():
