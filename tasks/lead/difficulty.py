@@ -110,7 +110,7 @@ def look_at_all(
     how = (batch_tokens, sequence_tokens)
     losses = mean_losses(model, examples, batch_tokens)
     ratios = ifd_ratios(model, tokenizer, pairs, losses, *how) if settings.arms == "difficulty" else None
-    by_coverage = (settings.choice or default_choice(model)) == "coverage"
+    by_coverage = (settings.choice or default_choice(model, bool(reference))) == "coverage"
     known = covered = None
     if reference:
         kinds = kinds_of(reference, pairs, integer(settings.seed, "kinds"))
@@ -172,11 +172,12 @@ def asks_for_help(settings: ChoosingSettings, by_coverage: bool) -> bool:
     return not by_coverage and settings.choice != "random"
 
 
-def default_choice(model: Any) -> Choice:
-    """Coverage by counts of pairs of tokens is what a small model learns; one that knows the language lacks something else."""
+def default_choice(model: Any, has_reference: bool) -> Choice:
+    """Counts of pairs of tokens are what a small model learns, and tell any model's reference from what is not like it; what else one
+    lacks that knows the language they do not tell."""
     from tasks.train.training import is_small
 
-    return "coverage" if is_small(model) else "drawn"
+    return "coverage" if has_reference or is_small(model) else "drawn"
 
 
 def by_older(settings: LeadSettings) -> BadInput:

@@ -50,8 +50,8 @@ class ChoosingSettings(RunSettings):
     other examples visited so far, as their gradients foretell."""
 
     gamma: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_ROUNDS)] = None
-    """Share of the draws of a cluster that is as in the beginning, whatever the rewards were, and the rate at which they are learnt from; by default
-    the one with the best bound for the clusters and rounds there are. The paper has 0.1."""
+    """Share of the draws of a cluster that is as in the beginning, whatever the rewards were, and the rate at which they are learnt
+    from; by default the one with the best bound for the clusters and rounds there are. The paper has 0.1."""
 
     tilt: Annotated[float, Field(gt=0, le=100, json_schema_extra=_ROUNDS)] = 1.0
     """How far rewards may tilt the clusters' probabilities: the logarithm of a weight stays within this of their mean. A bandit looks for
@@ -59,9 +59,10 @@ class ChoosingSettings(RunSettings):
 
     choice: Annotated[Choice | None, Field(json_schema_extra=_ROUNDS)] = None
     """What a round takes of a cluster. coverage: the examples whose answers' pairs of tokens foretell most of those of all others beside
-    what was trained on before, for each token of theirs (cynical selection); with a reference, mostly of its answers. highest, as in the paper: those with the highest utility; drawn: examples drawn in proportion to it; with a
-    reference how much an example helps it takes the place of the utility. random: any. By default coverage where the model is small (below 20 million weights), else
-    drawn: what a model that knows the language lacks, pairs of tokens do not tell."""
+    what was trained on before, for each token of theirs (cynical selection); with a reference, mostly of its answers. highest, as in
+    the paper: those with the highest utility; drawn: examples drawn in proportion to it; with a reference how much an example helps it
+    takes the place of the utility. random: any. By default coverage where there is a reference or the model is small (below 20 million
+    weights), else drawn: what a model that knows the language lacks, pairs of tokens do not tell."""
 
     smoothing: Annotated[float, Field(ge=0, lt=1, json_schema_extra=_ROUNDS)] = 0.1
     """Weight of an example's utility before a round in its utility after it."""

@@ -12,7 +12,7 @@ import torch
 
 from tasks.corpus.target import Target
 from tasks.lead import rounds
-from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE, SHARES, WEIGHTS
+from tasks.lead.difficulty import CLUSTERS, LABELS, REFERENCE, SHARES, WEIGHTS, look_at_all
 from tasks.lead.pool import pairs_of
 from tasks.lead.reference import KINDS, kinds_of, look, weights_of, without_extremes
 from tasks.lead.settings import ChoosingSettings
@@ -241,3 +241,21 @@ def test_what_overlaps_the_test_is_not_in_it(data: Path, tmp_path: Path) -> None
     reasons = [row["reason"] for row in read_rows(one.run / "rejected.parquet")]
     assert reasons == ["overlaps the test part"] * 8  # of the pool and of the reference
     assert isinstance(known.reference[0], Example)
+
+
+def test_a_larger_model_covers_a_reference_and_draws_without_one(
+    gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = load_student(gpt2)
+    examples, settings = encode_pairs(tokenizer, PAIRS[:8], 96), ChoosingSettings(sketch=8)
+
+    def covered(reference: list[tuple[str, str]]) -> bool:
+        return (
+            look_at_all(model, tokenizer, PAIRS[:8], examples, reference, settings, 256, 96).coverage
+            is not None
+        )
+
+    assert covered([])
+    monkeypatch.setattr("tasks.train.training.SMALL", 1)
+    assert not covered([])
+    assert covered(SUMS[:3])
