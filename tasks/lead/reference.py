@@ -62,7 +62,7 @@ def look(
 ) -> Reference:
     """One forward and backward pass over the reference's pairs, and one, without weights' gradients, over n examples of the pool.
 
-    Holds a float32 copy of the trained layers for each kind of the reference.
+    Holds a float32 copy of the trained layers, or with a pool one for each kind of the reference.
 
     Args:
         pairs: r of them; kinds: of each, (r,). A reference may be of several, and its mean gradient is mostly that of the kind whose loss
@@ -74,29 +74,34 @@ def look(
     """
     examples = encode_pairs(tokenizer, pairs, sequence_tokens)
     gradients: list[dict[str, torch.Tensor]] = []
+    sketches: list[np.ndarray] = []
+    lengths: list[float] = []
     counts: list[int] = []
     for kind in range(kinds.max(initial=-1) + 1):
         own = taken(examples, np.flatnonzero((kinds == kind) & (examples.loss_lengths > 0)))
         if not len(own):
             continue
-        gradients.append(mean_gradient(model, own, sketch.layers, batch_tokens))
+        gradient = mean_gradient(model, own, sketch.layers, batch_tokens)
+        sketches.append(sketch.of(gradient).double().cpu().numpy())
         counts.append(len(own))
-    if not gradients:
+        if pool is None:
+            lengths.append(length_of(gradient))
+        else:
+            gradients.append(gradient)
+    if not counts:
         raise BadInput("--reference: no example has a token of its answer left; raise --sequence-tokens")
-    shares, weights = np.array(counts) / sum(counts), None
-    if pool is None:
-        units = np.array([length_of(gradient) for gradient in gradients])
-    else:
-        units, _ = stream_products(model, list(map(Direction, gradients)), pool, batch_tokens, lengths=False)
-    if not np.isfinite(units).all():
+    found = np.array(lengths)
+    if pool is not None:
+        found, _ = stream_products(model, list(map(Direction, gradients)), pool, batch_tokens, lengths=False)
+    if not np.isfinite(found).all():
         raise BadInput(
             "--reference: the model's gradients are not finite; the model's weights may be damaged"
         )
+    shares, units, weights = np.array(counts) / sum(counts), found, None
     if pool is not None:
-        gains = without_extremes(units / np.asarray(pool.lengths))
+        gains = without_extremes(found / np.asarray(pool.lengths))
         units, weights = gains.std(axis=1), weights_of(gains, shares)
     each = np.divide(shares, units, out=np.zeros_like(units), where=units > 0)
-    sketches = [sketch.of(gradient).double().cpu().numpy() for gradient in gradients]
     return Reference(each @ np.stack(sketches), weights)
 
 

@@ -115,8 +115,9 @@ def test_a_reference_without_a_token_or_a_damaged_model_is_one_line(gpt2: Path) 
         look(model, tokenizer, [], np.zeros(0, dtype=int), pool, sketch, 128, 96)
     with torch.no_grad():
         model.get_input_embeddings().weight.fill_(float("nan"))
-    with pytest.raises(BadInput, match="not finite"):
-        look(model, tokenizer, PAIRS[:3], np.zeros(3, dtype=int), pool, sketch, 128, 96)
+    for weighed in (pool, None):
+        with pytest.raises(BadInput, match="not finite"):
+            look(model, tokenizer, PAIRS[:3], np.zeros(3, dtype=int), weighed, sketch, 128, 96)
 
 
 @pytest.fixture(scope="module")
