@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import get_total_norm
 
 from tasks.prepare.vectors import pair_text
 from tasks.records import BadInput
@@ -85,7 +86,7 @@ def look(
         sketches.append(sketch.of(gradient).double().cpu().numpy())
         counts.append(len(own))
         if pool is None:
-            lengths.append(length_of(gradient))
+            lengths.append(float(get_total_norm(list(gradient.values()))))
         else:
             gradients.append(gradient)
     if not counts:
@@ -103,11 +104,6 @@ def look(
         units, weights = gains.std(axis=1), weights_of(gains, shares)
     each = np.divide(shares, units, out=np.zeros_like(units), where=units > 0)
     return Reference(each @ np.stack(sketches), weights)
-
-
-def length_of(gradient: Mapping[str, torch.Tensor]) -> float:
-    """Of a gradient in parts."""
-    return float(torch.stack([part.double().norm() for part in gradient.values()]).norm())
 
 
 def without_extremes(gains: np.ndarray) -> np.ndarray:
