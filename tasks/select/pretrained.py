@@ -35,13 +35,14 @@ class TransformersEncoder:
     def __init__(self, name: str, max_tokens: int = 256, batch_tokens: int = 8192) -> None:
         import torch
 
+        from tasks.train.precision import in_bfloat16
+
         self.name, self.batch_tokens = name, batch_tokens
         self.model, self.tokenizer = load_pretrained(name)
         self.pooling = pooling_mode(name)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model.to(
-            self.device, dtype=torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        ).eval()
+        kind = torch.bfloat16 if in_bfloat16(self.model, self.device) else torch.float32
+        self.model.to(self.device, dtype=kind).eval()
         self.dimensions = int(self.model.config.hidden_size)
         self.max_tokens = min(max_tokens, position_limit(self.model, self.tokenizer))
 
@@ -58,7 +59,7 @@ class TransformersEncoder:
                 ids, mask = pad([tokens[row] for row in rows], self.tokenizer.pad_token_id)
                 ids, mask = ids.to(self.device), mask.to(self.device)
                 states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
-                vectors[rows] = pool(states, mask, self.pooling).float().cpu().numpy()
+                vectors[rows] = pool(states.float(), mask, self.pooling).cpu().numpy()
         return unit_rows(vectors)
 
 

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from tasks.records import BadInput
 from tasks.run.seeds import generator, integer
 from tasks.train.format import IGNORED, Examples, encode_pairs, pad, plan_batches
+from tasks.train.precision import autocast
 from tasks.train.training import Training
 
 WARMUP = 0.03  # share of the whole training over which the learning rate rises
@@ -167,7 +168,7 @@ def answer_logits(
     predicts = np.zeros(labels.shape, bool)
     predicts[:, :-1] = labels[:, 1:] != IGNORED
     targets = torch.from_numpy(labels[:, 1:][predicts[:, :-1]]).to(device)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    with autocast(model):
         logits = model(
             input_ids=torch.from_numpy(input_ids).to(device),
             logits_to_keep=torch.from_numpy(predicts).to(device),

@@ -1,4 +1,4 @@
-"""Speed and memory of a student and an encoder of real size, on a GPU beside the CPU.
+"""Speed and memory of a student and an encoder of real size, on a GPU beside the CPU, in bfloat16 and in float32 there.
 
     python -m tests.bench.gpu
 
@@ -19,6 +19,7 @@ import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 from tasks.select.pretrained import TransformersEncoder
+from tasks.train import precision
 from tasks.train.checkpoint import load_student
 from tasks.train.evaluate import pair_losses
 from tasks.train.finetune import finetune
@@ -29,12 +30,14 @@ from tests.bench.markdown import table
 
 PAIRS, TEXTS = 1_000, 2_000
 CPU_PAIRS, CPU_TEXTS = 16, 64  # enough for a rate
+BFLOAT16 = "cpu, bfloat16"
 WORDS = [f"{first}{second}{third}" for first in "bdfgk" for second in "aeiou" for third in "lmnrst"]
 
 
 def main() -> None:
     """Measure and print."""
-    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    devices = ["cuda"] if torch.cuda.is_available() else []
+    devices += [BFLOAT16, "cpu"] if precision.multiplies_bfloat16() else ["cpu"]
     draw = random.Random(0)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(60, 180))) for _ in range(TEXTS)]
     pairs = [(text[:200], text[200:600]) for text in texts[:PAIRS]]
@@ -42,6 +45,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         llama, bert = make_llama(Path(folder) / "llama", texts), make_bert(Path(folder) / "bert", texts)
         for device in devices:
+            # What the product decides by the processor is decided here by the row.
+            precision.multiplies_bfloat16 = lambda device=device: device == BFLOAT16
             some = pairs if device == "cuda" else pairs[:CPU_PAIRS]
             for lora in (False, True):
                 rows += student_rows(llama, some, device, lora)
@@ -52,7 +57,7 @@ def main() -> None:
 
 def student_rows(path: Path, pairs: list[tuple[str, str]], device: str, lora: bool) -> list[list[str]]:
     model, tokenizer = load_student(path, lora=lora)
-    model.to(device)
+    model.to(device.partition(",")[0])
     training = Training(epochs=1, lora=lora)
     tokens = int(encode_pairs(tokenizer, pairs, training.sequence_tokens).lengths.sum())
     how = "LoRA" if lora else "all weights"
@@ -65,9 +70,10 @@ def student_rows(path: Path, pairs: list[tuple[str, str]], device: str, lora: bo
 
 def encoder_row(path: Path, texts: list[str], device: str) -> list[str]:
     encoder = TransformersEncoder(str(path))
-    if device == "cpu":
+    if device != "cuda":
         encoder.device = torch.device("cpu")
-        encoder.model.to("cpu", dtype=torch.float32)
+        kind = torch.bfloat16 if precision.in_bfloat16(encoder.model, encoder.device) else torch.float32
+        encoder.model.to("cpu", dtype=kind)
     tokens = sum(
         map(len, encoder.tokenizer(texts, truncation=True, max_length=encoder.max_tokens)["input_ids"])
     )

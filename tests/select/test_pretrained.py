@@ -14,6 +14,7 @@ from tasks.select import finetune
 from tasks.select.encode import EncoderSpec, check_encoder, encode_texts, load_encoder
 from tasks.select.finetune import finetune_encoder
 from tasks.select.pretrained import POOLING, TransformersEncoder, batches_by_length
+from tasks.train import precision
 
 TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w1 w2 w3 w4 w5", "", "w9 w8"]
 
@@ -61,6 +62,18 @@ def test_the_batch_size_does_not_change_the_vectors(tiny_bert: Path) -> None:
     together = encoder.encode(TEXTS)
     encoder.batch_tokens = 1
     assert encoder.encode(TEXTS) == pytest.approx(together, abs=1e-5)
+
+
+def test_a_large_encoder_computes_in_bfloat16_where_the_processor_does(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = TransformersEncoder(str(tiny_bert)).encode(TEXTS)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
+    assert np.array_equal(TransformersEncoder(str(tiny_bert)).encode(TEXTS), exact)  # small
+    monkeypatch.setattr(precision, "is_small", lambda model: False)
+    rough = TransformersEncoder(str(tiny_bert)).encode(TEXTS)
+    assert not np.array_equal(rough, exact)
+    assert (rough * exact).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
 def test_texts_longer_than_the_models_positions_are_cut(tiny_bert: Path) -> None:
