@@ -20,7 +20,7 @@ from tasks.loop import (
     students,
 )
 from tasks.loop.check import check_inputs, input_fingerprints
-from tasks.loop.keep import NOT_GOOD
+from tasks.loop.keep import NOT_GOOD, told
 from tasks.loop.outcome import finish
 from tasks.loop.settings import EqualSettings
 from tasks.prepare import stages as prepare
@@ -218,6 +218,7 @@ def one_round(
         strategy=settings.strategy,
         taught=taught,
         judge=influence.judge_of(settings, before["train"]),
+        weigh=rounds.weighs(number, count),
     )
     trained = before["train"]
     if settings.train == "rounds":
@@ -255,6 +256,9 @@ def _show(
             "clusters": [{**arm, "cluster": arm["arm"], "pairs": arm["arm_pairs"]} for arm in best[:5]],
         },
     )
+    amounts = history[-1]["reward"]["amounts"]
+    if amounts and amounts[-1]["round"] == number:
+        terminal.current().note(told(amounts[-1]))
 
 
 def shown(summary: Facts) -> list[list[str]]:

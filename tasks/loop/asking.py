@@ -1,4 +1,4 @@
-"""The student that has learnt the reference, and is asked which pairs to keep."""
+"""Students that are asked which pairs to keep, one that has learnt the reference, and how many, some that learn the pairs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tasks.corpus.target import Target
-from tasks.loop.keep import Reductions, chooses_pairs
+from tasks.loop.keep import Losses, Reductions, chooses_pairs
 from tasks.loop.settings import EqualSettings
-from tasks.loop.students import QA, Facts, example_pairs, on_worker, train, training_of, where
+from tasks.loop.students import QA, Facts, example_pairs, on_worker, sample_of, train, training_of, where
 from tasks.run import terminal
-from tasks.run.parallel import current_mapper
+from tasks.run.parallel import current_mapper, serial
 from tasks.run.seeds import integer
 from tasks.train.threads import threads_for
 
@@ -83,3 +83,36 @@ def loss_reductions_of(pairs: QA, *, student: str, **named: Any) -> tuple[np.nda
 
     with threads_for(student):
         return loss_reductions(pairs, **named)
+
+
+def losses_by(run: Path, settings: EqualSettings, taught: Facts | None) -> Losses | None:
+    """What students say who learn pairs from where the run's began; None where how many to keep is given, or there are no students.
+
+    Tiny ones learn side by side on the workers.
+    """
+    if (
+        taught is None
+        or taught["student"] is None
+        or settings.keep is not None
+        or settings.train_tokens is not None
+    ):
+        return None
+    mapper = current_mapper() if settings.student == "tiny" else serial
+    learn = partial(_loss_after, run=run, settings=settings, student=taught["prior"])
+
+    def losses(lists: list[QA]) -> list[float]:
+        terminal.current().progress("pairs tried", max(map(len, lists)))
+        return list(mapper(learn, lists))
+
+    return losses
+
+
+def _loss_after(pairs: QA, *, run: Path, settings: EqualSettings, student: str) -> float:
+    """The loss on the reference, at most `round_examples` of it, of a student after `epochs` passes over the pairs."""
+    examples = example_pairs(Target.load(run / "target").reference)
+    judging = sample_of(examples, settings, "amount")
+    plain = settings.model_copy(update={"trainer": "plain"})  # nothing is chosen of what is to be judged
+    with threads_for(settings.student):
+        return float(
+            train(run, plain, student, None, pairs, training_of(settings, None), test=judging)["nll"]
+        )

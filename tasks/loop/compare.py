@@ -120,7 +120,14 @@ def strategy(
         chosen = rounds.choose(run, settings, plan=plan.as_dict(), before=state, **context)
         read.append(rounds.extract(run, settings, number=number, chosen=chosen, folder=folder))
         state = rounds.reward(
-            run, settings, before=state, extracted=read[-1], taught=taught, judge=judge, **context
+            run,
+            settings,
+            before=state,
+            extracted=read[-1],
+            taught=taught,
+            judge=judge,
+            weigh=rounds.weighs(number, plan.rounds),
+            **context,
         )
         curve.append(
             {"cost": sum(part["cost"] for part in read), "transport_heldout": state["transport_heldout"]}

@@ -3,13 +3,17 @@
 Two views of a pair meet here. Transport says whether it is about what the reference is about, and sees to it that every
 part of the reference is served; the student says how much it would learn from it. Of the half that transport prefers,
 those are kept from which the student learns the most. Where more than half are to stay, transport alone leaves some out.
+
+How many is tried, unless it is given: a student is trained on so many of the best, on twice as many, and so on as long as that
+lowers its loss on the reference. A share that is right for a small corpus is far too much of a large one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +24,23 @@ from tasks.select.arms import Strategy
 from tasks.select.bandit import BY_DOCUMENT
 from tasks.select.keep import Kept, keep_nearest
 from tasks.storage.arrays import load_array, save_array
-from tasks.storage.tables import iterate_rows, read_column
+from tasks.storage.tables import iterate_rows, read_column, read_json, write_json
 
 # Loss reductions (n,) and lengths in tokens (n,) of n pairs, as the student sees them.
 Reductions = Callable[[list[tuple[str, str]]], tuple[np.ndarray, np.ndarray]]
 
+# Losses of the student on the reference after trainings on lists of pairs.
+Losses = Callable[[list[list[tuple[str, str]]]], list[float]]
+
 KEPT = "kept.npy"
+AMOUNT = "amount.json"  # beside it in the rounds in which it was tried how many to keep
 JUDGED = "judged.npy"  # beside it in the last round, of a run with judges
 CLEAN = "clean.npy"  # and of a run that was cleaned
 P_GOOD = "p_good.npy"  # what they think of every pair of all rounds; nan of those they were not asked about
 MARKS = (KEPT, JUDGED, CLEAN)
 REDUCTIONS = "reductions.npy"  # loss reduction and tokens of every pair so far; nan where nobody had to know
-KEEP = 0.25  # by default, of a strategy that reads for the best pairs of a document
+KEEP = 0.25  # of a strategy that reads for the best pairs of a document, until or unless it is tried how many
+_FEWEST = 32  # pairs that are tried first
 SERVES_LESS = "the pairs that are kept serve the target better"
 LIKELY_WRONG = "its answer is likely wrong"
 NOT_GOOD = "the judges do not find it good"
@@ -50,6 +59,7 @@ def choose_pairs(
     strategy: Strategy,
     reductions: Reductions | None = None,
     gain: np.ndarray | None = None,
+    losses: Losses | None = None,
 ) -> list[str]:
     """Keep the pairs of rounds 0..number that serve the reference best, and tell the strategy what documents gained.
 
@@ -59,6 +69,7 @@ def choose_pairs(
         at: the run's folder, or that of a strategy it is compared with.
         reductions: asks the student; without one the nearest pairs are kept.
         gain: what the strategy is told of each pair of rounds 0..number, (n,); by default what it saves of the transport cost.
+        losses: tries how many to keep; without it the share of the round in which that was last tried is kept, KEEP if it never was.
 
     Returns:
         Names of the files it wrote in the round's folder.
@@ -74,7 +85,7 @@ def choose_pairs(
         return keep_nearest(vectors, reference, count, seed=seed)
 
     half = max(1, round(len(vectors) / 2))
-    count = max(1, round((KEEP if settings.keep is None else settings.keep) * len(vectors)))
+    count = max(1, round((_share(at, number) if settings.keep is None else settings.keep) * len(vectors)))
     files = [KEPT]
     if reductions is None:
         mask = nearest(count).mask
@@ -86,6 +97,10 @@ def choose_pairs(
         known = _ask(at, number, rows, len(vectors), reductions)
         save_array(here / REDUCTIONS, known)
         files.append(REDUCTIONS)
+        if losses is not None and len(rows):
+            order = most_reduced(rows, known[rows, 0], known[rows, 1], len(rows), None)
+            count = _try_amounts(at, number, order, len(vectors), losses)
+            files.append(AMOUNT)
         mask = np.zeros(len(vectors), dtype=bool)
         mask[most_reduced(rows, known[rows, 0], known[rows, 1], count, most)] = True
     save_array(here / KEPT, mask.astype(np.uint8))
@@ -103,6 +118,66 @@ def most_reduced(
     if most is not None:
         order = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), most, side="right")))]
     return rows[order]
+
+
+def best_amount(loss_of: Callable[[list[int]], list[float]], start: int, most: int) -> dict[int, float]:
+    """Search how many of the best pairs to train on: from `start` on doubled as long as the loss falls, else halved.
+
+    Args:
+        loss_of: losses after training on so many.
+        start: 1 to `most`.
+
+    Returns:
+        The loss of every amount that was tried.
+    """
+    amounts = [start, min(2 * start, most)] if start < most else [start]
+    found = dict(zip(amounts, loss_of(amounts), strict=True))
+    best = min(found, key=lambda amount: found[amount])
+    up = best > start
+    while (new := min(2 * best, most) if up else best // 2) not in found and new:
+        found.update(zip([new], loss_of([new]), strict=True))
+        if not found[new] < found[best]:
+            break
+        best = new
+    return found
+
+
+def tried_amounts(at: Path, last: int) -> list[dict[str, Any]]:
+    """What was tried in rounds 0..last: round, pairs to choose from, pairs kept, and tried: pairs trained on, and the loss then."""
+    paths = [(number, round_folder(at, number) / AMOUNT) for number in range(last + 1)]
+    return [{"round": number, **read_json(path)} for number, path in paths if path.exists()]
+
+
+def told(amount: Mapping[str, Any]) -> str:
+    """One of `tried_amounts` in a line."""
+    amounts = ", ".join(f"{one['pairs']:,}" for one in amount["tried"])
+    losses = ", ".join(f"{one['loss']:.3f}" for one in amount["tried"])
+    return (
+        f"the best {amount['kept']:,} of {amount['pairs']:,} pairs are kept: "
+        f"the student's loss on the reference after training on {amounts} is {losses}"
+    )
+
+
+def _try_amounts(at: Path, number: int, order: np.ndarray, total: int, losses: Losses) -> int:
+    """How many of the pairs in `order`, of `total`, are to be kept, by what students learn from them; written to AMOUNT."""
+    pairs = list(extracted_pairs(at, 0, number))
+    before = tried_amounts(at, number - 1)
+    start = max(1, round(before[-1]["kept"] / before[-1]["pairs"] * total)) if before else _FEWEST
+    found = best_amount(
+        lambda amounts: losses([[pairs[row] for row in order[:amount]] for amount in amounts]),
+        min(start, len(order)),
+        len(order),
+    )
+    best = min(found, key=lambda amount: found[amount])
+    tried = [{"pairs": amount, "loss": found[amount]} for amount in sorted(found)]
+    write_json(round_folder(at, number) / AMOUNT, {"pairs": total, "kept": best, "tried": tried})
+    return best
+
+
+def _share(at: Path, number: int) -> float:
+    """Of the pairs so far, that are kept without a new trial."""
+    before = tried_amounts(at, number - 1)
+    return float(before[-1]["kept"] / before[-1]["pairs"]) if before else KEEP
 
 
 def newly_kept(at: Path, number: int) -> int | None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from tasks.corpus.target import Target
 from tasks.loop import influence
-from tasks.loop.asking import reductions_by
-from tasks.loop.keep import choose_pairs, kept_mask
+from tasks.loop.asking import losses_by, reductions_by
+from tasks.loop.keep import choose_pairs, kept_mask, tried_amounts
 from tasks.loop.plan import Plan
 from tasks.loop.pulls import extract_rows, round_folder
 from tasks.loop.settings import EqualSettings
@@ -122,12 +122,22 @@ def reward(
     folder: str = "",
     taught: Facts | None = None,
     judge: Facts | None = None,
+    weigh: bool = False,
 ) -> Facts:
-    """Reward the pulled arms for all their pairs so far, and tell the strategy."""
+    """Reward the pulled arms for all their pairs so far, and tell the strategy.
+
+    Args:
+        weigh: try how many pairs to keep; see `weighs`.
+    """
     at = run / folder
     made = _strategy(run, settings, strategy, at)
     made.restore(read_json(round_folder(at, number) / "pulls.json")["strategy"])
-    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"], taught, judge)
+    return _reward(run, settings, at, number, made, _pulls(at, number), before["pulls"], taught, judge, weigh)
+
+
+def weighs(number: int, rounds: int) -> bool:
+    """Whether it is tried in that round how many pairs to keep: when there are twice as many as the last time, and in the end."""
+    return number == rounds or number.bit_count() == 1
 
 
 def judged_transport(parts: Sequence[np.ndarray], examples: np.ndarray, seed: int) -> float | None:
@@ -172,6 +182,7 @@ def _reward(
     pulled_before: int,
     taught: Facts | None,
     judge: Facts | None,
+    weigh: bool = False,
 ) -> Facts:
     here = round_folder(at, number)
     labels = load_array(run / "stages/labels.npy")
@@ -234,7 +245,10 @@ def _reward(
         )
     write_table(here / "pairs.parquet", pairs, PAIRS)
     write_table(here / "arms.parquet", arms, ARMS)
-    chosen = choose_pairs(run, settings, at, number, strategy, reductions_by(run, settings, taught), gain)
+    losses = losses_by(run, settings, taught) if weigh else None
+    chosen = choose_pairs(
+        run, settings, at, number, strategy, reductions_by(run, settings, taught), gain, losses
+    )
     write_json(here / "state.json", strategy.state())
     write_json(here / "rewards.json", {str(pull.arm): rewards.state(pull.arm) for pull in pulls})
     kept = kept_vectors(at, number)
@@ -242,6 +256,7 @@ def _reward(
         "files": [f"{here.relative_to(run)}/{name}" for name in (*files, *chosen)],
         "pulls": pulled_before + len(pulls),
         "pairs_total": sum(map(len, kept)),
+        "amounts": tried_amounts(at, number),
         "reward_best": max((arm["reward"] for arm in arms), default=None),
         "transport_heldout": judged_transport(kept, load_array(run / "stages/test.npy"), settings.seed),
     }

@@ -64,8 +64,10 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
 
     keep: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=_SELECT)] = None
     """Share of the extracted pairs to keep: of the half nearest to the reference by transport (of as many as are kept,
-    if more) those that teach the student most; without a student the nearest. No more are kept than `epochs` passes of
-    train_tokens hold. By default a quarter with linucb, with train_tokens what they hold, half at most; the others keep all."""
+    if more) those that teach the student most; without a student the nearest, a quarter. No more are kept than `epochs` passes of
+    train_tokens hold. By default with linucb it is tried how many: in rounds 1, 2, 4, 8, ... and the last students are trained on so
+    many, twice as many, and so on, as long as that lowers their loss on the reference; with train_tokens what they hold, half at
+    most, and nothing is tried. The other strategies keep all."""
 
     alpha: Annotated[float, Field(ge=0, json_schema_extra=_SELECT)] = 0.05
     """Weight of the exploration bonus of ucb and ucb-prior, in units of reward; its noise for thompson."""

@@ -243,8 +243,12 @@ def _guides(run: Path, settings: EqualSettings) -> QA:
 
 def round_test(run: Path, settings: EqualSettings) -> QA:
     """The examples of the test part that score the student after every round."""
-    pairs = test_pairs(run)
-    chosen = generator(settings.seed, "round test").permutation(len(pairs))[: settings.round_examples]
+    return sample_of(test_pairs(run), settings, "round test")
+
+
+def sample_of(pairs: QA, settings: EqualSettings, what_for: str) -> QA:
+    """`round_examples` of them, drawn for that, in order; all where there are no more."""
+    chosen = generator(settings.seed, what_for).permutation(len(pairs))[: settings.round_examples]
     return [pairs[position] for position in sorted(chosen)]
 
 

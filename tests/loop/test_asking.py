@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.corpus.target import Target
 from tasks.loop import asking, students
 from tasks.train.train import count_tokens
 from tasks.train.training import Training
-from tests.loop.trainings import LONGEST, REFERENCE, settings
+from tests.loop.trainings import KEPT, LONGEST, REFERENCE, settings
 
 
 def test_the_student_that_is_asked_has_learnt_the_reference_and_nothing_else(
@@ -64,3 +65,20 @@ def test_who_asks_a_student(
     facts = asking.taught(run, settings(epochs=1.0, **own), student={"student": students.BASE})
     assert bool(trained) is asked
     assert (asking.reductions_by(run, settings(**own), facts) is not None) is asked
+
+
+def test_how_many_pairs_to_keep_is_learnt_by_students_judged_on_the_reference(
+    run: Path, trained: list[tuple[int, int]]
+) -> None:
+    own = settings(epochs=30.0, learning_rate=1e-2, trainer="lead")
+    losses = asking.losses_by(run, own, {"student": asking.TAUGHT, "prior": students.BASE})
+    assert losses is not None
+    others = [("Who was at the door?", "A farmer with two baskets.")] * 6
+    like, unlike = losses([KEPT[:6], others])
+    assert like < unlike
+    assert [count for count, _ in trained] == [6, 6]
+    assert not (run / asking.TAUGHT).exists()
+    assert losses([KEPT[:6]]) == [like]
+    # The test part has no say in it.
+    Target(reference=Target.load(run / "target").reference, test=[]).save(run / "target")
+    assert losses([KEPT[:6]]) == [like]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.loop import keep, rounds, students
+from tasks.loop.asking import losses_by
 from tasks.loop.keep import chooses_pairs, kept_mask, newly_kept
 from tasks.loop.plan import make_plan
 from tasks.loop.pulls import extract_rows, round_folder
@@ -34,7 +35,20 @@ def worth(answer: str) -> float:
     return sum(map(str.isdigit, answer)) + len(answer) / 1000
 
 
-def played(tmp_path: Path, student: Student | None = None, **changes: Any) -> tuple[Path, EqualSettings]:
+class Learners:
+    """Stand where students do that learn pairs: so many leave the lowest loss."""
+
+    def __init__(self, best: int) -> None:
+        self.best, self.lists = best, list[list[tuple[str, str]]]()
+
+    def __call__(self, lists: list[list[tuple[str, str]]]) -> list[float]:
+        self.lists += lists
+        return [abs(np.log(len(pairs) / self.best)) for pairs in lists]
+
+
+def played(
+    tmp_path: Path, student: Student | None = None, learners: Learners | None = None, **changes: Any
+) -> tuple[Path, EqualSettings]:
     """A run of three rounds. The corpus has 120 documents, of which 36 are read."""
     run, own, clusters = prepared(tmp_path, strategy="linucb", **changes)
     warm = extract_rows(run, run, own, 0, [])
@@ -46,7 +60,16 @@ def played(tmp_path: Path, student: Student | None = None, **changes: Any) -> tu
         extracted = rounds.extract(run, own, number=number, chosen=chosen)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rounds, "reductions_by", lambda *given: student)
-            state = rounds.reward(run, own, before=state, extracted=extracted, taught={}, **given)
+            patch.setattr(rounds, "losses_by", lambda *given: learners)
+            state = rounds.reward(
+                run,
+                own,
+                before=state,
+                extracted=extracted,
+                taught={},
+                weigh=rounds.weighs(number, plan.rounds),
+                **given,
+            )
         assert (f"rounds/{number:02d}/reductions.npy" in state["files"]) is (student is not None)
         assert f"rounds/{number:02d}/kept.npy" in state["files"]
     return run, own
@@ -100,6 +123,61 @@ def test_of_the_nearest_half_those_are_kept_that_teach_the_student_most(
     assert not (mask & ~half).any()
     values = np.array([worth(pair["answer"]) for pair in pairs])
     assert values[mask].min() >= values[half & ~mask].max(initial=0)
+
+
+def test_as_many_of_the_best_are_kept_as_leave_the_student_the_lowest_loss(tmp_path: Path) -> None:
+    learners = Learners(best=7)
+    run, own = played(tmp_path, Student(), learners)
+    pairs, mask, half = read_pairs(run, 3), kept_mask(run, 3), nearest_half(run, own)
+    tried = keep.tried_amounts(run, 3)
+    assert [amount["round"] for amount in tried] == [1, 2, 3]  # all of three rounds: 1, 2 and the last
+    assert all(amount["kept"] == kept_mask(run, amount["round"]).sum() for amount in tried)
+    assert 5 <= mask.sum() <= 10  # as near to 7 as doubling and halving came
+    assert tried[-1]["pairs"] == len(pairs)
+    values = np.array([worth(pair["answer"]) for pair in pairs])
+    assert values[mask].min() >= values[half & ~mask].max()
+    best = {(pairs[row]["question"], pairs[row]["answer"]) for row in np.flatnonzero(mask)}
+    assert best in [set(one) for one in learners.lists]
+    assert tried[-1]["tried"] == sorted(tried[-1]["tried"], key=lambda one: one["pairs"])
+
+
+def test_between_trials_the_share_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "weighs", lambda number, of: number == 1)
+    run, _ = played(tmp_path, Student(), Learners(best=3))
+    (amount,) = keep.tried_amounts(run, 3)
+    for number in (1, 2, 3):
+        mask = kept_mask(run, number)
+        assert mask.sum() == round(len(mask) * amount["kept"] / amount["pairs"])
+
+
+@pytest.mark.parametrize("given", [{"keep": 0.25}, {"train_tokens": 100_000}])
+def test_nothing_is_tried_where_it_is_said_how_many(tmp_path: Path, given: dict[str, Any]) -> None:
+    own = EqualSettings(corpus=["c"], target="t", **given)
+    assert losses_by(tmp_path, own, {"student": "taught", "prior": "base"}) is None
+    assert losses_by(tmp_path, EqualSettings(corpus=["c"], target="t"), {"student": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("best", "start", "most", "tried"),
+    [
+        (100, 32, 1000, [32, 64, 128, 256]),
+        (40, 32, 1000, [16, 32, 64]),
+        (5, 32, 1000, [2, 4, 8, 16, 32, 64]),
+        (1, 4, 1000, [1, 2, 4, 8]),  # not fewer than one
+        (500, 32, 100, [32, 64, 100]),  # not more than there are
+        (500, 100, 100, [50, 100]),
+        (1, 1, 1, [1]),
+    ],
+)
+def test_amounts_are_doubled_or_halved_as_long_as_that_helps(
+    best: int, start: int, most: int, tried: list[int]
+) -> None:
+    found = keep.best_amount(lambda amounts: [abs(np.log(one / best)) for one in amounts], start, most)
+    assert sorted(found) == tried
+
+
+def test_it_is_tried_when_there_is_twice_as_much_and_in_the_end() -> None:
+    assert [number for number in range(1, 13) if rounds.weighs(number, 12)] == [1, 2, 4, 8, 12]
 
 
 def test_the_student_is_asked_once_and_only_of_pairs_that_might_be_kept(tmp_path: Path) -> None:

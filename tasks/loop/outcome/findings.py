@@ -24,6 +24,7 @@ FIGURES = (
     "documents", "extracted_documents", "tokens_total", "tokens_read", "cost", "cost_expected", "cost_everything", "price", "pairs", "extractor", "judged",
     "transport", "transport_heldout", "nll_before", "nll_after", "exact_match_before", "exact_match_after", "strategy",
     "seed", "rounds", "comparison", "reference", "seconds", "versions", "test_examples",
+    "amounts",
 )  # fmt: skip
 
 

@@ -148,6 +148,7 @@ def summarise(
         "test_examples_untestable": corpus["untestable"],
         "clusters": clusters["clusters"],
         "pairs": tables["pairs"],
+        "amounts": history[-1]["reward"]["amounts"],
         "rejected": tables["rejected"],
         "transport": judged_transport(kept, load_array(run / "stages/reference.npy"), settings.seed),
         "transport_heldout": judged_transport(kept, load_array(run / "stages/test.npy"), settings.seed),

