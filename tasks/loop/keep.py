@@ -130,11 +130,15 @@ def best_amount(loss_of: Callable[[list[int]], list[float]], start: int, most: i
     Returns:
         The loss of every amount that was tried.
     """
-    amounts = [start, min(2 * start, most)] if start < most else [start]
+
+    def more(amount: int) -> int:
+        return most if 2.5 * amount > most else 2 * amount  # the last step is no short one
+
+    amounts = list(dict.fromkeys([start, more(start)]))
     found = dict(zip(amounts, loss_of(amounts), strict=True))
     best = min(found, key=lambda amount: found[amount])
     up = best > start
-    while (new := min(2 * best, most) if up else best // 2) not in found and new:
+    while (new := more(best) if up else best // 2) not in found and new:
         found.update(zip([new], loss_of([new]), strict=True))
         if not found[new] < found[best]:
             break

@@ -166,6 +166,7 @@ def test_nothing_is_tried_where_it_is_said_how_many(tmp_path: Path, given: dict[
         (1, 4, 1000, [1, 2, 4, 8]),  # not fewer than one
         (500, 32, 100, [32, 64, 100]),  # not more than there are
         (500, 100, 100, [50, 100]),
+        (500, 49, 100, [49, 100]),  # and no 98
         (1, 1, 1, [1]),
     ],
 )
