@@ -94,21 +94,25 @@ def test_without_training_or_alignment_nothing_of_either_is_made(
 
 
 @pytest.mark.parametrize("train", ["rounds", "end"])
-def test_the_default_keeps_a_quarter_and_says_what_became_of_the_rest(
+def test_the_default_tries_how_many_to_keep_and_says_what_became_of_the_rest(
     prefect_server, settings, tmp_path, without_dask, train
 ):
     from flows.equal import equal
 
-    chosen = settings(tmp_path, "quarter", train=train)
+    chosen = settings(tmp_path, "tried", train=train)
     assert chosen.strategy == "linucb"
     summary = equal(chosen)
-    run = tmp_path / "equal/quarter"
+    run = tmp_path / "equal/tried"
     kept, documents = read_rows(run / "pairs.parquet"), read_rows(run / "documents.parquet")
     left = [row for row in read_rows(run / "rejected.parquet") if row["stage"] == "keep"]
     read = sum(row["pairs"] for file in run.glob("rounds/*/reads.parquet") for row in read_rows(file))
     assert len(kept) + len(left) == read > 4
     assert any("nats" in row["detail"] for row in left)
-    assert summary["pairs"] == len(kept) == round(read / 4)
+    amount = summary["amounts"][-1]
+    assert amount["round"] == len(summary["rounds"])
+    assert amount["pairs"] == read
+    assert min(amount["tried"], key=lambda one: one["loss"])["pairs"] == amount["kept"]
+    assert summary["pairs"] == len(kept) == amount["kept"]
     assert not {row["id"] for row in kept} & {row["id"] for row in left}
     assert sum(row["pairs"] or 0 for row in documents) == len(kept)
     assert sum(row["documents"] for row in read_rows(run / "arms.parquet")) == 36
@@ -116,7 +120,8 @@ def test_the_default_keeps_a_quarter_and_says_what_became_of_the_rest(
     assert len(exported) == len(kept)
     assert summary["nll_after"] < summary["nll_before"]
     alone = equal(settings(tmp_path, "alone", train="never"))  # nobody to ask: the nearest are kept
-    assert alone["pairs"] == len(kept)
+    assert alone["pairs"] == round(read / 4)
+    assert alone["amounts"] == []
     again = read_rows(tmp_path / "equal/alone/documents.parquet", ["id", "round"])
     assert again == [
         {"id": row["id"], "round": row["round"]} for row in documents
