@@ -10,7 +10,7 @@ from example_run import write_run
 
 from tasks.loop.outcome import findings
 from tasks.loop.outcome.report import write_report
-from tasks.storage.tables import ARMS, DOCUMENTS, REJECTED, read_rows, write_json, write_table
+from tasks.storage.tables import ARMS, DOCUMENTS, REJECTED, read_json, read_rows, write_json, write_table
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(2)"
 VOID = {"meta", "link", "br", "img", "wbr"}
@@ -369,3 +369,17 @@ def test_names_of_sources_break_at_their_joints_and_are_no_longer_than_a_line(tm
     page = write_report(run).read_text()
     assert f"guide/<wbr>{'x' * 51}..." in page
     assert "x" * 52 not in page
+
+
+def test_page_says_what_was_tried_of_how_many_to_keep(run, page):
+    amount = read_json(run / "summary.json")["amounts"][-1]
+    assert f"the {amount['kept']} that are kept of {amount['pairs']:,} left the lowest loss" in page.text
+    assert "Pairs trained on 128 256 512 Loss on the reference 4.610 4.550 4.630" in page.text
+
+
+def test_page_of_a_run_that_tried_nothing_has_no_word_on_it(tmp_path):
+    run = write_run(tmp_path / "older", documents=120, clusters=6, rounds=3)
+    summary = read_json(run / "summary.json")
+    del summary["amounts"]
+    write_json(run / "summary.json", summary)
+    assert "How many pairs to keep" not in Page(write_report(run).read_text(encoding="utf-8")).text
