@@ -42,12 +42,15 @@ def others(
         comparison: a row per strategy, see `strategy`; reference: see `students.with_reference`, or None.
     """
     jobs: dict[str, Callable[[], Facts]] = {}
+    in_rounds = settings.train == "rounds" and not rewarded["amounts"]  # as the run's own student was
     if settings.train_reference and settings.train != "never":
         given: Facts = {"rounds": rounds, "student": student, "tokens": tokens}
         jobs[_REFERENCE] = partial(students.with_reference, run, settings, **given)
     # The longest jobs first, so that no worker begins one when the others are done.
     for name in sorted(settings.compare, key=lambda name: name != "everything"):
-        jobs[name] = partial(strategy, run, settings, name, corpus, clusters, student, taught, tokens)
+        jobs[name] = partial(
+            strategy, run, settings, name, corpus, clusters, student, taught, tokens, in_rounds
+        )
     mapper = current_mapper() if settings.student == "tiny" and not settings.scheduler else serial
     made_of = [
         *(facts["files"] for facts in (corpus, clusters, student, taught, rewarded)),
@@ -87,6 +90,7 @@ def strategy(
     student: Facts,
     taught: Facts,
     tokens: int,
+    in_rounds: bool,
 ) -> Facts:
     """Run a strategy through all its rounds in compare/<name>, training a copy of the base student as the run did.
 
@@ -94,6 +98,7 @@ def strategy(
 
     Args:
         tokens: to train on, as many as the run's own student.
+        in_rounds: train on them in stretches, not all at the end.
 
     Returns:
         Totals, and per round the cumulative cost and the transport cost to the target's test part.
@@ -132,7 +137,7 @@ def strategy(
         curve.append(
             {"cost": sum(part["cost"] for part in read), "transport_heldout": state["transport_heldout"]}
         )
-        if settings.train == "rounds":
+        if in_rounds:
             trained = students.train_round(
                 run,
                 settings,
@@ -144,7 +149,7 @@ def strategy(
                 tokens=students.share(tokens, number, plan.rounds),
                 scored=False,
             )
-    if settings.train == "end":
+    if settings.train != "never" and not in_rounds:
         trained = students.train_at_end(
             run, settings, rounds=plan.rounds, student=student, rewarded=state, folder=folder, tokens=tokens
         )

@@ -124,7 +124,8 @@ class EqualSettings(TinyStudentSettings, ModelSettings, CorpusSettings):
 
     # --- train
     train: Annotated[Literal["rounds", "end", "never"], Field(json_schema_extra=_TRAIN)] = "rounds"
-    """When the student is trained."""
+    """When the student is trained: in rounds a stretch on the pairs kept so far, or anew in those in which it is tried how many to
+    keep; or once, at the end."""
 
     trainer: Annotated[Trainer, Field(json_schema_extra=_TRAIN)] = "plain"
     """How the tokens of a training are spent. plain: on all kept pairs, in random order. lead: on those that LEAD

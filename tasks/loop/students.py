@@ -119,6 +119,9 @@ def train_round(
 ) -> Facts:
     """Train the student a stretch further, on all pairs kept so far; the schedule spans all rounds.
 
+    Where it is tried how many pairs to keep, it is trained anew instead, on these, in the rounds in which that was tried: stretches
+    over what each round kept would go on from pairs that were given up since, for longer than is best.
+
     Args:
         folder: below the run's, of a strategy the run is compared with.
         tokens: to train on; by default the round's share of `train_tokens`, else `epochs` passes over its new pairs.
@@ -126,6 +129,8 @@ def train_round(
     """
     at = run / folder
     kept = kept_pairs(at, number)
+    if tokens is None and rewarded["amounts"]:
+        return _train_anew(run, settings, number, student, kept, rewarded["amounts"][-1]["round"] == number)
     new = newly_kept(at, number)
     if new is None:  # all are kept; the warm-up's are new in round 1
         new = len(kept_pairs(at, number, first=number if number > 1 else 0))
@@ -156,6 +161,26 @@ def train_round(
         "files": [str(round_folder(at, number).relative_to(run) / "training.json")],
         "digest": digest(run / log["student"]),
     }
+
+
+def _train_anew(
+    run: Path, settings: EqualSettings, number: int, before: Facts, kept: QA, tried: bool
+) -> Facts:
+    """Train the student from where the run began; where nothing was `tried` in the round, the one before stays."""
+    log = {**{name: before[name] for name in ("student", "nll", "exact_match")}, "tokens": 0}
+    if tried:
+        base = BASE if settings.student == "tiny" else settings.student
+        output = f"students/round-{number:02d}"
+        log = train(
+            run, settings, base, output, kept, training_of(settings, None), test=round_test(run, settings)
+        )
+        # The one before stays: a kill before this result is stored begins again from it.
+        for older in (run / "students").glob("round-*"):
+            if str(older.relative_to(run)) not in (output, before["student"]):
+                shutil.rmtree(older, ignore_errors=True)
+    path = round_folder(run, number) / "training.json"
+    write_json(path, log)
+    return {**log, "files": [str(path.relative_to(run))], "digest": digest(run / log["student"])}
 
 
 @on_worker

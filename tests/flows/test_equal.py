@@ -307,6 +307,7 @@ def test_a_strategy_spends_its_budget_once(finished, tmp_path, name, warms_up):
         student={"student": None},
         taught={"student": None},
         tokens=0,
+        in_rounds=False,
     )
     at = run / "compare" / name
     read = [row["row"] for file in at.glob("rounds/*/reads.parquet") for row in read_rows(file)]

@@ -18,7 +18,7 @@ GIVEN: Facts = {
     "student": {"files": {}, "student": "tiny"},
     "taught": {"files": {"t": "1"}, "student": "taught"},
     "rounds": 3,
-    "rewarded": {"files": {"r": "1"}},
+    "rewarded": {"files": {"r": "1"}, "amounts": []},
 }
 
 

@@ -15,6 +15,8 @@ from tasks.train.train import count_tokens
 from tasks.train.training import Training
 from tests.loop.trainings import KEPT, LONGEST, REFERENCE, keep, settings
 
+NOTHING: dict[str, Any] = {"amounts": []}  # was tried in a round
+
 
 def test_without_a_student_no_worker_is_asked_and_no_model_is_loaded(tmp_path: Path) -> None:
     """A worker would import what it takes to do nothing."""
@@ -69,7 +71,7 @@ def test_a_round_trains_as_long_as_passes_over_its_new_pairs_and_on_all(
     student: dict[str, Any] = {"student": students.BASE}
     for number in (1, 2):
         student = students.train_round(
-            run, settings(epochs=2.0), number=number, rounds=2, student=student, rewarded={}
+            run, settings(epochs=2.0), number=number, rounds=2, student=student, rewarded=NOTHING
         )
     one = count_tokens(run / students.BASE, KEPT[:25], 512) / 25  # pairs of about one length
     assert [pairs for pairs, _ in trained] == [20, 25]
@@ -91,10 +93,42 @@ def test_rounds_part_the_tokens_and_the_schedule_and_the_student_before_stays(
     student: dict[str, Any] = {"student": students.BASE}
     for number in (1, 2, 3):
         own = settings(train_tokens=400)
-        student = students.train_round(run, own, number=number, rounds=3, student=student, rewarded={})
+        student = students.train_round(run, own, number=number, rounds=3, student=student, rewarded=NOTHING)
     assert stretches == [(133, 0, 1 / 3), (133, 1 / 3, 2 / 3), (134, 2 / 3, 1)]
     # A kill before the third result is stored begins again from the second.
     assert sorted(path.name for path in (run / "students").iterdir()) == ["base", "round-02", "round-03"]
+
+
+def test_where_it_is_tried_how_many_pairs_to_keep_the_student_is_trained_anew_on_these(
+    run: Path, trained: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bases = []
+    original = train.train_student
+
+    def spy(base: Any, *given: Any, **named: Any) -> Any:
+        bases.append(base)
+        return original(base, *given, **named)
+
+    monkeypatch.setattr(train, "train_student", spy)
+    for number, size in ((0, 0), (1, 10), (2, 5), (3, 5), (4, 5)):
+        keep(run, number, KEPT[:size])
+    own, student = settings(epochs=2.0), {"student": students.BASE, "nll": 9.0, "exact_match": 0.0}
+    nll = []
+    for number, tried in ((1, 1), (2, 2), (3, 2), (4, 4)):
+        student = students.train_round(
+            run, own, number=number, rounds=4, student=student, rewarded={"amounts": [{"round": tried}]}
+        )
+        nll.append(student["nll"])
+    assert bases == [str(run / students.BASE)] * 3
+    assert [pairs for pairs, _ in trained] == [10, 15, 25]
+    assert nll[1] == nll[2] < 9
+    assert (
+        student["tokens"]
+        == trained[-1][1]
+        == 2 * count_tokens(run / students.BASE, [*KEPT[:10], *KEPT[:5] * 3], 512)
+    )
+    # A kill before the fourth result is stored goes on from the student of the second round.
+    assert sorted(path.name for path in (run / "students").iterdir()) == ["base", "round-02", "round-04"]
 
 
 def test_training_at_the_end_is_as_long_as_the_settings_say(

@@ -203,8 +203,10 @@ def latest_arms(run: Path, last: int) -> list[dict[str, Any]]:
 
 
 def trained_tokens(history: Sequence[Mapping[str, Facts]], trained: Facts, settings: EqualSettings) -> int:
-    """Tokens the student was trained on in all."""
+    """Tokens the student was trained on in all, since it was last trained anew."""
     if settings.train == "rounds":
+        if history[-1]["reward"]["amounts"]:
+            return int(history[-1]["train"]["tokens"])
         return sum(part["train"]["tokens"] for part in history)
     return int(trained["tokens"])
 

@@ -20,10 +20,16 @@ def saved(run: Path, student: str, weights: str = "w") -> str:
 
 
 def test_the_student_is_kept_when_the_last_round_found_nothing_new(tmp_path: Path) -> None:
-    history = [{"train": {"tokens": 900}}, {"train": {"tokens": 0}}]
+    nothing = {"amounts": []}
+    history = [{"reward": nothing, "train": {"tokens": tokens}} for tokens in (900, 0)]
     tokens = finish.trained_tokens(history, history[-1]["train"], SETTINGS)
     finish.keep_last_student(tmp_path, saved(tmp_path, "students/round-02"), tokens)
     assert (tmp_path / "student/model.safetensors").exists()
+
+
+def test_tokens_of_a_student_that_is_trained_anew_are_those_of_its_last_training() -> None:
+    history = [{"reward": {"amounts": [{"round": 1}]}, "train": {"tokens": tokens}} for tokens in (900, 70)]
+    assert finish.trained_tokens(history, history[-1]["train"], SETTINGS) == 70
 
 
 @pytest.mark.parametrize(("student", "tokens"), [("students/base", 0), ("owner/model", 900), (None, 0)])
