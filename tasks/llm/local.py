@@ -73,9 +73,8 @@ class LocalModel:
                 self._loaded = load_student(self.name)
             except BadInput as error:
                 raise BadInput(str(error).replace("--student", "--model")) from None
-            if (
-                torch.cuda.is_available()
-            ):  # nothing is trained here, and half the bytes are read in half the time
+            # Nothing is trained here, and half the bytes are read in half the time.
+            if torch.cuda.is_available():
                 self._loaded[0].to(torch.bfloat16)
         model, tokenizer = self._loaded
         prompt = torch.tensor([_prompt(tokenizer, request.messages)], device=model.device)
