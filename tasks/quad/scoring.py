@@ -110,12 +110,12 @@ def chunks(tokenizer: Any, texts: Sequence[str], sequence_tokens: int) -> tuple[
     """Texts as token sequences, long ones in parts, every token but the first bearing loss.
 
     Returns:
-        The parts, and the row of the text that each is of.
+        The parts, and the row of the text that each is of; a text without tokens has none.
     """
     sequences: list[list[int]] = []
     owners: list[int] = []
     for row, tokens in enumerate(encode_texts(tokenizer, texts)):
-        for first in range(0, max(1, len(tokens)), sequence_tokens):
+        for first in range(0, len(tokens), sequence_tokens):
             sequences.append(tokens[first : first + sequence_tokens])
             owners.append(row)
     return from_sequences(sequences, [0] * len(sequences)), np.array(owners, dtype=np.int64)

@@ -147,11 +147,12 @@ def load_student(
     half = device.type == "cuda" and lora
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
+        model, loaded = AutoModelForCausalLM.from_pretrained(
             base,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.bfloat16 if half else torch.float32,
+            output_loading_info=True,
         )
         if adapters:
             from peft import PeftModel
@@ -163,7 +164,20 @@ def load_student(
             f"{flag} {name_or_path}: cannot be loaded as a causal language model: {reason}"
         ) from None
     model.eval()
-    if _looks_ahead(model):
+    if missing := sorted(
+        loaded["missing_keys"]
+    ):  # transformers fills them with random numbers, others at each loading
+        raise BadInput(
+            f"{flag} {name_or_path}: {len(missing)} of its weights are not in its files ({missing[0]}, ...); save it anew, with its "
+            "output layer"
+        )
+    # Added tokens are left out: no text writes those, and some models do not embed all of them.
+    known, embedded = tokenizer.vocab_size, model.get_input_embeddings().weight.shape[0]
+    if known > embedded:
+        raise BadInput(
+            f"{flag} {name_or_path}: its tokenizer has {known:,} tokens and it embeds {embedded:,}; they are of different models"
+        )
+    if _looks_ahead(model, flag, name_or_path):
         raise BadInput(
             f"{flag} {name_or_path}: no causal language model: a token sees those after it; give another model"
         )
@@ -182,10 +196,13 @@ def load_student(
     return model.to(device).eval(), tokenizer
 
 
-def _looks_ahead(model: Any) -> bool:
+def _looks_ahead(model: Any, flag: str, name: str | Path) -> bool:
     """Whether what is foretold at a token depends on the next one, as in BERT: transformers loads encoders as causal models too.
 
     A mask makes that gradient exactly 0, in every precision.
+
+    Raises:
+        BadInput: the gradient is not finite.
     """
     import torch
 
@@ -194,6 +211,8 @@ def _looks_ahead(model: Any) -> bool:
         embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
         first = model(inputs_embeds=embedded).logits[0, 0].sum()
         (gradient,) = torch.autograd.grad(first, embedded)
+    if not bool(torch.isfinite(gradient).all()):
+        raise BadInput(f"{flag} {name}: it computes no finite numbers; its weights may be damaged")
     return bool(gradient[0, 1].any())
 
 

@@ -10,6 +10,7 @@ import torch
 
 from tasks.quad import scoring
 from tasks.quad.scoring import chunks, load_model, score_documents
+from tasks.records import BadInput
 from tasks.select.influence.scores import (
     Curvature,
     Direction,
@@ -74,6 +75,26 @@ def test_a_documents_cosine_is_the_mean_over_the_tokens_of_its_parts(model: Path
         each = stream_scores(own, against, parts, cosine=True)
         assert score == pytest.approx(np.average(each, weights=parts.loss_lengths), rel=1e-4)
     assert found != pytest.approx(scores(model, direction, DOCUMENTS[:9]))
+
+
+def test_a_document_without_tokens_has_a_score_of_0(
+    model: Path, direction: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (known,) = scores(model, direction, DOCUMENTS[:1])
+    assert scores(model, direction, ["", DOCUMENTS[0], ""]) == pytest.approx([0, known, 0])
+    monkeypatch.setattr(scoring, "DOCUMENTS_PER_JOB", 1)  # a job of nothing else
+    assert scores(model, direction, ["", DOCUMENTS[0], ""]) == pytest.approx([0, known, 0])
+
+
+def test_scores_that_are_not_finite_stop_the_run(model: Path, direction: Path) -> None:
+    own, tokenizer = load_model(str(model), "nan")  # loaded anew: its weights are changed
+    (rare,) = encode_texts(tokenizer, [DOCUMENTS[0]])
+    with torch.no_grad():
+        own.get_input_embeddings().weight[rare[-1]] = float("nan")
+    parts, _ = chunks(tokenizer, DOCUMENTS[:1], 32)
+    with pytest.raises(BadInput, match="the scores of 1 of 1 texts are not finite"):
+        stream_scores(own, Direction.load(direction, torch.device("cpu")), parts)
+    load_model(str(model), "")
 
 
 def test_jobs_change_nothing(model: Path, direction: Path, monkeypatch: pytest.MonkeyPatch) -> None:

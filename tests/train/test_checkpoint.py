@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import SUMS
 
 from tasks.records import BadInput
@@ -224,6 +227,50 @@ def test_a_model_that_sees_later_tokens_is_refused(tmp_path: Path, tokenizer: An
     tokenizer.save_pretrained(tmp_path / "bert")
     with pytest.raises(BadInput, match="bert: no causal language model: a token sees those after it"):
         load_student(tmp_path / "bert")
+
+
+def changed(llama: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of a model with other weights."""
+    shutil.copytree(llama, folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_model_that_lacks_weights_is_refused(llama: Path, tmp_path: Path) -> None:
+    """transformers would make them up, others at each loading."""
+    lacking = changed(
+        llama, tmp_path / "lacking", lambda own: own.pop("model.layers.1.self_attn.q_proj.weight")
+    )
+    with pytest.raises(
+        BadInput, match=r"--model .*lacking: 1 of its weights are not in its files \(model.layers.1"
+    ):
+        load_student(lacking, flag="--model")
+
+
+def test_a_model_with_damaged_weights_is_refused_for_that(llama: Path, tmp_path: Path) -> None:
+    def damage(own: dict[str, Any]) -> None:
+        own["model.norm.weight"][3] = float("nan")
+
+    with pytest.raises(BadInput, match="computes no finite numbers; its weights may be damaged"):
+        load_student(changed(llama, tmp_path / "damaged", damage))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, tokenizer: Any) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer) - 1,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    LlamaForCausalLM(shape).save_pretrained(tmp_path / "small")
+    tokenizer.save_pretrained(tmp_path / "small")
+    with pytest.raises(BadInput, match="292 tokens and it embeds 291; they are of different models"):
+        load_student(tmp_path / "small")
 
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path, llama: Path) -> None:

@@ -110,6 +110,9 @@ def passes(
         if before is not None:
             real = np.arange(input_ids.shape[1]) < examples.lengths[rows][:, None]
             before(rows, torch.from_numpy(real).to(device))
+        if not input_ids.shape[1]:  # no model takes sequences without a token
+            yield rows
+            continue
         with torch.enable_grad():  # the caller may have turned gradients off
             logits, targets = answer_logits(model, input_ids, labels, device)
         if len(targets):

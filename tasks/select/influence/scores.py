@@ -203,8 +203,15 @@ def stream_scores(
 
     Returns:
         float64 (n,); 0 where a candidate bears no loss.
+
+    Raises:
+        BadInput: a score is not finite.
     """
     (products,), squares = stream_products(model, [direction], candidates, batch_tokens, lengths=cosine)
+    if wrong := int((~np.isfinite(products)).sum()):
+        raise BadInput(
+            f"influence: the scores of {wrong:,} of {len(products):,} texts are not finite; the model's weights may be damaged"
+        )
     if not cosine:
         return np.asarray(products)
     lengths = np.sqrt(squares) * direction.length

@@ -377,3 +377,16 @@ def test_the_cosine_of_a_candidate_that_bears_no_loss_is_0() -> None:
     found = stream_scores(model, direction, from_sequences([[5], [3, 4, 5, 6]], [0, 0]), cosine=True)
     assert found[0] == 0
     assert found[1] != 0
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_sequences_without_tokens_have_a_score_of_0(kind: str) -> None:
+    model = make_model(kind)
+    reference = make_examples(4, seed=1)
+    direction = reference_direction(model, reference, Curvature(plain=True), None)
+    nothing = from_sequences([[], []], [0, 0])
+    assert stream_scores(model, direction, nothing).tolist() == [0, 0]
+    mixed = from_sequences([[], [3, 4, 5], []], [0, 0, 0])
+    found = stream_scores(model, direction, mixed, batch_tokens=1)
+    assert found[1] != 0
+    assert found[[0, 2]].tolist() == [0, 0]
