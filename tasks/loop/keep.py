@@ -85,7 +85,8 @@ def choose_pairs(
         return keep_nearest(vectors, reference, count, seed=seed)
 
     half = max(1, round(len(vectors) / 2))
-    count = max(1, round((_share(at, number) if settings.keep is None else settings.keep) * len(vectors)))
+    share = _tried_share(at, number) if settings.keep is None else settings.keep
+    count = max(1, round((KEEP if share is None else share) * len(vectors)))
     files = [KEPT]
     if reductions is None:
         mask = nearest(count).mask
@@ -165,8 +166,8 @@ def told(amount: Mapping[str, Any]) -> str:
 def _try_amounts(at: Path, number: int, order: np.ndarray, total: int, losses: Losses) -> int:
     """How many of the pairs in `order`, of `total`, are to be kept, by what students learn from them; written to AMOUNT."""
     pairs = list(extracted_pairs(at, 0, number))
-    before = tried_amounts(at, number - 1)
-    start = max(1, round(before[-1]["kept"] / before[-1]["pairs"] * total)) if before else _FEWEST
+    share = _tried_share(at, number)
+    start = _FEWEST if share is None else max(1, round(share * total))
     found = best_amount(
         lambda amounts: losses([[pairs[row] for row in order[:amount]] for amount in amounts]),
         min(start, len(order)),
@@ -178,10 +179,10 @@ def _try_amounts(at: Path, number: int, order: np.ndarray, total: int, losses: L
     return best
 
 
-def _share(at: Path, number: int) -> float:
-    """Of the pairs so far, that are kept without a new trial."""
+def _tried_share(at: Path, number: int) -> float | None:
+    """Of the pairs so far, what the last trial before a round kept; None where there was none."""
     before = tried_amounts(at, number - 1)
-    return float(before[-1]["kept"] / before[-1]["pairs"]) if before else KEEP
+    return before[-1]["kept"] / before[-1]["pairs"] if before else None
 
 
 def newly_kept(at: Path, number: int) -> int | None:

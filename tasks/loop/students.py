@@ -64,7 +64,7 @@ def base(run: Path, settings: EqualSettings, corpus: Facts, target: Facts) -> Fa
         return {"files": [], "student": None, "nll": None, "exact_match": None, "tokens": 0}
     if settings.student == "tiny":
         make_base(run, settings)
-    student = BASE if settings.student == "tiny" else settings.student
+    student = _untrained(settings)
     if settings.reward == "influence":
         _check_layers(run, settings, student)
     return {
@@ -130,18 +130,40 @@ def train_round(
     at = run / folder
     kept = kept_pairs(at, number)
     if tokens is None and rewarded["amounts"]:
-        return _train_anew(run, settings, number, student, kept, rewarded["amounts"][-1]["round"] == number)
+        log = _anew(run, settings, number, student, kept, rewarded["amounts"][-1]["round"] == number)
+    else:
+        log = _further(run, settings, number, rounds, student, kept, at, tokens, scored)
+    path = round_folder(at, number) / "training.json"
+    write_json(path, log)
+    # The one before stays: a kill before this result is stored begins again from it.
+    for older in (at / "students").glob("round-*"):
+        if str(older.relative_to(run)) not in (log["student"], student["student"]):
+            shutil.rmtree(older, ignore_errors=True)
+    return {**log, "files": [str(path.relative_to(run))], "digest": digest(run / log["student"])}
+
+
+def _further(
+    run: Path,
+    settings: EqualSettings,
+    number: int,
+    rounds: int,
+    student: Facts,
+    kept: QA,
+    at: Path,
+    tokens: int | None,
+    scored: bool,
+) -> Facts:
+    """Train the student of the round before a stretch further."""
     new = newly_kept(at, number)
     if new is None:  # all are kept; the warm-up's are new in round 1
         new = len(kept_pairs(at, number, first=number if number > 1 else 0))
     if tokens is None and settings.train_tokens is not None:
         tokens = share(settings.train_tokens, number, rounds)
-    students = at.relative_to(run) / "students"
-    log = train(
+    return train(
         run,
         settings,
         student["student"],
-        str(students / f"round-{number:02d}"),
+        str(at.relative_to(run) / _round_name(number)),
         kept,
         replace(
             training_of(settings, tokens),
@@ -153,34 +175,31 @@ def train_round(
         ),
         test=round_test(run, settings) if scored else [],
     )
-    write_json(round_folder(at, number) / "training.json", log)
-    # The one before stays: a kill before this result is stored begins again from it.
-    shutil.rmtree(run / students / f"round-{number - 2:02d}", ignore_errors=True)
-    return {
-        **log,
-        "files": [str(round_folder(at, number).relative_to(run) / "training.json")],
-        "digest": digest(run / log["student"]),
-    }
 
 
-def _train_anew(
-    run: Path, settings: EqualSettings, number: int, before: Facts, kept: QA, tried: bool
-) -> Facts:
+def _anew(run: Path, settings: EqualSettings, number: int, before: Facts, kept: QA, tried: bool) -> Facts:
     """Train the student from where the run began; where nothing was `tried` in the round, the one before stays."""
-    log = {**{name: before[name] for name in ("student", "nll", "exact_match")}, "tokens": 0}
-    if tried:
-        base = BASE if settings.student == "tiny" else settings.student
-        output = f"students/round-{number:02d}"
-        log = train(
-            run, settings, base, output, kept, training_of(settings, None), test=round_test(run, settings)
-        )
-        # The one before stays: a kill before this result is stored begins again from it.
-        for older in (run / "students").glob("round-*"):
-            if str(older.relative_to(run)) not in (output, before["student"]):
-                shutil.rmtree(older, ignore_errors=True)
-    path = round_folder(run, number) / "training.json"
-    write_json(path, log)
-    return {**log, "files": [str(path.relative_to(run))], "digest": digest(run / log["student"])}
+    if not tried:
+        return {**{name: before[name] for name in ("student", "nll", "exact_match")}, "tokens": 0}
+    return train(
+        run,
+        settings,
+        _untrained(settings),
+        _round_name(number),
+        kept,
+        training_of(settings, None),
+        test=round_test(run, settings),
+    )
+
+
+def _round_name(number: int) -> str:
+    """The student of a round, below the folder of its strategy."""
+    return f"students/round-{number:02d}"
+
+
+def _untrained(settings: EqualSettings) -> str:
+    """The student that a run begins with."""
+    return BASE if settings.student == "tiny" else settings.student
 
 
 @on_worker
